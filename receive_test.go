@@ -1,0 +1,886 @@
+package webhooks_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/softwareheritage/webhooks"
+)
+
+const (
+	secretA = "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	secretB = "whsec_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+	messageID = "msg_2Yq0000000000000000000000"
+)
+
+// signedHeader has the headers of a delivery, of the family that prefix begins.
+func signedHeader(t testing.TB, prefix, secret, id string, at time.Time, body []byte) http.Header {
+	t.Helper()
+	signature, err := webhooks.SignPayload(secret, id, at, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := http.Header{}
+	header.Set(prefix+"id", id)
+	header.Set(prefix+"timestamp", strconv.FormatInt(at.Unix(), 10))
+	header.Set(prefix+"signature", signature)
+	return header
+}
+
+// atTime runs a test whose clock shows the given time.
+func atTime(t *testing.T, at time.Time, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(at))
+		test(t)
+	})
+}
+
+type signatureVector struct {
+	Note            string `json:"note"`
+	Secret          string `json:"secret"`
+	MessageID       string `json:"msg_id"`
+	Timestamp       int64  `json:"timestamp"`
+	Body            string `json:"utf8_body"`
+	Signature       string `json:"utf8_signature"`
+	PythonBody      string `json:"python_recomputed_body"`
+	PythonSignature string `json:"python_recomputed_signature"`
+}
+
+func signatureVectors(t *testing.T) []signatureVector {
+	t.Helper()
+	data, err := os.ReadFile("testdata/vectors/signatures.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []signatureVector
+	if err := json.Unmarshal(data, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	if len(vectors) == 0 {
+		t.Fatal("no vectors")
+	}
+	return vectors
+}
+
+func TestSignatureVectors(t *testing.T) {
+	t.Parallel()
+	for _, v := range signatureVectors(t) {
+		at := time.Unix(v.Timestamp, 0)
+		bodies := map[string]string{v.Body: v.Signature}
+		if v.PythonBody != "" {
+			bodies[v.PythonBody] = v.PythonSignature
+		}
+		for body, signature := range bodies {
+			got, err := webhooks.SignPayload(v.Secret, v.MessageID, at, []byte(body))
+			if got != signature || err != nil {
+				t.Errorf("%s: SignPayload = %q, %v; want %q", v.Note, got, err, signature)
+			}
+			for _, prefix := range []string{"svix-", "webhook-"} {
+				t.Run(v.Note+" "+prefix, func(t *testing.T) {
+					t.Parallel()
+					header := http.Header{}
+					header.Set(prefix+"id", v.MessageID)
+					header.Set(prefix+"timestamp", strconv.FormatInt(v.Timestamp, 10))
+					header.Set(prefix+"signature", signature)
+					atTime(t, at, func(t *testing.T) {
+						got, err := webhooks.VerifyPayload(v.Secret, header, []byte(body))
+						if string(got) != body || err != nil {
+							t.Errorf("VerifyPayload = %s, %v; want %s", got, err, body)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestSignPayloadRefusesTheSecret(t *testing.T) {
+	t.Parallel()
+	const bad = "whsec_not?base64notbase64notbase64notba"
+	got, err := webhooks.SignPayload(bad, messageID, time.Now(), nil)
+	if got != "" || !errors.Is(err, webhooks.ErrInvalidSecret) {
+		t.Errorf("got %q, %v; want an ErrInvalidSecret", got, err)
+	}
+	if strings.Contains(err.Error(), "base64notbase64") {
+		t.Errorf("the error shows the secret: %v", err)
+	}
+}
+
+func TestVerifyPayload(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1700000000, 0)
+	body := []byte(`{"foo":"bar"}`)
+	good, err := webhooks.SignPayload(secretA, messageID, now, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign, err := webhooks.SignPayload(secretB, messageID, now, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signedAt := func(offset time.Duration) func(http.Header) {
+		return func(h http.Header) {
+			for key, values := range signedHeader(t, "svix-", secretA, messageID, now.Add(offset), body) {
+				h[key] = values
+			}
+		}
+	}
+	set := func(pairs ...string) func(http.Header) {
+		return func(h http.Header) {
+			for pair := range slices.Chunk(pairs, 2) {
+				h.Set(pair[0], pair[1])
+			}
+		}
+	}
+	tests := map[string]struct {
+		change func(h http.Header) // of a good delivery
+		want   string              // the reason; empty: it verifies
+	}{
+		"as sent": {change: func(http.Header) {}},
+
+		"last of several signatures":        {change: set("svix-signature", foreign+" "+good)},
+		"first of several signatures":       {change: set("svix-signature", good+" "+foreign)},
+		"beside other versions and rubbish": {change: set("svix-signature", "v1a,"+good[3:]+"  v2,x v1 v1, , "+good)},
+		"in a second header line": {change: func(h http.Header) {
+			h.Set("svix-signature", foreign)
+			h.Add("svix-signature", good)
+		}},
+		"of another secret":          {change: set("svix-signature", foreign), want: "no matching signature"},
+		"of another version":         {change: set("svix-signature", "v2,"+good[3:]), want: "no matching signature"},
+		"of the asymmetric version":  {change: set("svix-signature", "v1a,"+good[3:]), want: "no matching signature"},
+		"version in upper case":      {change: set("svix-signature", "V1,"+good[3:]), want: "no matching signature"},
+		"without version":            {change: set("svix-signature", good[3:]), want: "no matching signature"},
+		"with more after it":         {change: set("svix-signature", good+","), want: "no matching signature"},
+		"shortened":                  {change: set("svix-signature", good[:len(good)-1]), want: "no matching signature"},
+		"version alone":              {change: set("svix-signature", "v1,"), want: "no matching signature"},
+		"signatures with a tab":      {change: set("svix-signature", foreign+"\t"+good), want: "no matching signature"},
+		"same bytes, unused bit set": {change: set("svix-signature", good[:len(good)-2]+string(good[len(good)-2]+1)+"="), want: "no matching signature"},
+
+		"one second less than too old": {change: signedAt(-5 * time.Minute)},
+		"too old":                      {change: signedAt(-5*time.Minute - time.Second), want: "too old"},
+		"one second less than too new": {change: signedAt(5 * time.Minute)},
+		"too new":                      {change: signedAt(5*time.Minute + time.Second), want: "too new"},
+		"far too new":                  {change: set("svix-timestamp", "4611686018427387904"), want: "too new"},
+		"at the epoch":                 {change: set("svix-timestamp", "0"), want: "too old"},
+		"timestamp in words":           {change: set("svix-timestamp", "now"), want: "not a number"},
+		"timestamp with a sign":        {change: set("svix-timestamp", "+1700000000"), want: "not a number"},
+		"timestamp before the epoch":   {change: set("svix-timestamp", "-1"), want: "not a number"},
+		"timestamp with a fraction":    {change: set("svix-timestamp", "1700000000.0"), want: "not a number"},
+		"timestamp too long":           {change: set("svix-timestamp", "99999999999999999999"), want: "not a number"},
+		"timestamp spelled otherwise":  {change: set("svix-timestamp", "01700000000"), want: "no matching signature"},
+
+		"no headers":          {change: func(h http.Header) { clear(h) }, want: "missing header Svix-Id, Svix-Timestamp, Svix-Signature"},
+		"no message id":       {change: func(h http.Header) { h.Del("svix-id") }, want: "missing header Svix-Id"},
+		"no timestamp":        {change: func(h http.Header) { h.Del("svix-timestamp") }, want: "missing header Svix-Timestamp"},
+		"no signature":        {change: func(h http.Header) { h.Del("svix-signature") }, want: "missing header Svix-Signature"},
+		"empty signature":     {change: set("svix-signature", ""), want: "missing header Svix-Signature"},
+		"empty message id":    {change: set("svix-id", ""), want: "missing header Svix-Id"},
+		"other message id":    {change: set("svix-id", messageID+"1"), want: "no matching signature"},
+		"message id too long": {change: set("svix-id", strings.Repeat("a", 257)), want: "longer than 256 bytes"},
+
+		"svix wins over webhook": {change: set("webhook-id", "x", "webhook-timestamp", "x", "webhook-signature", "x")},
+		"bad svix, good webhook": {
+			change: func(h http.Header) {
+				set("webhook-id", messageID, "webhook-timestamp", "1700000000", "webhook-signature", good)(h)
+				h.Set("svix-signature", foreign)
+			},
+			want: "no matching signature",
+		},
+		"incomplete svix, good webhook": {change: func(h http.Header) {
+			set("webhook-id", messageID, "webhook-timestamp", "1700000000", "webhook-signature", good)(h)
+			h.Del("svix-signature")
+		}},
+		"families mixed": {
+			change: func(h http.Header) {
+				h.Del("svix-signature")
+				h.Set("webhook-signature", good)
+			},
+			want: "missing header Svix-Signature",
+		},
+		"incomplete webhook": {
+			change: func(h http.Header) {
+				clear(h)
+				set("webhook-id", messageID, "webhook-signature", good)(h)
+			},
+			want: "missing header Webhook-Timestamp",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			header := signedHeader(t, "svix-", secretA, messageID, now, body)
+			tt.change(header)
+			atTime(t, now, func(t *testing.T) {
+				got, err := webhooks.VerifyPayload(secretA, header, body)
+				if tt.want == "" {
+					if err != nil || !bytes.Equal(got, body) {
+						t.Errorf("got %s, %v; want the body", got, err)
+					}
+					return
+				}
+				if got != nil || !errors.Is(err, webhooks.ErrVerification) || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %s, %v; want an ErrVerification: %s", got, err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestVerifyPayloadRefusesTheSecret(t *testing.T) {
+	t.Parallel()
+	body := []byte(`{}`)
+	header := signedHeader(t, "svix-", secretA, messageID, time.Now(), body)
+	for _, secret := range []string{"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", secretA + "\n", secretA + "a"} {
+		got, err := webhooks.VerifyPayload(secret, header, body)
+		if got != nil || !errors.Is(err, webhooks.ErrVerification) || !errors.Is(err, webhooks.ErrInvalidSecret) {
+			t.Errorf("secret %q: got %s, %v; want ErrVerification and ErrInvalidSecret", secret, got, err)
+		}
+	}
+}
+
+// Without a rule against dots, the signature of one delivery would prove
+// another one, whose timestamp is part of the first one's body.
+func TestVerifyPayloadRefusesAmbiguousMessageID(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	ahead := strconv.FormatInt(now.Add(time.Minute).Unix(), 10)
+	header := signedHeader(t, "svix-", secretA, "a", now, []byte(ahead+`.{"forged":true}`))
+	header.Set("svix-id", "a."+header.Get("svix-timestamp"))
+	header.Set("svix-timestamp", ahead)
+	got, err := webhooks.VerifyPayload(secretA, header, []byte(`{"forged":true}`))
+	if got != nil || !errors.Is(err, webhooks.ErrVerification) || !strings.Contains(err.Error(), "dot") {
+		t.Errorf("got %s, %v; want a refusal of the dot", got, err)
+	}
+}
+
+func TestFlippedBitNeverVerifies(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		prefix := rapid.SampledFrom([]string{"svix-", "webhook-"}).Draw(rt, "prefix")
+		id := rapid.StringMatching(`msg_[0-9A-Za-z]{1,40}`).Draw(rt, "id")
+		body := rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(rt, "body")
+		header := signedHeader(t, prefix, secretA, id, time.Now(), body)
+		if _, err := webhooks.VerifyPayload(secretA, header, body); err != nil {
+			rt.Fatalf("before: %v", err)
+		}
+		part := rapid.SampledFrom([]string{"body", "id", "timestamp", "signature"}).Draw(rt, "part")
+		if part == "body" {
+			body = flipBit(rt, body)
+		} else {
+			name := prefix + part
+			header.Set(name, string(flipBit(rt, []byte(header.Get(name)))))
+		}
+		if got, err := webhooks.VerifyPayload(secretA, header, body); got != nil || !errors.Is(err, webhooks.ErrVerification) {
+			rt.Fatalf("after: %s, %v; want an ErrVerification", got, err)
+		}
+	})
+}
+
+func flipBit(t *rapid.T, data []byte) []byte {
+	bit := rapid.IntRange(0, 8*len(data)-1).Draw(t, "bit")
+	data = slices.Clone(data)
+	data[bit/8] ^= 1 << (bit % 8)
+	return data
+}
+
+// newRequest returns a delivery signed now.
+func newRequest(t testing.TB, secret, id, body string) *http.Request {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
+	r.Header = signedHeader(t, "svix-", secret, id, time.Now(), []byte(body))
+	r.Header.Set("X-Swh-Event", "origin.create")
+	return r
+}
+
+func serve(h http.Handler, r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Result()
+}
+
+// checkAnswer makes sure that an answer says no more than its status.
+func checkAnswer(t *testing.T, answer *http.Response, want int) {
+	t.Helper()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBody := http.StatusText(want) + "\n"
+	if want == http.StatusNoContent {
+		wantBody = ""
+	}
+	if answer.StatusCode != want || string(body) != wantBody {
+		t.Errorf("answer %d %q, want %d %q", answer.StatusCode, body, want, wantBody)
+	}
+}
+
+func silent() webhooks.HandlerOption {
+	return webhooks.WithHandlerLogger(slog.New(slog.DiscardHandler))
+}
+
+func TestHandlerReceives(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"svix-", "webhook-"} {
+		t.Run(prefix, func(t *testing.T) {
+			t.Parallel()
+			const body = `{"origin_url":"https://git.example.org/a?b=1&c=é"}`
+			at := time.Unix(1700000000, 0)
+			atTime(t, at.Add(time.Minute), func(t *testing.T) {
+				r := newRequest(t, secretA, messageID, body)
+				r.Header = signedHeader(t, prefix, secretA, messageID, at, []byte(body))
+				r.Header.Set("x-swh-event", "origin.create")
+				var got []webhooks.Delivery
+				h := webhooks.NewHandler([]string{secretB, secretA}, func(ctx context.Context, d webhooks.Delivery) error {
+					if ctx != r.Context() {
+						t.Error("not the context of the request")
+					}
+					got = append(got, d)
+					return nil
+				}, silent())
+				checkAnswer(t, serve(h, r), http.StatusNoContent)
+				want := []webhooks.Delivery{{MessageID: messageID, EventType: "origin.create", Timestamp: at.UTC(), Payload: json.RawMessage(body)}}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("deliveries (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestHandlerRefuses(t *testing.T) {
+	t.Parallel()
+	const body = `{"foo":"bar"}`
+	signedAt := func(offset time.Duration) func(*testing.T, *http.Request) {
+		return func(t *testing.T, r *http.Request) {
+			t.Helper()
+			r.Header = signedHeader(t, "svix-", secretA, messageID, time.Now().Add(offset), []byte(body))
+		}
+	}
+	without := func(name string) func(*testing.T, *http.Request) {
+		return func(_ *testing.T, r *http.Request) { r.Header.Del(name) }
+	}
+	withBody := func(body string) func(*testing.T, *http.Request) {
+		return func(t *testing.T, r *http.Request) {
+			t.Helper()
+			*r = *newRequest(t, secretA, messageID, body)
+		}
+	}
+	tests := map[string]struct {
+		change func(t *testing.T, r *http.Request) // of a good delivery
+		opts   []webhooks.HandlerOption
+		want   int
+	}{
+		"GET":    {change: func(_ *testing.T, r *http.Request) { r.Method = http.MethodGet }, want: http.StatusMethodNotAllowed},
+		"PUT":    {change: func(_ *testing.T, r *http.Request) { r.Method = http.MethodPut }, want: http.StatusMethodNotAllowed},
+		"method": {change: func(_ *testing.T, r *http.Request) { r.Method = "post" }, want: http.StatusMethodNotAllowed},
+
+		"no id":         {change: without("svix-id"), want: http.StatusBadRequest},
+		"no timestamp":  {change: without("svix-timestamp"), want: http.StatusBadRequest},
+		"no signature":  {change: without("svix-signature"), want: http.StatusBadRequest},
+		"bad timestamp": {change: func(_ *testing.T, r *http.Request) { r.Header.Set("svix-timestamp", "x") }, want: http.StatusBadRequest},
+		"dot in id":     {change: func(_ *testing.T, r *http.Request) { r.Header.Set("svix-id", "a.b") }, want: http.StatusBadRequest},
+		"not JSON":      {change: withBody(`{"foo":`), want: http.StatusBadRequest},
+		"empty body":    {change: withBody(""), want: http.StatusBadRequest},
+		"cut off body": {
+			change: func(_ *testing.T, r *http.Request) {
+				r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"f`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			},
+			want: http.StatusBadRequest,
+		},
+
+		"too old":       {change: signedAt(-6 * time.Minute), want: http.StatusUnauthorized},
+		"too new":       {change: signedAt(6 * time.Minute), want: http.StatusUnauthorized},
+		"bad signature": {change: func(_ *testing.T, r *http.Request) { r.Header.Set("svix-signature", "v1,x") }, want: http.StatusUnauthorized},
+		"other body":    {change: func(_ *testing.T, r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{}`)) }, want: http.StatusUnauthorized},
+		"other secret": {
+			change: func(t *testing.T, r *http.Request) { *r = *newRequest(t, secretB, messageID, body) },
+			want:   http.StatusUnauthorized,
+		},
+		"older than its tolerance": {
+			change: signedAt(-11 * time.Second),
+			opts:   []webhooks.HandlerOption{webhooks.WithTolerance(10 * time.Second)},
+			want:   http.StatusUnauthorized,
+		},
+
+		"more than 1 MiB":     {change: withBody(`"` + strings.Repeat("a", 1<<20-1) + `"`), want: http.StatusRequestEntityTooLarge},
+		"more than its limit": {change: withBody(body + " "), opts: []webhooks.HandlerOption{webhooks.WithMaxBody(int64(len(body)))}, want: http.StatusRequestEntityTooLarge},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+				t.Error("received")
+				return nil
+			}, append(tt.opts, silent())...)
+			r := newRequest(t, secretA, messageID, body)
+			tt.change(t, r)
+			answer := serve(h, r)
+			checkAnswer(t, answer, tt.want)
+			wantAllow := ""
+			if tt.want == http.StatusMethodNotAllowed {
+				wantAllow = "POST"
+			}
+			if got := answer.Header.Get("Allow"); got != wantAllow {
+				t.Errorf("Allow %q, want %q", got, wantAllow)
+			}
+		})
+	}
+}
+
+func TestHandlerLimits(t *testing.T) {
+	t.Parallel()
+	full := `"` + strings.Repeat("a", 1<<20-2) + `"`
+	tests := map[string]struct {
+		body string
+		age  time.Duration
+		opts []webhooks.HandlerOption
+	}{
+		"1 MiB":                   {body: full},
+		"more with an option":     {body: full + " ", opts: []webhooks.HandlerOption{webhooks.WithMaxBody(1<<20 + 1)}},
+		"zero is the default":     {body: full, age: 4 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithMaxBody(0), webhooks.WithTolerance(0)}},
+		"negative is the default": {body: full, age: 4 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithMaxBody(-1), webhooks.WithTolerance(-1)}},
+		"older with an option":    {body: full, age: time.Hour, opts: []webhooks.HandlerOption{webhooks.WithTolerance(time.Hour + time.Minute)}},
+		"nil logger":              {body: full, opts: []webhooks.HandlerOption{webhooks.WithHandlerLogger(nil)}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error { return nil }, tt.opts...)
+			r := newRequest(t, secretA, messageID, tt.body)
+			r.Header = signedHeader(t, "svix-", secretA, messageID, time.Now().Add(-tt.age), []byte(tt.body))
+			checkAnswer(t, serve(h, r), http.StatusNoContent)
+		})
+	}
+}
+
+func TestHandlerThatCannotReceive(t *testing.T) {
+	t.Parallel()
+	receive := func(context.Context, webhooks.Delivery) error { return nil }
+	tests := map[string]struct {
+		secrets []string
+		receive func(context.Context, webhooks.Delivery) error
+		want    string // in the log
+	}{
+		"no secret":       {receive: receive, want: "there is none"},
+		"bad secret":      {secrets: []string{secretA, "whsec_mistyped"}, receive: receive, want: "secret 2 of 2"},
+		"nothing to call": {secrets: []string{secretA}, want: "no receive function"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			h := webhooks.NewHandler(tt.secrets, tt.receive, webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, tt.want) || strings.Contains(got, "mistyped") {
+				t.Errorf("logged %q, want an error with %q and without the secret", got, tt.want)
+			}
+			checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), http.StatusInternalServerError)
+		})
+	}
+}
+
+func TestHandlerTriesAgainAfterFailure(t *testing.T) {
+	t.Parallel()
+	failures := map[string]func() error{
+		"error":         func() error { return errors.New("boom " + secretA) },
+		"panic":         func() error { panic("boom") },
+		"panic, nil":    func() error { panic(nil) },
+		"abort handler": func() error { panic(http.ErrAbortHandler) },
+		"verification":  func() error { return webhooks.ErrVerification },
+	}
+	for name, fail := range failures {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls := 0
+			h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+				if calls++; calls <= 2 {
+					return fail()
+				}
+				return nil
+			}, silent())
+			for _, want := range []int{500, 500, 204, 204} {
+				checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), want)
+			}
+			if calls != 3 {
+				t.Errorf("received %d times, want 3: a message that was received is not received again", calls)
+			}
+		})
+	}
+}
+
+func TestHandlerLogsTheReason(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error { panic("boom") },
+		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	serve(h, newRequest(t, secretB, messageID, `{"private":true}`))
+	serve(h, newRequest(t, secretA, messageID, `{"private":true}`))
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != 2 {
+		t.Fatalf("logged %q, want two lines", lines)
+	}
+	for i, wants := range [][]string{
+		{"level=WARN", "status=401", messageID, "no matching signature"},
+		{"level=ERROR", messageID, "receive panicked: boom", "TestHandlerLogsTheReason"}, // with the stack
+	} {
+		for _, want := range wants {
+			if !strings.Contains(lines[i], want) {
+				t.Errorf("logged %q, want %q in it", lines[i], want)
+			}
+		}
+	}
+	for _, secret := range []string{secretA, secretB, "private", "v1,"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("logged %q, which shows %q", log.String(), secret)
+		}
+	}
+}
+
+func TestReplayIsNotReceived(t *testing.T) {
+	t.Parallel()
+	var got []string
+	receive := func(_ context.Context, d webhooks.Delivery) error {
+		got = append(got, d.MessageID)
+		return nil
+	}
+	guarded := webhooks.NewHandler([]string{secretA, secretB}, receive)
+	// A later attempt has another timestamp and signature, perhaps of another secret.
+	checkAnswer(t, serve(guarded, newRequest(t, secretA, "a", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(guarded, newRequest(t, secretB, "a", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(guarded, newRequest(t, secretA, "b", `{}`)), http.StatusNoContent)
+
+	unguarded := webhooks.NewHandler([]string{secretA}, receive, webhooks.WithReplayGuard(nil))
+	checkAnswer(t, serve(unguarded, newRequest(t, secretA, "a", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(unguarded, newRequest(t, secretA, "a", `{}`)), http.StatusNoContent)
+	if diff := cmp.Diff([]string{"a", "b", "a", "a"}, got); diff != "" {
+		t.Errorf("received (-want +got):\n%s", diff)
+	}
+}
+
+// A forged delivery must not make the handler take the genuine one for a replay.
+func TestRefusedDeliveryIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+		calls++
+		return nil
+	}, silent())
+	checkAnswer(t, serve(h, newRequest(t, secretB, messageID, `{}`)), http.StatusUnauthorized)
+	checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), http.StatusNoContent)
+	if calls != 1 {
+		t.Errorf("received %d times, want once", calls)
+	}
+}
+
+func TestConcurrentDeliveriesWaitForTheOutcome(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		outcomes := make(chan error)
+		calls := 0 // only one call runs at a time
+		h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+			calls++
+			return <-outcomes
+		}, silent())
+		answers := make(chan int, 10)
+		for range cap(answers) {
+			r := newRequest(t, secretA, messageID, `{}`)
+			go func() { answers <- serve(h, r).StatusCode }()
+		}
+		synctest.Wait()
+		outcomes <- errors.New("boom")
+		if got := <-answers; got != http.StatusInternalServerError {
+			t.Errorf("the one that failed answered %d", got)
+		}
+		synctest.Wait()
+		if len(answers) != 0 {
+			t.Errorf("%d answered while another one was being received", len(answers))
+		}
+		outcomes <- nil
+		for range cap(answers) - 1 {
+			if got := <-answers; got != http.StatusNoContent {
+				t.Errorf("answered %d after the message was received", got)
+			}
+		}
+		if calls != 2 {
+			t.Errorf("received %d times, want 2: once failing", calls)
+		}
+	})
+}
+
+func TestWaitingDeliveryEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		outcomes := make(chan error)
+		calls := 0
+		h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+			calls++
+			return <-outcomes
+		}, silent())
+		first := make(chan int)
+		r := newRequest(t, secretA, messageID, `{}`)
+		go func() { first <- serve(h, r).StatusCode }()
+		synctest.Wait()
+
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`).WithContext(ctx)), http.StatusInternalServerError)
+		outcomes <- nil
+		if got := <-first; got != http.StatusNoContent || calls != 1 {
+			t.Errorf("the first one answered %d, %d calls; want 204, 1", got, calls)
+		}
+	})
+}
+
+type guardFunc func(ctx context.Context, messageID string, receive func(ctx context.Context) error) error
+
+func (g guardFunc) Once(ctx context.Context, messageID string, receive func(ctx context.Context) error) error {
+	return g(ctx, messageID, receive)
+}
+
+func TestHandlerAsksItsReplayGuard(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	tests := map[string]struct {
+		guard guardFunc
+		want  int
+		calls int
+	}{
+		"received before": {
+			guard: func(context.Context, string, func(context.Context) error) error { return nil },
+			want:  http.StatusNoContent,
+		},
+		"cannot tell": {
+			guard: func(context.Context, string, func(context.Context) error) error { return errors.New("store is down") },
+			want:  http.StatusInternalServerError,
+		},
+		"receives in a transaction": {
+			guard: func(ctx context.Context, _ string, receive func(context.Context) error) error {
+				return receive(context.WithValue(ctx, key{}, "transaction"))
+			},
+			want:  http.StatusNoContent,
+			calls: 1,
+		},
+		"cannot commit": {
+			guard: func(ctx context.Context, _ string, receive func(context.Context) error) error {
+				return errors.Join(receive(context.WithValue(ctx, key{}, "transaction")), errors.New("commit"))
+			},
+			want:  http.StatusInternalServerError,
+			calls: 1,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			calls := 0
+			guard := guardFunc(func(ctx context.Context, id string, receive func(context.Context) error) error {
+				if id != messageID {
+					t.Errorf("asked for message %q, want %q", id, messageID)
+				}
+				return tt.guard(ctx, id, receive)
+			})
+			h := webhooks.NewHandler([]string{secretA}, func(ctx context.Context, _ webhooks.Delivery) error {
+				calls++
+				if ctx.Value(key{}) != "transaction" {
+					t.Error("not the context of the guard")
+				}
+				return nil
+			}, webhooks.WithReplayGuard(guard), silent())
+			checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), tt.want)
+			if calls != tt.calls {
+				t.Errorf("received %d times, want %d", calls, tt.calls)
+			}
+		})
+	}
+}
+
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	snapshot := "swh:1:snp:" + strings.Repeat("0", 40)
+	tests := map[string]struct {
+		payload string
+		into    any
+		want    any
+	}{
+		"origin.create": {
+			payload: `{"origin_url":"https://git.example.org/é?a&b","more":1}`,
+			into:    &webhooks.OriginCreate{},
+			want:    &webhooks.OriginCreate{OriginURL: "https://git.example.org/é?a&b"},
+		},
+		"origin.visit": {
+			payload: `{"origin_url":"u","snapshot_swhid":"` + snapshot + `","visit_date":"2026-11-23T10:00:00+00:00","visit_status":"full","visit_type":"git"}`,
+			into:    &webhooks.OriginVisit{},
+			want: &webhooks.OriginVisit{
+				OriginURL: "u", VisitType: "git", VisitDate: "2026-11-23T10:00:00+00:00", VisitStatus: webhooks.VisitFull, SnapshotSWHID: &snapshot,
+			},
+		},
+		"origin.visit without snapshot, date without offset": {
+			payload: `{"origin_url":"u","snapshot_swhid":null,"visit_date":"2026-11-23T10:00:00","visit_status":"not_found","visit_type":"hg"}`,
+			into:    &webhooks.OriginVisit{},
+			want:    &webhooks.OriginVisit{OriginURL: "u", VisitType: "hg", VisitDate: "2026-11-23T10:00:00", VisitStatus: webhooks.VisitNotFound},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := webhooks.Delivery{MessageID: messageID, Payload: json.RawMessage(tt.payload)}
+			if err := d.Decode(tt.into); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, tt.into); diff != "" {
+				t.Errorf("payload (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	t.Parallel()
+	d := webhooks.Delivery{MessageID: messageID, Payload: json.RawMessage(`{"origin_url":3}`)}
+	err := d.Decode(&webhooks.OriginCreate{})
+	var typeErr *json.UnmarshalTypeError
+	if !errors.Is(err, webhooks.ErrInvalidPayload) || !errors.As(err, &typeErr) || !strings.Contains(err.Error(), messageID) {
+		t.Errorf("got %v, want an ErrInvalidPayload that names the message and the field", err)
+	}
+}
+
+// The payload types write what the schemas name and nothing else, null included.
+func TestPayloadRoundTrip(t *testing.T) {
+	t.Parallel()
+	for _, payload := range []string{
+		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23T10:00:00.1234567+01:00","visit_status":"created","snapshot_swhid":null}`,
+		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23 10:00","visit_status":"partial","snapshot_swhid":"swh:1:snp:0"}`,
+	} {
+		var v webhooks.OriginVisit
+		if err := (webhooks.Delivery{Payload: json.RawMessage(payload)}).Decode(&v); err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(payload, string(got)); diff != "" {
+			t.Errorf("payload (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestNewVisitDate(t *testing.T) {
+	t.Parallel()
+	paris := time.FixedZone("", 3600)
+	for want, at := range map[webhooks.VisitDate]time.Time{
+		"2026-11-23T10:00:00+00:00":        time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+		"2026-11-23T09:00:00+00:00":        time.Date(2026, 11, 23, 10, 0, 0, 999, paris),
+		"2026-11-23T10:00:00.120000+00:00": time.Date(2026, 11, 23, 10, 0, 0, 120_000_000, time.UTC),
+		"2026-11-23T10:00:00.000001+00:00": time.Date(2026, 11, 23, 10, 0, 0, 1999, time.UTC),
+		"0001-01-01T00:00:00+00:00":        {},
+	} {
+		if got := webhooks.NewVisitDate(at); got != want {
+			t.Errorf("NewVisitDate(%v) = %q, want %q", at, got, want)
+		}
+		if got, err := want.Time(); err != nil || !got.Equal(at.Truncate(time.Microsecond)) {
+			t.Errorf("%q.Time() = %v, %v; want %v", want, got, err, at)
+		}
+	}
+}
+
+func TestVisitDateTime(t *testing.T) {
+	t.Parallel()
+	tests := map[webhooks.VisitDate]struct {
+		want time.Time
+		ok   bool
+	}{
+		"2026-11-23T10:00:00Z":           {want: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), ok: true},
+		"2026-11-23T10:00:00-03:30":      {want: time.Date(2026, 11, 23, 13, 30, 0, 0, time.UTC), ok: true},
+		"2026-11-23T10:00:00.1234567Z":   {want: time.Date(2026, 11, 23, 10, 0, 0, 123_456_700, time.UTC), ok: true},
+		"2026-11-23T10:00:00":            {want: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), ok: true},
+		"2026-11-23T10:00:00.5":          {want: time.Date(2026, 11, 23, 10, 0, 0, 500_000_000, time.UTC), ok: true},
+		"":                               {},
+		"yesterday":                      {},
+		"2026-02-30T10:00:00Z":           {},
+		"2026-11-23":                     {},
+		"Mon, 23 Nov 2026 10:00:00 GMT":  {},
+		"2026-11-23T10:00:00Z and later": {},
+	}
+	for date, tt := range tests {
+		got, err := date.Time()
+		if (err == nil) != tt.ok || !got.Equal(tt.want) || err != nil && !errors.Is(err, webhooks.ErrInvalidPayload) {
+			t.Errorf("%q.Time() = %v, %v; want %v, ok %v", date, got, err, tt.want, tt.ok)
+		}
+	}
+}
+
+func FuzzVerifyPayload(f *testing.F) {
+	body := []byte(`{"foo":"bar"}`)
+	now := time.Now()
+	good := signedHeader(f, "svix-", secretA, messageID, now, body)
+	f.Add(secretA, messageID, good.Get("svix-timestamp"), good.Get("svix-signature"), body)
+	f.Add(secretA, messageID, good.Get("svix-timestamp"), "v1a,x v1, v1 "+good.Get("svix-signature"), body)
+	f.Add("whsec_", "a.b", "-1", ",", []byte("<html>"))
+	f.Add("", "", "", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, secret, id, timestamp, signature string, body []byte) {
+		header := http.Header{"Svix-Id": {id}, "Svix-Timestamp": {timestamp}, "Svix-Signature": {signature}}
+		got, err := webhooks.VerifyPayload(secret, header, body)
+		if err != nil {
+			if got != nil || !errors.Is(err, webhooks.ErrVerification) {
+				t.Fatalf("got %s, %v; want an ErrVerification", got, err)
+			}
+			return
+		}
+		seconds, err := strconv.ParseInt(timestamp, 10, 64)
+		if err != nil {
+			t.Fatalf("verified with the timestamp %q", timestamp)
+		}
+		want, err := webhooks.SignPayload(secret, id, time.Unix(seconds, 0), body)
+		if err != nil || !strings.Contains(signature, want) || !bytes.Equal(got, body) {
+			t.Fatalf("verified %s with the signature %q, want %q, %v", got, signature, want, err)
+		}
+	})
+}
+
+func FuzzHandler(f *testing.F) {
+	now := strconv.FormatInt(time.Now().Unix(), 10)
+	f.Add("POST", "svix-id", messageID, now, "v1,x", []byte(`{}`), true)
+	f.Add("POST", "webhook-id", messageID, "", "", []byte(`{`), true)
+	f.Add("POST", "x-swh-event", "\x00", now, "v1,", []byte(`{}`), false)
+	f.Add("GET", "host", "", "", "", []byte(nil), false)
+	f.Fuzz(func(t *testing.T, method, name, id, timestamp, signature string, body []byte, signed bool) {
+		received := false
+		h := webhooks.NewHandler([]string{secretA, secretB}, func(context.Context, webhooks.Delivery) error {
+			received = true
+			return nil
+		}, webhooks.WithMaxBody(100), silent())
+		r := (&http.Request{Method: method, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}).WithContext(t.Context())
+		r.Header.Set("svix-id", id)
+		r.Header.Set("svix-timestamp", timestamp)
+		r.Header.Set("svix-signature", signature)
+		if signed {
+			r.Header = signedHeader(t, "webhook-", secretB, id, time.Now(), body)
+		}
+		r.Header.Set(name, id)
+		status := serve(h, r).StatusCode
+		if received != (status == http.StatusNoContent) {
+			t.Fatalf("answered %d, received: %v", status, received)
+		}
+		if !received && (status < 400 || status > 499) {
+			t.Fatalf("answered %d to a delivery that was not received", status)
+		}
+	})
+}
