@@ -1,0 +1,212 @@
+// Package schema compiles JSON Schemas and validates values against them, so
+// that neither a schema nor a value that a stranger wrote can crash the
+// program, keep it busy, or make it read a file or open a connection.
+//
+// It guards [github.com/santhosh-tekuri/jsonschema/v5], which does the work.
+package schema
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/softwareheritage/webhooks/internal/canonical"
+)
+
+// MaxSize is how long the text of a schema may be, in bytes.
+const MaxSize = 256 << 10
+
+// address is where the schema pretends to be found. References resolve against
+// it, so it must not be a file name.
+const address = "mem:///schema"
+
+// A Schema is compiled. It never changes and is safe for concurrent use.
+type Schema struct {
+	compiled *jsonschema.Schema
+}
+
+// Compile reads a JSON Schema, which must be a JSON object.
+//
+// It is read as draft 7, unless $schema names another draft that the validator
+// knows: 4, 6, 2019-09 or 2020-12, with http or https and with or without an
+// empty fragment. Any other $schema is refused. In every draft format,
+// contentEncoding and contentMediaType are annotations: they refuse no value.
+// Patterns are those of package [regexp]; one that it does not know (a look-ahead,
+// a back-reference) is refused with the reason. References must lead to
+// a place in the schema itself; no reference is ever loaded.
+//
+// Every error is an [*Error] whose violations point into the schema.
+func Compile(text []byte) (*Schema, error) {
+	if len(text) > MaxSize {
+		return nil, refusal("", fmt.Sprintf("the schema is longer than %d KiB", MaxSize>>10), nil)
+	}
+	document, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkDraft(document); err != nil {
+		return nil, err
+	}
+	compiled, err := compile(text, document)
+	if err != nil {
+		return nil, compileError(err, document)
+	}
+	for _, part := range reachable(compiled) {
+		if err := checkPart(part); err != nil {
+			return nil, err
+		}
+	}
+	return &Schema{compiled: compiled}, nil
+}
+
+func parse(text []byte) (map[string]any, error) {
+	v, err := canonical.Parse(text)
+	var refused *canonical.Error
+	if errors.As(err, &refused) {
+		return nil, refusal(refused.Path, refused.Reason, err)
+	}
+	document, ok := v.(map[string]any)
+	if !ok {
+		return nil, refusal("", "a schema must be a JSON object", nil)
+	}
+	return document, nil
+}
+
+// checkDraft refuses a $schema that would be loaded.
+func checkDraft(document map[string]any) error {
+	value, ok := document["$schema"]
+	if !ok {
+		return nil
+	}
+	name, ok := value.(string)
+	if !ok {
+		return refusal("/$schema", "must be the address of a draft, as a string", nil)
+	}
+	if !knownDraft(name) {
+		return refusal("/$schema", "is not a draft that is supported: 4, 6, 7, 2019-09 and 2020-12 are", nil)
+	}
+	return nil
+}
+
+func knownDraft(name string) bool {
+	name = strings.TrimSuffix(strings.TrimSuffix(name, "/"), "#")
+	rest, ok := strings.CutPrefix(name, "http://json-schema.org/")
+	if !ok {
+		rest, ok = strings.CutPrefix(name, "https://json-schema.org/")
+	}
+	if !ok {
+		return false
+	}
+	switch rest {
+	case "schema", "draft/2020-12/schema", "draft/2019-09/schema", "draft-07/schema", "draft-06/schema", "draft-04/schema":
+		return true
+	default:
+		return false
+	}
+}
+
+// compile calls the library, whose panics become errors.
+func compile(text []byte, document map[string]any) (compiled *jsonschema.Schema, err error) {
+	defer recoverAs(&err)
+	c := jsonschema.NewCompiler()
+	c.Draft = jsonschema.Draft7
+	c.LoadURL = refuseToLoad
+	ignoreAnnotations(c, document)
+	if err := c.AddResource(address, bytes.NewReader(text)); err != nil {
+		return nil, err
+	}
+	return c.Compile(address)
+}
+
+// maxLength is the largest length or number of items that a schema may speak
+// of. The library turns larger ones into something that means nothing.
+const maxLength = 1 << 53
+
+// checkPart refuses what the library compiles and then does wrong.
+func checkPart(s *jsonschema.Schema) error {
+	if strings.HasPrefix(s.Location, "http://json-schema.org/") || strings.HasPrefix(s.Location, "https://json-schema.org/") {
+		// They assert formats, and their patterns are those of the payload.
+		return refusal("", "refers to the schema of schemas at "+s.Location+", which is not supported", nil)
+	}
+	lengths := []struct {
+		keyword string
+		value   int
+	}{
+		{"minLength", s.MinLength},
+		{"maxLength", s.MaxLength},
+		{"minItems", s.MinItems},
+		{"maxItems", s.MaxItems},
+		{"minProperties", s.MinProperties},
+		{"maxProperties", s.MaxProperties},
+		{"minContains", s.MinContains},
+		{"maxContains", s.MaxContains},
+	}
+	for _, length := range lengths {
+		if length.value < -1 || length.value > maxLength { // -1: the schema has none
+			return refusal(location(s)+"/"+length.keyword, "is too large", nil)
+		}
+	}
+	return nil
+}
+
+// ignoreAnnotations takes away the checks that the library would make for the
+// formats and encodings that the schema names: it makes them before 2019-09
+// whatever its options say. A nil check is none.
+func ignoreAnnotations(c *jsonschema.Compiler, node any) {
+	switch node := node.(type) {
+	case []any:
+		for _, item := range node {
+			ignoreAnnotations(c, item)
+		}
+	case map[string]any:
+		for name, member := range node {
+			ignoreAnnotations(c, member)
+			if value, ok := member.(string); ok {
+				switch name {
+				case "format":
+					c.Formats[value] = nil
+				case "contentEncoding":
+					c.Decoders[value] = nil
+				case "contentMediaType":
+					c.MediaTypes[value] = nil
+				}
+			}
+		}
+	}
+}
+
+// A referenceError is the attempt to load a document.
+type referenceError struct{ url string }
+
+func (e *referenceError) Error() string {
+	return "refers to " + strings.TrimPrefix(e.url, "mem:///") + ", which is not part of the schema: references are never loaded"
+}
+
+func refuseToLoad(url string) (io.ReadCloser, error) { return nil, &referenceError{url} }
+
+// recoverAs turns a panic of the library into an error.
+func recoverAs(err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("the validator cannot handle it: %v", r)
+	}
+}
+
+// Validate checks a value made by [canonical.Parse] or [canonical.FromGo].
+// Where the schema refuses it the error is an [*Error] whose violations point
+// into the value.
+func (s *Schema) Validate(v any) error {
+	if err := s.run(v); err != nil {
+		return validateError(err, v)
+	}
+	return nil
+}
+
+// run calls the library, whose panics become errors.
+func (s *Schema) run(v any) (err error) {
+	defer recoverAs(&err)
+	return s.compiled.Validate(v)
+}
