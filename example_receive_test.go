@@ -52,7 +52,7 @@ func deliver(handler http.Handler, secret, eventType, payload string) {
 	if err != nil {
 		panic(err)
 	}
-	request := httptest.NewRequest(http.MethodPost, "/webhooks", strings.NewReader(payload))
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/webhooks", strings.NewReader(payload))
 	request.Header.Set("Svix-Id", messageID)
 	request.Header.Set("Svix-Timestamp", strconv.FormatInt(now.Unix(), 10))
 	request.Header.Set("Svix-Signature", signature)

@@ -354,27 +354,33 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	d, status, err := h.verify(w, r)
 	if err != nil {
-		h.log.LogAttrs(r.Context(), slog.LevelWarn, "webhook refused",
-			slog.Int("status", status), slog.String("message_id", d.MessageID), slog.Any("error", err))
-		answer(w, status)
+		h.refuse(w, r, d, status, err)
 		return
 	}
 	if err := h.receiveOnce(r.Context(), d); err != nil {
-		h.log.LogAttrs(r.Context(), slog.LevelError, "webhook not received",
-			slog.String("message_id", d.MessageID), slog.Any("error", err))
-		answer(w, http.StatusInternalServerError)
+		h.refuse(w, r, d, http.StatusInternalServerError, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, d Delivery, status int, reason error) {
+	level := slog.LevelWarn
+	if status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	h.log.LogAttrs(r.Context(), level, "webhook not received",
+		slog.Int("status", status), slog.String("message_id", d.MessageID), slog.Any("error", reason))
+	answer(w, status)
 }
 
 func answer(w http.ResponseWriter, status int) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// verify returns the delivery that a request is or, with the status to answer,
-// why it is none. The headers come first: a body that they cannot prove is not
-// read.
+// verify returns the delivery that a request is or, with the status to answer
+// and as much of the delivery as its headers claim, why it is none. The headers
+// come first: a body that they cannot prove is not read.
 func (h *handler) verify(w http.ResponseWriter, r *http.Request) (Delivery, int, error) {
 	if h.unusable != nil {
 		return Delivery{}, http.StatusInternalServerError, h.unusable

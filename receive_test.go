@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -32,11 +33,11 @@ const (
 )
 
 // signedHeader has the headers of a delivery, of the family that prefix begins.
-func signedHeader(t testing.TB, prefix, secret, id string, at time.Time, body []byte) http.Header {
-	t.Helper()
+func signedHeader(tb testing.TB, prefix, secret, id string, at time.Time, body []byte) http.Header {
+	tb.Helper()
 	signature, err := webhooks.SignPayload(secret, id, at, body)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	header := http.Header{}
 	header.Set(prefix+"id", id)
@@ -45,14 +46,8 @@ func signedHeader(t testing.TB, prefix, secret, id string, at time.Time, body []
 	return header
 }
 
-// atTime runs a test whose clock shows the given time.
-func atTime(t *testing.T, at time.Time, test func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(at))
-		test(t)
-	})
-}
+// sleepUntil sets the clock of a synctest bubble.
+func sleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
 
 type signatureVector struct {
 	Note            string `json:"note"`
@@ -101,7 +96,8 @@ func TestSignatureVectors(t *testing.T) {
 					header.Set(prefix+"id", v.MessageID)
 					header.Set(prefix+"timestamp", strconv.FormatInt(v.Timestamp, 10))
 					header.Set(prefix+"signature", signature)
-					atTime(t, at, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						sleepUntil(at)
 						got, err := webhooks.VerifyPayload(v.Secret, header, []byte(body))
 						if string(got) != body || err != nil {
 							t.Errorf("VerifyPayload = %s, %v; want %s", got, err, body)
@@ -139,9 +135,7 @@ func TestVerifyPayload(t *testing.T) {
 	}
 	signedAt := func(offset time.Duration) func(http.Header) {
 		return func(h http.Header) {
-			for key, values := range signedHeader(t, "svix-", secretA, messageID, now.Add(offset), body) {
-				h[key] = values
-			}
+			maps.Copy(h, signedHeader(t, "svix-", secretA, messageID, now.Add(offset), body))
 		}
 	}
 	set := func(pairs ...string) func(http.Header) {
@@ -229,7 +223,8 @@ func TestVerifyPayload(t *testing.T) {
 			t.Parallel()
 			header := signedHeader(t, "svix-", secretA, messageID, now, body)
 			tt.change(header)
-			atTime(t, now, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sleepUntil(now)
 				got, err := webhooks.VerifyPayload(secretA, header, body)
 				if tt.want == "" {
 					if err != nil || !bytes.Equal(got, body) {
@@ -303,7 +298,7 @@ func flipBit(t *rapid.T, data []byte) []byte {
 }
 
 // newRequest returns a delivery signed now.
-func newRequest(t testing.TB, secret, id, body string) *http.Request {
+func newRequest(t *testing.T, secret, id, body string) *http.Request {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
 	r.Header = signedHeader(t, "svix-", secret, id, time.Now(), []byte(body))
@@ -311,25 +306,21 @@ func newRequest(t testing.TB, secret, id, body string) *http.Request {
 	return r
 }
 
-func serve(h http.Handler, r *http.Request) *http.Response {
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	return w.Result()
+func serve(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, r)
+	return answer
 }
 
 // checkAnswer makes sure that an answer says no more than its status.
-func checkAnswer(t *testing.T, answer *http.Response, want int) {
+func checkAnswer(t *testing.T, answer *httptest.ResponseRecorder, want int) {
 	t.Helper()
-	body, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
 	wantBody := http.StatusText(want) + "\n"
 	if want == http.StatusNoContent {
 		wantBody = ""
 	}
-	if answer.StatusCode != want || string(body) != wantBody {
-		t.Errorf("answer %d %q, want %d %q", answer.StatusCode, body, want, wantBody)
+	if body := answer.Body.String(); answer.Code != want || body != wantBody {
+		t.Errorf("answer %d %q, want %d %q", answer.Code, body, want, wantBody)
 	}
 }
 
@@ -344,7 +335,8 @@ func TestHandlerReceives(t *testing.T) {
 			t.Parallel()
 			const body = `{"origin_url":"https://git.example.org/a?b=1&c=é"}`
 			at := time.Unix(1700000000, 0)
-			atTime(t, at.Add(time.Minute), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sleepUntil(at.Add(time.Minute))
 				r := newRequest(t, secretA, messageID, body)
 				r.Header = signedHeader(t, prefix, secretA, messageID, at, []byte(body))
 				r.Header.Set("x-swh-event", "origin.create")
@@ -369,60 +361,70 @@ func TestHandlerReceives(t *testing.T) {
 func TestHandlerRefuses(t *testing.T) {
 	t.Parallel()
 	const body = `{"foo":"bar"}`
-	signedAt := func(offset time.Duration) func(*testing.T, *http.Request) {
-		return func(t *testing.T, r *http.Request) {
-			t.Helper()
+	signed := func(body string, offset time.Duration) func(r *http.Request) {
+		return func(r *http.Request) {
 			r.Header = signedHeader(t, "svix-", secretA, messageID, time.Now().Add(offset), []byte(body))
+			r.Body = io.NopCloser(strings.NewReader(body))
 		}
 	}
-	without := func(name string) func(*testing.T, *http.Request) {
-		return func(_ *testing.T, r *http.Request) { r.Header.Del(name) }
+	method := func(method string) func(r *http.Request) {
+		return func(r *http.Request) { r.Method = method }
 	}
-	withBody := func(body string) func(*testing.T, *http.Request) {
-		return func(t *testing.T, r *http.Request) {
-			t.Helper()
-			*r = *newRequest(t, secretA, messageID, body)
-		}
+	header := func(name, value string) func(r *http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
 	}
 	tests := map[string]struct {
-		change func(t *testing.T, r *http.Request) // of a good delivery
+		change func(r *http.Request) // of a good delivery
 		opts   []webhooks.HandlerOption
 		want   int
 	}{
-		"GET":    {change: func(_ *testing.T, r *http.Request) { r.Method = http.MethodGet }, want: http.StatusMethodNotAllowed},
-		"PUT":    {change: func(_ *testing.T, r *http.Request) { r.Method = http.MethodPut }, want: http.StatusMethodNotAllowed},
-		"method": {change: func(_ *testing.T, r *http.Request) { r.Method = "post" }, want: http.StatusMethodNotAllowed},
+		"GET":                {change: method(http.MethodGet), want: http.StatusMethodNotAllowed},
+		"PUT":                {change: method(http.MethodPut), want: http.StatusMethodNotAllowed},
+		"POST in lower case": {change: method("post"), want: http.StatusMethodNotAllowed},
 
-		"no id":         {change: without("svix-id"), want: http.StatusBadRequest},
-		"no timestamp":  {change: without("svix-timestamp"), want: http.StatusBadRequest},
-		"no signature":  {change: without("svix-signature"), want: http.StatusBadRequest},
-		"bad timestamp": {change: func(_ *testing.T, r *http.Request) { r.Header.Set("svix-timestamp", "x") }, want: http.StatusBadRequest},
-		"dot in id":     {change: func(_ *testing.T, r *http.Request) { r.Header.Set("svix-id", "a.b") }, want: http.StatusBadRequest},
-		"not JSON":      {change: withBody(`{"foo":`), want: http.StatusBadRequest},
-		"empty body":    {change: withBody(""), want: http.StatusBadRequest},
+		"no id":         {change: header("svix-id", ""), want: http.StatusBadRequest},
+		"no timestamp":  {change: header("svix-timestamp", ""), want: http.StatusBadRequest},
+		"no signature":  {change: header("svix-signature", ""), want: http.StatusBadRequest},
+		"bad timestamp": {change: header("svix-timestamp", "x"), want: http.StatusBadRequest},
+		"dot in id":     {change: header("svix-id", "a.b"), want: http.StatusBadRequest},
+		"not JSON":      {change: signed(`{"foo":`, 0), want: http.StatusBadRequest},
+		"empty body":    {change: signed("", 0), want: http.StatusBadRequest},
 		"cut off body": {
-			change: func(_ *testing.T, r *http.Request) {
-				r.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"f`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			change: func(r *http.Request) {
+				r.Body = io.NopCloser(io.MultiReader(strings.NewReader(body), iotest.ErrReader(io.ErrUnexpectedEOF)))
 			},
 			want: http.StatusBadRequest,
 		},
 
-		"too old":       {change: signedAt(-6 * time.Minute), want: http.StatusUnauthorized},
-		"too new":       {change: signedAt(6 * time.Minute), want: http.StatusUnauthorized},
-		"bad signature": {change: func(_ *testing.T, r *http.Request) { r.Header.Set("svix-signature", "v1,x") }, want: http.StatusUnauthorized},
-		"other body":    {change: func(_ *testing.T, r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{}`)) }, want: http.StatusUnauthorized},
-		"other secret": {
-			change: func(t *testing.T, r *http.Request) { *r = *newRequest(t, secretB, messageID, body) },
+		"too old":       {change: signed(body, -6*time.Minute), want: http.StatusUnauthorized},
+		"too new":       {change: signed(body, 6*time.Minute), want: http.StatusUnauthorized},
+		"bad signature": {change: header("svix-signature", "v1,x"), want: http.StatusUnauthorized},
+		"other id":      {change: header("svix-id", "msg_other"), want: http.StatusUnauthorized},
+		"other body": {
+			change: func(r *http.Request) { r.Body = io.NopCloser(strings.NewReader(`{"foo":"baz"}`)) },
 			want:   http.StatusUnauthorized,
 		},
+		"other secret": {
+			change: func(r *http.Request) {
+				r.Header = signedHeader(t, "svix-", secretB, messageID, time.Now(), []byte(body))
+			},
+			want: http.StatusUnauthorized,
+		},
 		"older than its tolerance": {
-			change: signedAt(-11 * time.Second),
+			change: signed(body, -11*time.Second),
 			opts:   []webhooks.HandlerOption{webhooks.WithTolerance(10 * time.Second)},
 			want:   http.StatusUnauthorized,
 		},
 
-		"more than 1 MiB":     {change: withBody(`"` + strings.Repeat("a", 1<<20-1) + `"`), want: http.StatusRequestEntityTooLarge},
-		"more than its limit": {change: withBody(body + " "), opts: []webhooks.HandlerOption{webhooks.WithMaxBody(int64(len(body)))}, want: http.StatusRequestEntityTooLarge},
+		"more than 1 MiB": {
+			change: signed(`"`+strings.Repeat("a", 1<<20-1)+`"`, 0),
+			want:   http.StatusRequestEntityTooLarge,
+		},
+		"more than its limit": {
+			change: signed(body+" ", 0),
+			opts:   []webhooks.HandlerOption{webhooks.WithMaxBody(int64(len(body)))},
+			want:   http.StatusRequestEntityTooLarge,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -432,14 +434,14 @@ func TestHandlerRefuses(t *testing.T) {
 				return nil
 			}, append(tt.opts, silent())...)
 			r := newRequest(t, secretA, messageID, body)
-			tt.change(t, r)
+			tt.change(r)
 			answer := serve(h, r)
 			checkAnswer(t, answer, tt.want)
 			wantAllow := ""
 			if tt.want == http.StatusMethodNotAllowed {
-				wantAllow = "POST"
+				wantAllow = http.MethodPost
 			}
-			if got := answer.Header.Get("Allow"); got != wantAllow {
+			if got := answer.Header().Get("Allow"); got != wantAllow {
 				t.Errorf("Allow %q, want %q", got, wantAllow)
 			}
 		})
@@ -539,7 +541,7 @@ func TestHandlerLogsTheReason(t *testing.T) {
 	}
 	for i, wants := range [][]string{
 		{"level=WARN", "status=401", messageID, "no matching signature"},
-		{"level=ERROR", messageID, "receive panicked: boom", "TestHandlerLogsTheReason"}, // with the stack
+		{"level=ERROR", "status=500", messageID, "receive panicked: boom", "TestHandlerLogsTheReason"}, // with the stack
 	} {
 		for _, want := range wants {
 			if !strings.Contains(lines[i], want) {
@@ -602,7 +604,7 @@ func TestConcurrentDeliveriesWaitForTheOutcome(t *testing.T) {
 		answers := make(chan int, 10)
 		for range cap(answers) {
 			r := newRequest(t, secretA, messageID, `{}`)
-			go func() { answers <- serve(h, r).StatusCode }()
+			go func() { answers <- serve(h, r).Code }()
 		}
 		synctest.Wait()
 		outcomes <- errors.New("boom")
@@ -636,7 +638,7 @@ func TestWaitingDeliveryEndsWithItsContext(t *testing.T) {
 		}, silent())
 		first := make(chan int)
 		r := newRequest(t, secretA, messageID, `{}`)
-		go func() { first <- serve(h, r).StatusCode }()
+		go func() { first <- serve(h, r).Code }()
 		synctest.Wait()
 
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -875,7 +877,7 @@ func FuzzHandler(f *testing.F) {
 			r.Header = signedHeader(t, "webhook-", secretB, id, time.Now(), body)
 		}
 		r.Header.Set(name, id)
-		status := serve(h, r).StatusCode
+		status := serve(h, r).Code
 		if received != (status == http.StatusNoContent) {
 			t.Fatalf("answered %d, received: %v", status, received)
 		}
