@@ -1,10 +1,18 @@
 package webhooks
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
 // What happened, for [errors.Is]. An error of this package wraps exactly one of
@@ -143,4 +151,128 @@ func joinViolations(violations []Violation) string {
 		texts[i] = v.String()
 	}
 	return strings.Join(texts, "; ")
+}
+
+// Codes of the server (svix-contract 1.2 and 8.8).
+const (
+	codeNotFound     = "not_found"
+	codeLimitReached = "limit_reached"
+)
+
+const maxDetail = 300 // bytes
+
+// translate returns the error of one call of the SDK, nil where it got a 2xx
+// answer. It is the one place where errors of the SDK become ours.
+func (c *Client) translate(ctx context.Context, op string, answer *transport.Answer, err error) error {
+	refused := answer.Status != 0 && (answer.Err != nil || answer.Status < 200 || answer.Status > 299)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && refused:
+		return fmt.Errorf("webhooks: %s: %w (%w)", op, err, c.apiError(op, answer))
+	case ctx.Err() == nil && refused:
+		return c.apiError(op, answer)
+	default:
+		return fmt.Errorf("webhooks: %s: %w", op, err)
+	}
+}
+
+// apiError describes an answer that is not 2xx, or whose body could not be read.
+func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
+	e := &APIError{Op: op, StatusCode: answer.Status, err: answer.Err}
+	if answer.Err != nil {
+		e.Detail = answer.Err.Error()
+		return e
+	}
+	var body struct {
+		Code   string          `json:"code"`
+		Detail json.RawMessage `json:"detail"`
+	}
+	isJSON := decode(answer.Body, &body) == nil
+	e.Code = c.presentable(body.Code)
+	switch {
+	case answer.Status >= 300 && answer.Status <= 399:
+		e.Detail = "redirects are not followed; set the server URL to the final address (often https instead of http): " + c.presentable(location(answer.Header))
+	case isJSON && len(body.Detail) > 0:
+		e.Detail = c.presentable(detailText(body.Detail))
+	case answer.Status == http.StatusNotFound:
+		e.Detail = "this is not an answer of the API; is the server URL right, with the path prefix of the server if it has one?"
+	case !isJSON:
+		e.Detail = c.presentable(string(answer.Body))
+	}
+	return e
+}
+
+// detailText returns the text of a string detail, or the joined messages of a 422.
+func detailText(detail json.RawMessage) string {
+	var text string
+	if json.Unmarshal(detail, &text) == nil {
+		return text
+	}
+	var problems []struct {
+		Loc []string `json:"loc"`
+		Msg string   `json:"msg"`
+	}
+	if err := decode(detail, &problems); err != nil {
+		return ""
+	}
+	texts := make([]string, len(problems))
+	for i, p := range problems {
+		texts[i] = strings.Trim(strings.Join(p.Loc, "."), ".") + ": " + p.Msg
+	}
+	return strings.Join(texts, "; ")
+}
+
+// location is where a redirect points, without the query, which may be long or
+// secret.
+func location(header http.Header) string {
+	target, _, _ := strings.Cut(header.Get("Location"), "?")
+	return target
+}
+
+var endpointSecret = regexp.MustCompile(`wh(sec|sk)_[A-Za-z0-9+/=_-]+`)
+
+// presentable returns a text of the server in one short line without secrets.
+func (c *Client) presentable(text string) string {
+	if token := string(c.token); token != "" {
+		text = strings.ReplaceAll(text, token, redacted)
+	}
+	text = endpointSecret.ReplaceAllString(text, redacted)
+	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	return shorten(text, maxDetail)
+}
+
+// shorten cuts a text to at most limit bytes, at the end of a character.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	const dots = "..."
+	end := limit - len(dots)
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + dots
+}
+
+// quote returns a name or URL that came from outside as it can be shown: as it
+// is where that is harmless, else quoted, and never very long.
+func quote(text string) string {
+	text = shorten(text, maxDetail)
+	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || r == '"' || unicode.IsSpace(r) }) || !utf8.ValidString(text) {
+		return strconv.Quote(text)
+	}
+	return text
+}
+
+func isNotFound(err error) bool {
+	api := (*APIError)(nil)
+	return errors.As(err, &api) && api.StatusCode == http.StatusNotFound && api.Code == codeNotFound
+}
+
+func isConflict(err error) bool {
+	api := (*APIError)(nil)
+	return errors.As(err, &api) && api.StatusCode == http.StatusConflict
 }

@@ -1,0 +1,288 @@
+package webhooks
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// ConfigFileVariable is the environment variable that names the configuration
+// file of Software Heritage services. Where it is set and not empty it wins
+// over a path given in the program.
+const ConfigFileVariable = "SWH_CONFIG_FILENAME"
+
+const (
+	defaultRetention = 90 // days
+	minRetention     = 5
+	maxRetention     = 90
+
+	maxConfigFile = 1 << 20 // bytes
+)
+
+// Config is what an operator writes in the configuration file, below its
+// top-level key "webhooks".
+type Config struct {
+	// Svix says how to reach the Svix server.
+	Svix SvixConfig `yaml:"svix"`
+	// EventRetentionPeriod is how many days the server keeps the payload of an
+	// event, 5 to 90. Zero means 90.
+	EventRetentionPeriod int `yaml:"event_retention_period"`
+}
+
+// SvixConfig says how to reach the Svix server.
+type SvixConfig struct {
+	// ServerURL is the http or https address of the server, with the path
+	// prefix under which it is served, if any. Required, here or as an option.
+	ServerURL string `yaml:"server_url"`
+	// AuthToken is the bearer token of the organization on the server.
+	// Required, here or as an option.
+	AuthToken Secret `yaml:"auth_token"`
+}
+
+// A Secret is a text that must not be seen: printed, logged or encoded it is
+// "[redacted]". Convert it to a string to use it.
+type Secret string
+
+const redacted = "[redacted]"
+
+// String returns "[redacted]".
+func (Secret) String() string { return redacted }
+
+// GoString returns "[redacted]", for the verb %#v.
+func (Secret) GoString() string { return redacted }
+
+// LogValue returns "[redacted]", for [log/slog].
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "[redacted]", for JSON, YAML and other encodings.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LoadConfig reads the configuration file that the environment variable
+// SWH_CONFIG_FILENAME names or, where that is unset or empty, the file at path;
+// with an empty path too it returns the zero Config. A file that does not exist
+// is looked for once more with ".yml" appended.
+//
+// The file is YAML, at most 1 MiB. Only its top-level key "webhooks" is read,
+// since other programs share the file; without that key the Config is zero.
+// Below it, a key that is not known is an error, as are values of a wrong type.
+// What may be completed by options, such as a missing token, is left to
+// [NewClient].
+//
+// Every error is an [ErrInvalidConfig] that names the file and every mistake in
+// it, with its line where one is known. It never shows a value of the file.
+func LoadConfig(path string) (Config, error) {
+	cfg, mistakes := readConfig(path)
+	return cfg, configError(mistakes)
+}
+
+// readConfig returns the configuration in the file that the environment or else
+// path names, and what is wrong with it.
+func readConfig(path string) (Config, []error) {
+	if named := os.Getenv(ConfigFileVariable); named != "" {
+		path = named
+	}
+	if path == "" {
+		return Config{}, nil
+	}
+	data, err := readConfigFile(path)
+	if err != nil {
+		return Config{}, []error{err}
+	}
+	cfg, mistakes := parseConfig(data)
+	if len(mistakes) > 0 {
+		return Config{}, []error{fmt.Errorf("%s: %s", path, joinErrors(mistakes))}
+	}
+	return cfg, nil
+}
+
+func readConfigFile(path string) ([]byte, error) {
+	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	if errors.Is(err, fs.ErrNotExist) {
+		var errYML error
+		if file, errYML = os.Open(path + ".yml"); errYML != nil { //nolint:gosec // as above
+			return nil, fmt.Errorf("%w (nor is there %s.yml)", err, path)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	data, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxConfigFile {
+		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
+	}
+	return data, nil
+}
+
+// parseConfig returns the configuration in a file's text and what is wrong with it.
+func parseConfig(data []byte) (Config, []error) {
+	var file struct {
+		Webhooks struct {
+			Svix                 SvixConfig `yaml:"svix"`
+			EventRetentionPeriod yaml.Node  `yaml:"event_retention_period"` // into an int, the library would cut a fraction off
+		} `yaml:"webhooks"`
+		Others map[string]yaml.Node `yaml:",inline"` // nodes: their aliases are not expanded
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	err := dec.Decode(&file)
+	if errors.Is(err, io.EOF) {
+		return Config{}, []error{errors.New("the file is empty")}
+	}
+	mistakes := yamlMistakes(err)
+	if errEnd := dec.Decode(new(yaml.Node)); err == nil && !errors.Is(errEnd, io.EOF) {
+		mistakes = append(mistakes, errors.New("the file holds more than one YAML document"))
+	}
+	cfg := Config{Svix: file.Webhooks.Svix}
+	if cfg.EventRetentionPeriod, err = wholeNumber(file.Webhooks.EventRetentionPeriod); err != nil {
+		mistakes = append(mistakes, fmt.Errorf("event_retention_period: %w", err))
+	}
+	return cfg, append(mistakes, cfg.mistakes()...)
+}
+
+// wholeNumber returns the number that a node of a YAML file holds, 0 for none.
+func wholeNumber(node yaml.Node) (int, error) {
+	if node.Kind == yaml.AliasNode {
+		node = *node.Alias
+	}
+	var n int
+	switch tag := strings.TrimPrefix(node.ShortTag(), "!!"); {
+	case node.IsZero() || tag == "null":
+		return 0, nil
+	case tag != "int":
+		return 0, fmt.Errorf("line %d: found a %s, want a whole number", node.Line, yamlKind(tag))
+	case node.Decode(&n) != nil:
+		return 0, fmt.Errorf("line %d: the number is too large", node.Line)
+	}
+	return n, nil
+}
+
+// mistakes lists what is wrong with the values that are there.
+func (cfg Config) mistakes() []error {
+	var mistakes []error
+	if cfg.Svix.ServerURL != "" {
+		if _, err := parseServerURL(cfg.Svix.ServerURL); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("svix.server_url: %w", err))
+		}
+	}
+	if cfg.Svix.AuthToken != "" {
+		if err := checkToken(string(cfg.Svix.AuthToken)); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("svix.auth_token: %w", err))
+		}
+	}
+	if days := cfg.EventRetentionPeriod; days != 0 && (days < minRetention || days > maxRetention) {
+		mistakes = append(mistakes, fmt.Errorf("event_retention_period: %d days, want %d to %d", days, minRetention, maxRetention))
+	}
+	return mistakes
+}
+
+// configError returns the ErrInvalidConfig that lists the mistakes, nil where
+// there are none.
+func configError(mistakes []error) error {
+	if len(mistakes) == 0 {
+		return nil
+	}
+	return fmt.Errorf("webhooks: %w: %s", ErrInvalidConfig, joinErrors(mistakes))
+}
+
+func joinErrors(errs []error) string {
+	texts := make([]string, len(errs))
+	for i, err := range errs {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// The YAML library quotes values, which may be secret, and names Go types,
+// which say nothing to an operator.
+var (
+	yamlUnknownKey = regexp.MustCompile(`^line (\d+): field (.*) not found in type .*$`)
+	yamlWrongType  = regexp.MustCompile("^line (\\d+): cannot unmarshal !!(\\w+)(?: `(?s:.*)`)? into (.*)$")
+)
+
+func yamlMistakes(err error) []error {
+	if err == nil {
+		return nil
+	}
+	var typeErr *yaml.TypeError
+	if !errors.As(err, &typeErr) {
+		return []error{fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))}
+	}
+	mistakes := make([]error, len(typeErr.Errors))
+	for i, text := range typeErr.Errors {
+		mistakes[i] = errors.New(yamlMistake(text))
+	}
+	return mistakes
+}
+
+func yamlMistake(text string) string {
+	if m := yamlUnknownKey.FindStringSubmatch(text); m != nil {
+		return fmt.Sprintf("line %s: unknown key %q", m[1], m[2])
+	}
+	if m := yamlWrongType.FindStringSubmatch(text); m != nil {
+		want := "a mapping"
+		if m[3] == "string" || m[3] == "webhooks.Secret" {
+			want = "a text"
+		}
+		return fmt.Sprintf("line %s: found a %s, want %s", m[1], yamlKind(m[2]), want)
+	}
+	return text
+}
+
+func yamlKind(tag string) string {
+	switch tag {
+	case "map":
+		return "mapping"
+	case "seq":
+		return "list"
+	case "str":
+		return "text"
+	case "float":
+		return "fraction"
+	default:
+		return tag
+	}
+}
+
+// parseServerURL returns the address below which the API's paths are appended.
+func parseServerURL(raw string) (*url.URL, error) {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return nil, errors.New("not a URL") // the library's error quotes it, with a password perhaps
+	}
+	switch {
+	case u.Scheme != "http" && u.Scheme != "https":
+		return nil, errors.New("not an http or https URL")
+	case u.Hostname() == "":
+		return nil, errors.New("the URL has no host")
+	case u.User != nil:
+		return nil, errors.New("the URL has user information; the token belongs in auth_token")
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(raw, "#"):
+		return nil, errors.New("the URL has a query or a fragment")
+	}
+	u.Path = strings.TrimRight(u.Path, "/")
+	u.RawPath = strings.TrimRight(u.RawPath, "/")
+	return u, nil
+}
+
+// checkToken refuses a token that cannot stand in a header line. The error of
+// net/http for it would come with every request and too late.
+func checkToken(token string) error {
+	for _, r := range token {
+		if r <= ' ' || r > '~' {
+			return errors.New("the token has a character that cannot be part of one, such as a blank or a line break")
+		}
+	}
+	return nil
+}

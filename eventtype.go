@@ -1,0 +1,316 @@
+package webhooks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"regexp"
+	"sync"
+
+	svix "github.com/svix/svix-webhooks/go"
+	"github.com/svix/svix-webhooks/go/models"
+
+	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/identity"
+	"github.com/softwareheritage/webhooks/internal/schema"
+)
+
+// An EventType is a kind of event and the shape of its payloads.
+type EventType struct {
+	// Name has the form "<group>.<event>", both of letters, digits, "-" and "_",
+	// at most 256 bytes in all.
+	Name string
+	// Description says to people what the event is; it may be empty.
+	Description string
+	// Schema is the JSON Schema of the payload: a JSON object of at most 256
+	// KiB, nested at most 64 deep. It is draft 7 unless its "$schema" names
+	// another draft from 4 to 2020-12. The keyword "format" is an annotation,
+	// regular expressions are those of [regexp/syntax], and references reach
+	// nothing outside the schema. Read back it is compact, with sorted keys and
+	// its numbers to the digit; it is nil for an event type that another program
+	// registered without a schema.
+	Schema json.RawMessage
+}
+
+// schemaVersion is the key of the only schema that an event type has, here and
+// in the Python module.
+const schemaVersion = "1"
+
+const maxEventTypeName = 256 // bytes
+
+var eventTypeName = regexp.MustCompile(`^[a-zA-Z0-9_-]+\.[a-zA-Z0-9_-]+$`)
+
+func validEventTypeName(name string) bool {
+	return len(name) <= maxEventTypeName && eventTypeName.MatchString(name)
+}
+
+// DefaultEventTypes returns the event types of the archive, by name:
+// origin.create, sent when an origin is seen for the first time, with the
+// payload [OriginCreate], and origin.visit, sent when a visit of an origin
+// changes its status, with the payload [OriginVisit]. The caller may change what
+// is returned.
+func DefaultEventTypes() []EventType {
+	return []EventType{
+		{Name: "origin.create", Description: originCreateDescription, Schema: json.RawMessage(originCreateSchema)},
+		{Name: "origin.visit", Description: originVisitDescription, Schema: json.RawMessage(originVisitSchema)},
+	}
+}
+
+// CreateEventType registers an event type. Where there is one of that name, it
+// gets the new description and schema; where it is archived, it is revived with
+// the endpoints it had.
+//
+// It returns [ErrInvalidEventTypeName] or a [*SchemaError] before any request,
+// and an [*APIError] for a refusal of the server. It can be repeated after any
+// error.
+func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
+	if !validEventTypeName(et.Name) {
+		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' on both sides and at most %d bytes", ErrInvalidEventTypeName, quote(et.Name), maxEventTypeName)
+	}
+	if _, err := schema.Compile(et.Schema); err != nil {
+		return schemaError(err)
+	}
+	defer c.forget(et.Name)
+	if err := c.createApplication(ctx, et.Name); err != nil {
+		return err
+	}
+	return c.putEventType(ctx, et)
+}
+
+// createApplication makes sure of the application that holds the endpoints and
+// messages of an event type.
+func (c *Client) createApplication(ctx context.Context, eventType string) error {
+	uid := identity.Application(eventType)
+	return repeatOnConflict(func() error {
+		_, err := ask[applicationBody](ctx, c, "application create", func(ctx context.Context) error {
+			_, err := c.svix.Application.GetOrCreate(ctx, models.ApplicationIn{Name: eventType, Uid: &uid}, nil)
+			return err
+		})
+		return err
+	})
+}
+
+// putEventType creates, updates or revives an event type: a PUT does all three
+// in one request, where a POST refuses an event type that exists.
+func (c *Client) putEventType(ctx context.Context, et EventType) error {
+	schemas := map[string]any{schemaVersion: et.Schema}
+	return repeatOnConflict(func() error {
+		_, err := ask[eventTypeBody](ctx, c, "event type create", func(ctx context.Context) error {
+			_, err := c.svix.EventType.Update(ctx, et.Name, models.EventTypeUpdate{Description: et.Description, Schemas: &schemas})
+			return err
+		})
+		return err
+	})
+}
+
+// repeatOnConflict makes a request again when another process was quicker to
+// create what both wanted: now it is there.
+func repeatOnConflict(request func() error) error {
+	err := request()
+	if isConflict(err) {
+		err = request()
+	}
+	return err
+}
+
+// GetEventType returns an event type as the server has it now.
+//
+// It returns [ErrEventTypeNotFound], [ErrEventTypeArchived] for one that was
+// deleted, or an [*APIError].
+func (c *Client) GetEventType(ctx context.Context, name string) (EventType, error) {
+	if !validEventTypeName(name) {
+		return EventType{}, eventTypeNotFound(name, nil)
+	}
+	body, err := ask[eventTypeBody](ctx, c, "event type get", func(ctx context.Context) error {
+		_, err := c.svix.EventType.Get(ctx, name)
+		return err
+	})
+	switch {
+	case isNotFound(err):
+		return EventType{}, eventTypeNotFound(name, err)
+	case err != nil:
+		return EventType{}, err
+	case body.Archived:
+		return EventType{}, fmt.Errorf("webhooks: %w: %s", ErrEventTypeArchived, name)
+	}
+	return body.eventType(), nil
+}
+
+// ListEventTypes returns the event types that are not archived, by name in byte
+// order, each as the server has it when its page is asked for. It includes those
+// of other programs, whatever their name and schema.
+//
+// An [*APIError] or the error of the network ends it, as its last pair.
+func (c *Client) ListEventTypes(ctx context.Context) iter.Seq2[EventType, error] {
+	withContent := true
+	pages := Paginate(ctx, func(ctx context.Context, iterator *string) (Page[eventTypeBody], error) {
+		return listPage[eventTypeBody](ctx, c, "event type list", pageSize, func(ctx context.Context, limit *uint64) error {
+			_, err := c.svix.EventType.List(ctx, &svix.EventTypeListOptions{Limit: limit, Iterator: iterator, WithContent: &withContent})
+			return err
+		})
+	})
+	return func(yield func(EventType, error) bool) {
+		for body, err := range pages {
+			if !yield(body.eventType(), err) {
+				return
+			}
+		}
+	}
+}
+
+// DeleteEventType archives an event type: no event of it can be sent any more.
+// Its endpoints, messages and attempts stay on the server and are there again
+// when the event type is created again. Deleting an archived one does nothing.
+//
+// It returns [ErrEventTypeNotFound] or an [*APIError].
+func (c *Client) DeleteEventType(ctx context.Context, name string) error {
+	if !validEventTypeName(name) {
+		return eventTypeNotFound(name, nil)
+	}
+	defer c.forget(name)
+	_, err := c.call(ctx, "event type delete", func(ctx context.Context) error {
+		return c.svix.EventType.Delete(ctx, name, nil)
+	})
+	if isNotFound(err) {
+		return eventTypeNotFound(name, err)
+	}
+	return err
+}
+
+func eventTypeNotFound(name string, answer error) error {
+	if answer == nil {
+		return fmt.Errorf("webhooks: %w: %s", ErrEventTypeNotFound, quote(name))
+	}
+	return fmt.Errorf("webhooks: %w: %s (%w)", ErrEventTypeNotFound, quote(name), answer)
+}
+
+// A registeredType is an event type as the server had it, with its schema ready
+// for use once a payload has to fit it.
+type registeredType struct {
+	EventType
+
+	schema func() (*schema.Schema, error)
+}
+
+// anyObject is the schema of the types that others registered without one.
+var anyObject = json.RawMessage(`{"type":"object"}`)
+
+// registered returns an event type from the cache or the server, with the errors
+// of [Client.GetEventType].
+func (c *Client) registered(ctx context.Context, name string) (*registeredType, error) {
+	always := func(*registeredType) bool { return true }
+	return c.types.Load(ctx, name, always, func(ctx context.Context) (*registeredType, error) {
+		et, err := c.GetEventType(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return &registeredType{EventType: et, schema: sync.OnceValues(func() (*schema.Schema, error) {
+			if et.Schema == nil {
+				return schema.Compile(anyObject)
+			}
+			return schema.Compile(et.Schema)
+		})}, nil
+	})
+}
+
+// forget drops what is cached of an event type.
+func (c *Client) forget(eventType string) {
+	c.types.Forget(eventType)
+	c.listeners.Forget(eventType)
+}
+
+type applicationBody struct {
+	ID string `json:"id"`
+}
+
+func (b applicationBody) complete() bool { return b.ID != "" }
+
+type eventTypeBody struct {
+	Name        string                     `json:"name"`
+	Description string                     `json:"description"`
+	Archived    bool                       `json:"archived"`
+	Schemas     map[string]json.RawMessage `json:"schemas"`
+}
+
+func (b eventTypeBody) complete() bool { return b.Name != "" }
+
+func (b eventTypeBody) eventType() EventType {
+	et := EventType{Name: b.Name, Description: b.Description}
+	raw := b.Schemas[schemaVersion]
+	switch tree, err := canonical.Parse(raw); {
+	case len(raw) == 0 || err == nil && tree == nil:
+	case err != nil:
+		et.Schema = raw // beyond our limits: it must not pass for no schema at all
+	default:
+		et.Schema = canonical.Append(nil, tree)
+	}
+	return et
+}
+
+func schemaError(err error) error {
+	var refused *schema.Error
+	if !errors.As(err, &refused) {
+		return &SchemaError{Violations: []Violation{{Message: err.Error()}}, err: err}
+	}
+	return &SchemaError{Violations: violations(refused.Violations), err: refused.Err}
+}
+
+func violations(found []schema.Violation) []Violation {
+	converted := make([]Violation, len(found))
+	for i, v := range found {
+		converted[i] = Violation(v)
+	}
+	return converted
+}
+
+const originCreateDescription = "An origin that the archive did not know before was added to it"
+
+const originCreateSchema = `{
+  "type": "object",
+  "title": "origin.create",
+  "description": "` + originCreateDescription + `",
+  "properties": {
+    "origin_url": {
+      "type": "string",
+      "format": "iri",
+      "description": "Where the source code of the added origin is found"
+    }
+  },
+  "required": ["origin_url"]
+}`
+
+const originVisitDescription = "The status of a visit of an origin by the archive has changed"
+
+const originVisitSchema = `{
+  "type": "object",
+  "title": "origin.visit",
+  "description": "` + originVisitDescription + `",
+  "properties": {
+    "origin_url": {
+      "type": "string",
+      "format": "iri",
+      "description": "Where the source code of the visited origin is found"
+    },
+    "visit_type": {
+      "type": "string",
+      "description": "How the origin was loaded, such as git, hg or pypi"
+    },
+    "visit_date": {
+      "type": "string",
+      "format": "date-time",
+      "description": "When the visit began"
+    },
+    "visit_status": {
+      "type": "string",
+      "enum": ["created", "ongoing", "full", "partial", "not_found", "failed"],
+      "description": "How far the visit has come, or how it ended"
+    },
+    "snapshot_swhid": {
+      "type": ["string", "null"],
+      "pattern": "^swh:1:snp:[0-9a-f]{40}$"
+    }
+  },
+  "required": ["origin_url", "visit_type", "visit_date", "visit_status", "snapshot_swhid"]
+}`

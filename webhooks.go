@@ -1,0 +1,394 @@
+// Package webhooks manages Software Heritage webhooks on a Svix server.
+//
+// # Concepts
+//
+// An event type, such as "origin.create", has a name and a JSON Schema that the
+// payloads of its events fit. An endpoint is a URL that receives the events of
+// one event type: all of them, or those sent on its channel, which in practice
+// is the URL of an origin. An event that is sent becomes a message; its delivery
+// to an endpoint is tried one or more times, and each attempt is kept and can be
+// listed. All of this is stored by the Svix server, under the same identifiers
+// that the Python module swh.webhooks.interface uses, so that programs in both
+// languages can share one server.
+//
+//	client, err := webhooks.NewClient(webhooks.WithConfigFile("config.yml"))
+//	if err != nil {
+//		return err
+//	}
+//	message, err := client.SendEvent(ctx, webhooks.Event{
+//		Type:    "origin.create",
+//		Payload: map[string]any{"origin_url": "https://github.com/torvalds/linux"},
+//	})
+//
+// The receiving side is [NewHandler]. Unit tests use package
+// [github.com/softwareheritage/webhooks/webhookstest], a Svix server in memory.
+//
+// # Errors
+//
+// Errors are told apart with [errors.Is] and [errors.As], never by their text:
+//
+//   - [ErrEventTypeNotFound], [ErrEventTypeArchived], [ErrEndpointNotFound]: what
+//     is named is not there.
+//   - [ErrInvalidConfig], [ErrInvalidEventTypeName], [ErrInvalidSchema],
+//     [ErrInvalidPayload], [ErrInvalidEvent], [ErrInvalidEndpoint],
+//     [ErrInvalidSecret], [ErrInvalidQuery]: an argument is wrong and nothing was
+//     sent or changed. [PayloadError] and [SchemaError] list what is wrong.
+//   - [ErrSecretRotationLimit]: the server refuses to rotate a secret again.
+//   - [APIError]: any other answer of the server that is not the promised one.
+//   - context.Canceled and context.DeadlineExceeded: the caller's context ended.
+//   - anything else: the server could not be reached; the error of the network
+//     is in the chain.
+//
+// An operation that changes something and fails without an answer may have been
+// carried out all the same. Each can be repeated, sending included when
+// [Event.ID] is set.
+package webhooks
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	svix "github.com/svix/svix-webhooks/go"
+
+	"github.com/softwareheritage/webhooks/internal/cache"
+	"github.com/softwareheritage/webhooks/internal/transport"
+)
+
+const (
+	userAgentSuffix = "swh-webhooks-go"
+
+	defaultCacheTTL = 30 * time.Second
+	maxCachedTypes  = 1 << 10
+)
+
+// A Client works on one Svix server. It never changes after [NewClient] and is
+// safe for concurrent use; a program needs one for each server.
+//
+// Methods that take the name of an event type return [ErrEventTypeNotFound]
+// without a request where the name is not of the form "<group>.<event>", since
+// no such event type can exist.
+//
+// Event types and the answer that somebody listens to an event are cached, by
+// default for 30 seconds (see [WithCacheTTL]). The client sees its own changes
+// at once and those of others within that time.
+type Client struct {
+	svix           *svix.Svix
+	token          Secret // to keep it out of errors
+	retention      int64  // days
+	checkListeners bool
+	types          *cache.Cache[*registeredType]
+	listeners      *cache.Cache[listeners]
+}
+
+// An Option configures a [Client]. An Option that is nil does nothing.
+type Option func(*options) error
+
+type options struct {
+	configFile     string
+	config         *Config
+	serverURL      string
+	authToken      string
+	httpClient     *http.Client
+	logger         *slog.Logger
+	retry          RetryPolicy
+	cacheTTL       time.Duration
+	checkListeners bool
+}
+
+// WithConfigFile reads the configuration file at path as [LoadConfig] does, so
+// the environment variable SWH_CONFIG_FILENAME wins over it.
+func WithConfigFile(path string) Option {
+	return func(o *options) error {
+		o.configFile = path
+		return nil
+	}
+}
+
+// WithConfig takes the configuration from cfg; no file is read then, not even
+// the one that the environment variable SWH_CONFIG_FILENAME names.
+func WithConfig(cfg Config) Option {
+	return func(o *options) error {
+		o.config = &cfg
+		return nil
+	}
+}
+
+// WithServerURL sets the address of the Svix server, whatever the configuration
+// says. An empty one leaves it to the configuration.
+func WithServerURL(rawURL string) Option {
+	return func(o *options) error {
+		o.serverURL = rawURL
+		return nil
+	}
+}
+
+// WithAuthToken sets the bearer token, whatever the configuration says. An empty
+// one leaves it to the configuration.
+func WithAuthToken(token string) Option {
+	return func(o *options) error {
+		o.authToken = token
+		return nil
+	}
+}
+
+// WithHTTPClient sends the requests through the Transport of hc, or through one
+// like the default where that is nil. Its cookie jar is used too. Its Timeout,
+// where it is not zero, bounds each try like [RetryPolicy.AttemptTimeout], the
+// shorter of the two counts; redirects are never followed. hc itself is not
+// modified. A nil hc means the default, a transport made for many concurrent
+// requests to one server.
+func WithHTTPClient(hc *http.Client) Option {
+	return func(o *options) error {
+		o.httpClient = hc
+		return nil
+	}
+}
+
+// WithLogger logs retries at debug level, without tokens and payloads. The
+// default, also for a nil logger, is to log nothing.
+func WithLogger(l *slog.Logger) Option {
+	return func(o *options) error {
+		o.logger = l
+		return nil
+	}
+}
+
+// WithRetry sets how requests are retried. Zero fields keep their defaults.
+func WithRetry(p RetryPolicy) Option {
+	return func(o *options) error {
+		if p.MaxAttempts < 0 || p.MinBackoff < 0 || p.MaxBackoff < 0 || p.AttemptTimeout < 0 {
+			return errors.New("retry policy: negative number or duration")
+		}
+		o.retry = p
+		return nil
+	}
+}
+
+// WithCacheTTL sets for how long event types, and the answer that somebody
+// listens to an event, are taken from memory. The default is 30 seconds; zero
+// switches the caches off.
+func WithCacheTTL(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 {
+			return fmt.Errorf("cache TTL: negative duration %v", d)
+		}
+		o.cacheTTL = d
+		return nil
+	}
+}
+
+// WithoutListenerCheck makes [Client.SendEvent] send each event without asking
+// first whether an endpoint listens to it.
+func WithoutListenerCheck() Option {
+	return func(o *options) error {
+		o.checkListeners = false
+		return nil
+	}
+}
+
+// A RetryPolicy says how a request is retried. Retried are errors of the
+// network, answers that are cut off and the statuses 408, 425, 429, 500, 502,
+// 503 and 504. A request that creates something carries one idempotency key for
+// all its tries.
+type RetryPolicy struct {
+	// MaxAttempts is the number of tries of one request in all. Zero means 4; 1
+	// means no retry.
+	MaxAttempts int
+	// MinBackoff is the longest wait before the second try; it doubles with each
+	// try. The wait itself is drawn at random from zero to that. Zero means 500 ms.
+	MinBackoff time.Duration
+	// MaxBackoff is the longest wait before any try, also where the server asks
+	// for a longer one in a Retry-After header. Zero means 30 s.
+	MaxBackoff time.Duration
+	// AttemptTimeout is the longest time of one try. Zero means 15 s.
+	AttemptTimeout time.Duration
+}
+
+func (p RetryPolicy) withDefaults() transport.Policy {
+	return transport.Policy{
+		MaxAttempts:    cmp.Or(p.MaxAttempts, 4),
+		MinBackoff:     cmp.Or(p.MinBackoff, 500*time.Millisecond),
+		MaxBackoff:     cmp.Or(p.MaxBackoff, 30*time.Second),
+		AttemptTimeout: cmp.Or(p.AttemptTimeout, 15*time.Second),
+	}
+}
+
+// NewClient returns a client for the server that the options name. It makes no
+// request.
+//
+// The server's URL and the token come from [WithServerURL] and [WithAuthToken]
+// or else from the configuration: that of [WithConfig], or else the file that
+// the environment variable SWH_CONFIG_FILENAME or [WithConfigFile] names.
+//
+// An error is an [ErrInvalidConfig] that names every mistake, a missing URL or
+// token among them.
+func NewClient(opts ...Option) (*Client, error) {
+	o := options{cacheTTL: defaultCacheTTL, checkListeners: true}
+	var mistakes []error
+	for _, opt := range opts {
+		if opt == nil {
+			continue
+		}
+		if err := opt(&o); err != nil {
+			mistakes = append(mistakes, err)
+		}
+	}
+	cfg, wrong := o.resolve()
+	if err := configError(append(mistakes, wrong...)); err != nil {
+		return nil, err
+	}
+	return o.newClient(cfg)
+}
+
+// resolve returns the configuration completed by the explicit options, and what
+// is wrong with it.
+func (o options) resolve() (Config, []error) {
+	var cfg Config
+	if o.config != nil {
+		cfg = *o.config
+	} else {
+		var mistakes []error
+		if cfg, mistakes = readConfig(o.configFile); len(mistakes) > 0 {
+			return Config{}, mistakes
+		}
+	}
+	cfg.Svix.ServerURL = cmp.Or(o.serverURL, cfg.Svix.ServerURL)
+	cfg.Svix.AuthToken = cmp.Or(Secret(o.authToken), cfg.Svix.AuthToken)
+	mistakes := cfg.mistakes()
+	if cfg.Svix.ServerURL == "" {
+		mistakes = append(mistakes, errors.New("the URL of the Svix server is missing: set svix.server_url or use WithServerURL"))
+	}
+	if cfg.Svix.AuthToken == "" {
+		mistakes = append(mistakes, errors.New("the Svix authentication token is missing: set svix.auth_token or use WithAuthToken"))
+	}
+	return cfg, mistakes
+}
+
+func (o options) newClient(cfg Config) (*Client, error) {
+	serverURL, err := parseServerURL(cfg.Svix.ServerURL)
+	if err != nil {
+		return nil, configError([]error{err})
+	}
+	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
+		return nil, configError([]error{fmt.Errorf("http.DefaultTransport is a %T: the Svix SDK needs the *http.Transport of package net/http there; wrap the transport of one client instead, see WithHTTPClient", http.DefaultTransport)})
+	}
+	sdk, err := svix.New(string(cfg.Svix.AuthToken), &svix.SvixOptions{
+		ServerUrl:     serverURL,
+		HTTPClient:    o.wrappedHTTPClient(),
+		RetrySchedule: &[]time.Duration{}, // the transport retries: the SDK waits microseconds, leaks bodies and heeds no context
+	})
+	if err != nil {
+		return nil, configError([]error{err})
+	}
+	if err := sdk.SetUserAgentSuffix(userAgentSuffix); err != nil {
+		return nil, configError([]error{err})
+	}
+	return &Client{
+		svix:           sdk,
+		token:          cfg.Svix.AuthToken,
+		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
+		checkListeners: o.checkListeners,
+		types:          cache.New[*registeredType](o.cacheTTL, maxCachedTypes),
+		listeners:      cache.New[listeners](o.cacheTTL, maxCachedTypes),
+	}, nil
+}
+
+func (o options) wrappedHTTPClient() *http.Client {
+	hc := &http.Client{}
+	if o.httpClient != nil {
+		*hc = *o.httpClient
+	}
+	policy := o.retry.withDefaults()
+	if hc.Timeout > 0 {
+		policy.AttemptTimeout = min(policy.AttemptTimeout, hc.Timeout)
+		hc.Timeout = 0 // it would bound all the tries and their waits together
+	}
+	logger := o.logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	hc.Transport = transport.New(hc.Transport, policy, logger)
+	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return hc
+}
+
+// call makes one call of the SDK. The SDK builds the request; what came of it is
+// read from the answer that the transport recorded, not from the SDK's result:
+// one odd value in an answer must not cost the rest of it.
+func (c *Client) call(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
+	var answer transport.Answer
+	err := request(transport.WithAnswer(ctx, &answer))
+	return answer, c.translate(ctx, op, &answer, err)
+}
+
+// An answerBody is one of the types that answers are decoded into.
+type answerBody interface {
+	// complete reports whether what the operation promises is there.
+	complete() bool
+}
+
+// ask makes one call of the SDK and reads the body of the answer.
+func ask[T answerBody](ctx context.Context, c *Client, op string, request func(ctx context.Context) error) (T, error) {
+	answer, err := c.call(ctx, op, request)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return readBody[T](op, answer)
+}
+
+func readBody[T answerBody](op string, answer transport.Answer) (T, error) {
+	var body T
+	if err := decode(answer.Body, &body); err != nil {
+		return body, &APIError{Op: op, StatusCode: answer.Status, Detail: "the answer is not JSON", err: err}
+	}
+	if !body.complete() {
+		return body, &APIError{Op: op, StatusCode: answer.Status, Detail: "the answer is JSON but not what the API promises here; is the server URL that of a Svix server?"}
+	}
+	return body, nil
+}
+
+// decode fills into with what fits it: a member of another type than expected
+// keeps its zero value.
+func decode(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	if misfit := (*json.UnmarshalTypeError)(nil); errors.As(err, &misfit) {
+		return nil
+	}
+	return err
+}
+
+// pageSize is the most that the server gives at once (svix-openapi.json,
+// parameter limit).
+const pageSize = 250
+
+// A pageBody is a page of a listing (Svix, "ListResponse...").
+type pageBody[T any] struct {
+	Data     *[]T    `json:"data"`
+	Iterator *string `json:"iterator"`
+	Done     bool    `json:"done"`
+}
+
+func (p pageBody[T]) complete() bool { return p.Data != nil }
+
+// listPage asks for a page of at most limit items; where such a page is larger
+// than an answer may be, for fewer.
+func listPage[T any](ctx context.Context, c *Client, op string, limit uint64, request func(ctx context.Context, limit *uint64) error) (Page[T], error) {
+	for {
+		body, err := ask[pageBody[T]](ctx, c, op, func(ctx context.Context) error { return request(ctx, &limit) })
+		if errors.Is(err, transport.ErrAnswerTooLarge) && limit > 1 {
+			limit = max(limit/8, 1)
+			continue
+		}
+		if err != nil {
+			return Page[T]{}, err
+		}
+		return Page[T]{Data: *body.Data, Iterator: body.Iterator, Done: body.Done}, nil
+	}
+}
