@@ -59,7 +59,7 @@ func read(resp *http.Response) Answer {
 }
 
 // trustedLength bounds the memory that a Content-Length alone can claim.
-const trustedLength = 1 << 20
+const trustedLength = 64 << 10
 
 func readBody(resp *http.Response) ([]byte, error) {
 	if resp.ContentLength > MaxAnswer {

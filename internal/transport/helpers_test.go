@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -168,3 +169,12 @@ func call(t testing.TB, ctx context.Context, rt *transport.Transport, method, ur
 }
 
 const serverURL = "http://svix.test/api/v1/app/a/msg?with_content=false"
+
+func parseURL(t testing.TB, raw string) *url.URL {
+	t.Helper()
+	parsed, err := url.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
