@@ -1,0 +1,145 @@
+package svixmock
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Fault is something that goes wrong with a request of the API. Fields that are zero do not go wrong.
+type Fault struct {
+	// Status, Header and Body are answered instead of the server's own answer; Status 0: they are not. Without a
+	// Content-Type in Header the body is sent as application/json.
+	Status int
+	Header http.Header
+	Body   string
+	// Reset breaks the connection without an answer. In memory the request's error is then a connection reset.
+	Reset bool
+	// Hang gives no answer until the request's context ends or the server is closed.
+	Hang bool
+	// Delay is how long the answer is held back, at most until the request's context ends.
+	Delay time.Duration
+	// AfterActing lets the server act on the request before Status, Reset, Hang or Delay. Without it a request that
+	// meets Status, Reset or Hang has no effect.
+	AfterActing bool
+	// Truncate sends half of the answer's body under the Content-Length of all of it.
+	Truncate bool
+	// SlowBody is a pause between the halves of the answer's body.
+	SlowBody time.Duration
+	// Only selects the requests that can meet the fault; nil: all.
+	Only func(*http.Request) bool
+}
+
+// matches reports whether a request can meet the fault.
+func (f Fault) matches(r *http.Request) bool {
+	return f.Only == nil || f.Only(r)
+}
+
+// faults are those that requests are to meet.
+type faults struct {
+	mu     sync.Mutex
+	queue  []queuedFault
+	rate   float64
+	random *rand.Rand
+	kinds  []Fault
+}
+
+type queuedFault struct {
+	left  int
+	fault Fault
+}
+
+// FailNext makes the next n requests that f.Only selects meet f, after earlier calls' faults are used up. Requests for
+// the server's health never meet a fault.
+func (s *Server) FailNext(n int, f Fault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	if n > 0 {
+		s.faults.queue = append(s.faults.queue, queuedFault{n, f})
+	}
+}
+
+// FailRate makes each request meet one of the faults with a probability of rate. A rate of 0 ends that. Requests made
+// one after the other meet the same faults for the same seed.
+func (s *Server) FailRate(rate float64, seed uint64, kinds ...Fault) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.rate = rate
+	s.faults.kinds = kinds
+	s.faults.random = rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it has to be reproducible
+}
+
+// pick takes the fault that a request meets.
+func (f *faults) pick(r *http.Request) Fault {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.queue) == 0 && f.rate == 0 || strings.HasPrefix(r.URL.Path, "/api/v1/health") {
+		return Fault{}
+	}
+	for i := range f.queue {
+		q := &f.queue[i]
+		if !q.fault.matches(r) {
+			continue
+		}
+		fault := q.fault
+		if q.left--; q.left == 0 {
+			f.queue = append(f.queue[:i], f.queue[i+1:]...)
+		}
+		return fault
+	}
+	return f.draw(r)
+}
+
+// draw decides by chance.
+func (f *faults) draw(r *http.Request) Fault {
+	var kinds []Fault
+	for _, kind := range f.kinds {
+		if kind.matches(r) {
+			kinds = append(kinds, kind)
+		}
+	}
+	if len(kinds) == 0 || f.random.Float64() >= f.rate {
+		return Fault{}
+	}
+	return kinds[f.random.IntN(len(kinds))]
+}
+
+// meet lets a request meet a fault; act is what the server does with the request.
+func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
+	var out outcome
+	if f.AfterActing {
+		out = act()
+	}
+	if !s.hold(f, r.Context()) || f.Hang {
+		return outcome{dropped: true}
+	}
+	switch {
+	case f.Reset:
+		return outcome{reset: true}
+	case f.Status != 0:
+		out = outcome{answer: answer{status: f.Status, header: f.Header, body: []byte(f.Body)}}
+	case !f.AfterActing:
+		out = act()
+	}
+	out.truncate = f.Truncate
+	out.slow = f.SlowBody
+	return out
+}
+
+// hold holds a request up and reports whether it got through.
+func (s *Server) hold(f Fault, ctx context.Context) bool { //nolint:revive // the fault decides whether ctx matters
+	if !f.Hang && f.Delay == 0 {
+		return true
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, cancel)()
+	if f.Hang {
+		<-ctx.Done()
+		return false
+	}
+	return pause(ctx, f.Delay)
+}
