@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -179,7 +180,7 @@ func TestVerifyPayload(t *testing.T) {
 		"timestamp with a sign":        {change: set("svix-timestamp", "+1700000000"), want: "not a number"},
 		"timestamp before the epoch":   {change: set("svix-timestamp", "-1"), want: "not a number"},
 		"timestamp with a fraction":    {change: set("svix-timestamp", "1700000000.0"), want: "not a number"},
-		"timestamp too long":           {change: set("svix-timestamp", "99999999999999999999"), want: "not a number"},
+		"timestamp too long":           {change: set("svix-timestamp", "18446744073709551615"), want: "not a number"},
 		"timestamp spelled otherwise":  {change: set("svix-timestamp", "01700000000"), want: "no matching signature"},
 
 		"no headers":          {change: func(h http.Header) { clear(h) }, want: "missing header Svix-Id, Svix-Timestamp, Svix-Signature"},
@@ -353,6 +354,9 @@ func TestHandlerReceives(t *testing.T) {
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("deliveries (-want +got):\n%s", diff)
 				}
+				if location := got[0].Timestamp.Location(); location != time.UTC {
+					t.Errorf("the timestamp is in %v, want UTC", location)
+				}
 			})
 		})
 	}
@@ -461,7 +465,6 @@ func TestHandlerLimits(t *testing.T) {
 		"zero is the default":     {body: full, age: 4 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithMaxBody(0), webhooks.WithTolerance(0)}},
 		"negative is the default": {body: full, age: 4 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithMaxBody(-1), webhooks.WithTolerance(-1)}},
 		"older with an option":    {body: full, age: time.Hour, opts: []webhooks.HandlerOption{webhooks.WithTolerance(time.Hour + time.Minute)}},
-		"nil logger":              {body: full, opts: []webhooks.HandlerOption{webhooks.WithHandlerLogger(nil)}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -489,9 +492,9 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var log bytes.Buffer
-			h := webhooks.NewHandler(tt.secrets, tt.receive, webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
-			if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, tt.want) || strings.Contains(got, "mistyped") {
+			var logged bytes.Buffer
+			h := webhooks.NewHandler(tt.secrets, tt.receive, webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+			if got := logged.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, tt.want) || strings.Contains(got, "mistyped") {
 				t.Errorf("logged %q, want an error with %q and without the secret", got, tt.want)
 			}
 			checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), http.StatusInternalServerError)
@@ -530,12 +533,12 @@ func TestHandlerTriesAgainAfterFailure(t *testing.T) {
 
 func TestHandlerLogsTheReason(t *testing.T) {
 	t.Parallel()
-	var log bytes.Buffer
+	var logged bytes.Buffer
 	h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error { panic("boom") },
-		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	serve(h, newRequest(t, secretB, messageID, `{"private":true}`))
 	serve(h, newRequest(t, secretA, messageID, `{"private":true}`))
-	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
 	if len(lines) != 2 {
 		t.Fatalf("logged %q, want two lines", lines)
 	}
@@ -550,8 +553,26 @@ func TestHandlerLogsTheReason(t *testing.T) {
 		}
 	}
 	for _, secret := range []string{secretA, secretB, "private", "v1,"} {
-		if strings.Contains(log.String(), secret) {
-			t.Errorf("logged %q, which shows %q", log.String(), secret)
+		if strings.Contains(logged.String(), secret) {
+			t.Errorf("logged %q, which shows %q", logged.String(), secret)
+		}
+	}
+}
+
+// Not parallel: the default logger is one for all.
+func TestHandlerLogsToTheDefaultLogger(t *testing.T) {
+	logger, output, flags := slog.Default(), log.Writer(), log.Flags() // SetDefault redirects package log too
+	t.Cleanup(func() {
+		slog.SetDefault(logger)
+		log.SetOutput(output)
+		log.SetFlags(flags)
+	})
+	for name, opts := range map[string][]webhooks.HandlerOption{"no option": nil, "nil": {webhooks.WithHandlerLogger(nil)}} {
+		var logged bytes.Buffer
+		slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
+		webhooks.NewHandler(nil, nil, opts...)
+		if !strings.Contains(logged.String(), "webhooks cannot be received") {
+			t.Errorf("%s: logged %q, want that nothing can be received", name, logged.String())
 		}
 	}
 }
