@@ -1,0 +1,239 @@
+package webhookstest_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/webhookstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const receiver = "https://receiver.example"
+
+// register makes the default event types and an endpoint at url for one of them.
+func register(t *testing.T, client *webhooks.Client, url string) webhooks.Endpoint {
+	t.Helper()
+	for _, et := range webhooks.DefaultEventTypes() {
+		if err := client.CreateEventType(t.Context(), et); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ep := webhooks.Endpoint{EventType: "origin.create", URL: url}
+	if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
+		t.Fatal(err)
+	}
+	return ep
+}
+
+func send(t *testing.T, client *webhooks.Client) {
+	t.Helper()
+	event := webhooks.Event{Type: "origin.create", Payload: map[string]any{"origin_url": "https://example.org/"}}
+	if _, err := client.SendEvent(t.Context(), event); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A sender's test.
+func TestSender(t *testing.T) {
+	t.Parallel()
+	srv := webhookstest.NewServer(t)
+	client := srv.Client(webhooks.WithoutListenerCheck())
+	for _, et := range webhooks.DefaultEventTypes() {
+		if err := client.CreateEventType(t.Context(), et); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(t, client) // the code under test
+	messages := srv.Messages()
+	if len(messages) != 1 || string(messages[0].Payload) != `{"origin_url":"https://example.org/"}` {
+		t.Errorf("got messages %s, want one about https://example.org/", messages)
+	}
+}
+
+// A receiver's test.
+func TestReceiver(t *testing.T) {
+	t.Parallel()
+	srv := webhookstest.NewServer(t)
+	client := srv.Client()
+	endpoint := register(t, client, receiver)
+	secret, err := client.GetEndpointSecret(t.Context(), endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	received := make(chan string, 1)
+	srv.Handle(receiver, webhooks.NewHandler([]string{secret}, func(_ context.Context, d webhooks.Delivery) error {
+		received <- d.EventType
+		return nil
+	}))
+	send(t, client)
+	if got := <-received; got != "origin.create" {
+		t.Errorf("received %s, want origin.create", got)
+	}
+}
+
+// A test of retries in zero time.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := webhookstest.NewServer(t, webhookstest.InMemory(), webhookstest.WithRetrySchedule(time.Hour, 10*time.Hour))
+		client := srv.Client()
+		register(t, client, receiver)
+		srv.Handle(receiver, http.NotFoundHandler())
+		start := time.Now()
+		send(t, client)
+		if err := srv.WaitForDeliveries(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took != 11*time.Hour {
+			t.Errorf("the last attempt came after %v, want 11h", took)
+		}
+	})
+}
+
+func TestDeliveryOverTheNetwork(t *testing.T) {
+	t.Parallel()
+	target := webhookstest.NewServer(t) // any server will do: it answers 405 to a POST of its health
+	srv := webhookstest.NewServer(t, webhookstest.WithRetrySchedule())
+	client := srv.Client()
+	register(t, client, target.URL+"/api/v1/health")
+	send(t, client)
+	if err := srv.WaitForDeliveries(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	got := srv.Deliveries()[0]
+	if got.Status != http.StatusMethodNotAllowed || got.Header.Get("Webhook-Id") != srv.Messages()[0].ID {
+		t.Errorf("got delivery %+v, want one that was answered with 405", got)
+	}
+	if len(target.Requests()) != 1 {
+		t.Errorf("got %d requests, want 1", len(target.Requests()))
+	}
+}
+
+func TestHeaderFamilies(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		opts []webhookstest.Option
+		want []string
+	}{
+		"default": {nil, []string{"Webhook-Id", "Webhook-Signature", "Webhook-Timestamp"}},
+		"svix":    {[]webhookstest.Option{webhookstest.WithSvixHeaders()}, []string{"Svix-Id", "Svix-Signature", "Svix-Timestamp"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := webhookstest.NewServer(t, tt.opts...)
+			client := srv.Client()
+			register(t, client, receiver)
+			srv.Handle(receiver, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			send(t, client)
+			if err := srv.WaitForDeliveries(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for name := range srv.Deliveries()[0].Header {
+				if strings.HasPrefix(name, "Svix-") || strings.HasPrefix(name, "Webhook-") {
+					got = append(got, name)
+				}
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("signature headers (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What a test forgot is in the error.
+func TestWaitForDeliveriesSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		prepare func(t *testing.T, client *webhooks.Client)
+		want    string
+	}{
+		"nothing sent": {func(*testing.T, *webhooks.Client) {}, "no message was sent"},
+		"no endpoint": {func(t *testing.T, client *webhooks.Client) {
+			et := webhooks.DefaultEventTypes()[0]
+			if err := client.CreateEventType(t.Context(), et); err != nil {
+				t.Fatal(err)
+			}
+			send(t, client)
+		}, "there is no endpoint to deliver to"},
+		"other event type": {func(t *testing.T, client *webhooks.Client) {
+			register(t, client, receiver)
+			event := webhooks.Event{Type: "origin.visit", Payload: webhooks.OriginVisit{
+				OriginURL: "https://example.org/", VisitType: "git", VisitDate: webhooks.NewVisitDate(time.Now()), VisitStatus: webhooks.VisitFull,
+			}}
+			if _, err := client.SendEvent(t.Context(), event); err != nil {
+				t.Fatal(err)
+			}
+		}, "matched no endpoint's event types and channels"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv := webhookstest.NewServer(t, webhookstest.InMemory())
+				tt.prepare(t, srv.Client(webhooks.WithoutListenerCheck()))
+				err := srv.WaitForDeliveries(t.Context(), 1)
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got error %v, want one that says %q", err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestWaitForDeliveriesEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	srv := webhookstest.NewServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := srv.WaitForDeliveries(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v, want %v", err, context.Canceled)
+	}
+}
+
+func TestFaultsAndRequests(t *testing.T) {
+	t.Parallel()
+	srv := webhookstest.NewServer(t)
+	client := srv.Client(webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: time.Nanosecond}))
+	srv.FailNext(1, webhookstest.Fault{Status: http.StatusServiceUnavailable})
+	srv.FailNext(1, webhookstest.Fault{Reset: true})
+	_, err := client.GetEventType(t.Context(), "origin.create")
+	if !errors.Is(err, webhooks.ErrEventTypeNotFound) {
+		t.Errorf("got error %v, want %v", err, webhooks.ErrEventTypeNotFound)
+	}
+	var got []int
+	for _, r := range srv.Requests() {
+		got = append(got, r.Status)
+	}
+	if diff := cmp.Diff([]int{503, 0, 404}, got); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
+	}
+}
+
+func TestSetClock(t *testing.T) {
+	t.Parallel()
+	srv := webhookstest.NewServer(t)
+	client := srv.Client(webhooks.WithoutListenerCheck())
+	register(t, client, receiver)
+	srv.Handle(receiver, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	past := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
+	srv.SetClock(func() time.Time { return past })
+	send(t, client)
+	srv.SetClock(nil)
+	if got := srv.Messages()[0].Timestamp; !got.Equal(past) {
+		t.Errorf("got a message of %v, want %v", got, past)
+	}
+}
