@@ -48,8 +48,9 @@ func (s *Server) deliver(t task) {
 		recipients := t.recipientsOf(s.now())
 		s.mu.Unlock()
 		for _, r := range recipients {
-			t.endpoint = r.endpoint
-			s.worker.start(func() { s.run(t) })
+			single := t
+			single.endpoint = r.endpoint
+			s.worker.start(func() { s.run(single) })
 		}
 	})
 }
@@ -83,7 +84,7 @@ func (s *Server) run(t task) {
 func (s *Server) claim(t task) (recipient, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if newest := t.message.newestAttempt(t.endpoint); newest != nil && newest.next.IsZero() && !t.manual {
+	if t.retries > 0 && t.message.newestAttempt(t.endpoint).next.IsZero() {
 		return recipient{}, false
 	}
 	recipients := t.recipientsOf(s.now())

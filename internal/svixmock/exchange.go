@@ -3,6 +3,7 @@ package svixmock
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -186,15 +187,25 @@ func (x *exchange) request(ctx context.Context) (*http.Request, error) {
 
 // errorText is the response that is stored where there was none.
 func (x *exchange) errorText(err error) string {
-	var network *net.OpError
 	switch {
 	case x.timedOut:
 		return errTimeout.Error()
-	case errors.As(err, &network) && network.Op == "dial":
+	case isConnectError(err):
 		return "error making request: client error (Connect)"
 	default:
 		return "error making request: client error (SendRequest)"
 	}
+}
+
+// isConnectError reports whether there was no connection, or none that is secure, to send the request over.
+func isConnectError(err error) bool {
+	var (
+		network     *net.OpError
+		certificate *tls.CertificateVerificationError
+		notTLS      tls.RecordHeaderError
+	)
+	return errors.As(err, &network) && (network.Op == "dial" || network.Op == "remote error") ||
+		errors.As(err, &certificate) || errors.As(err, &notTLS)
 }
 
 // readResponse gives a body as it is stored: cut, and in base64 where it is then not UTF-8.

@@ -38,6 +38,15 @@ func (f Fault) matches(r *http.Request) bool {
 	return f.Only == nil || f.Only(r)
 }
 
+// answer is what is answered instead of the server's own answer.
+func (f Fault) answer() answer {
+	a := answer{status: f.Status, header: f.Header}
+	if f.Body != "" {
+		a.body = []byte(f.Body)
+	}
+	return a
+}
+
 // faults are those that requests are to meet.
 type faults struct {
 	mu     sync.Mutex
@@ -120,7 +129,7 @@ func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
 	case f.Reset:
 		return outcome{reset: true}
 	case f.Status != 0:
-		out = outcome{answer: answer{status: f.Status, header: f.Header, body: []byte(f.Body)}}
+		out = outcome{answer: f.answer()}
 	case !f.AfterActing:
 		out = act()
 	}

@@ -26,7 +26,7 @@ type idempotencyCache struct {
 
 	mu      sync.Mutex
 	entries map[idempotencyKey]idempotencyEntry
-	swept   time.Time
+	swept   time.Time // zero: not yet
 }
 
 // idempotencyEntry is an answer, or a lock where that is nil.
@@ -36,7 +36,7 @@ type idempotencyEntry struct {
 }
 
 func newIdempotencyCache(now func() time.Time) *idempotencyCache {
-	return &idempotencyCache{now: now, entries: map[idempotencyKey]idempotencyEntry{}, swept: now()}
+	return &idempotencyCache{now: now, entries: map[idempotencyKey]idempotencyEntry{}}
 }
 
 // idempotent answers a POST that has a key with what the first request with that key was answered.
@@ -83,9 +83,13 @@ func (ic *idempotencyCache) lock(key idempotencyKey) bool {
 	return true
 }
 
-// sweep forgets what had expired at the last of the regular sweeps.
+// sweep forgets what had expired at the last of the regular sweeps. They begin anew where the clock was set back.
 func (ic *idempotencyCache) sweep() {
-	since := ic.now().Sub(ic.swept)
+	now := ic.now()
+	if ic.swept.IsZero() || now.Before(ic.swept) {
+		ic.swept = now
+	}
+	since := now.Sub(ic.swept)
 	if since < idempotencySweep {
 		return
 	}

@@ -221,11 +221,11 @@ func timePage[T any](items []T, key func(T) id, keep func(T) bool, p *timePaging
 	return page, done
 }
 
-// insert puts item into items, which are sorted by id. It is cheap where ids grow.
+// insert puts item into items, which are sorted by id.
 func insert[T any](items []T, item T, key func(T) id) []T {
 	at := len(items)
-	for at > 0 && key(items[at-1]).compare(key(item)) > 0 {
-		at--
+	if at > 0 && key(items[at-1]).compare(key(item)) > 0 {
+		at = sort.Search(at, func(i int) bool { return key(items[i]).compare(key(item)) > 0 })
 	}
 	return slices.Insert(items, at, item)
 }

@@ -116,7 +116,7 @@ func (set endpointSettings) rotated(next secret, grace time.Duration, now time.T
 	if len(old) > maxOldKeys {
 		return set, failWith(http.StatusBadRequest, "limit_reached", fmt.Sprintf(
 			"You can only rotate a key %d times; please wait for old keys to expire. Your next key expires at %s.",
-			maxOldKeys, old[0].expires.Format("2006-01-02 15:04:05.999999999 UTC")))
+			maxOldKeys, strings.NewReplacer("T", " ", "Z", " UTC").Replace(timeText(old[0].expires))))
 	}
 	set.key = next
 	set.oldKeys = old
