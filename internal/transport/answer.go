@@ -13,7 +13,7 @@ import (
 // MaxAnswer is the longest answer that is read, in bytes after decompression.
 const MaxAnswer = 16 << 20
 
-// ErrAnswerTooLarge: an answer of the server is longer than [MaxAnswer].
+// ErrAnswerTooLarge says that an answer of the server is longer than [MaxAnswer].
 var ErrAnswerTooLarge = errors.New("answer of the server is larger than " + strconv.Itoa(MaxAnswer) + " bytes")
 
 // An Answer is what the server said to one request, as its last try saw it.

@@ -45,19 +45,15 @@ func TestStandInForTheSDK(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			srv := serverOf(answers(test.status, test.body, "Location", "http://elsewhere.test/", "Set-Cookie", "a=b"))
-			answer, resp, err := call(t, t.Context(), over(srv, impatient), http.MethodPost, serverURL, "{}")
+			answer, resp, err := call(t.Context(), t, over(srv, impatient), http.MethodPost, serverURL, "{}")
 			if err != nil {
 				t.Fatal(err)
 			}
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, standIn{resp.Status, string(body)}); diff != "" {
+			if diff := cmp.Diff(test.want, standIn{resp.Status, resp.Body}); diff != "" {
 				t.Errorf("stand-in (-want +got):\n%s", diff)
 			}
-			if resp.ContentLength != int64(len(body)) || len(resp.Header) != 0 {
-				t.Errorf("got content length %d and headers %v, want %d and none", resp.ContentLength, resp.Header, len(body))
+			if resp.Length != int64(len(resp.Body)) || len(resp.Header) != 0 {
+				t.Errorf("got content length %d and headers %v, want %d and none", resp.Length, resp.Header, len(resp.Body))
 			}
 			if answer.Status != test.status || string(answer.Body) != test.body || answer.Header.Get("Location") == "" {
 				t.Errorf("got answer %+v, want the server's", answer)
@@ -68,25 +64,24 @@ func TestStandInForTheSDK(t *testing.T) {
 
 func TestResponseWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
-	srv := serverOf(answers(503, "busy"), answers(418, "short and stout", "X-Tea", "pot"))
-	resp, err := over(srv, impatient).RoundTrip(request(t, t.Context(), http.MethodGet, serverURL, ""))
+	const body = "short and stout"
+	srv := serverOf(answers(503, "busy"), answers(418, body, "X-Tea", "pot"))
+	got, err := roundTrip(t, over(srv, impatient), newRequest(t.Context(), t, http.MethodGet, serverURL, ""))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if resp.StatusCode != 418 || string(body) != "short and stout" || resp.Header.Get("X-Tea") != "pot" || resp.ContentLength != int64(len(body)) {
-		t.Errorf("got %d %q, headers %v, length %d, want the server's", resp.StatusCode, body, resp.Header, resp.ContentLength)
+	want := reply{418, "418 I'm a teapot", http.Header{"X-Tea": {"pot"}}, body, int64(len(body))}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("response (-want +got):\n%s", diff)
 	}
 }
 
 func TestMissingBodyIsEmpty(t *testing.T) {
 	t.Parallel()
-	srv := serverOf(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 404}, nil })
-	answer, _, err := call(t, t.Context(), over(srv, impatient), http.MethodGet, serverURL, "")
+	srv := serverOf(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusNotFound}, nil
+	})
+	answer, _, err := call(t.Context(), t, over(srv, impatient), http.MethodGet, serverURL, "")
 	if err != nil || answer.Status != 404 || len(answer.Body) != 0 {
 		t.Errorf("got answer %+v and error %v, want an empty 404", answer, err)
 	}
@@ -95,7 +90,7 @@ func TestMissingBodyIsEmpty(t *testing.T) {
 func TestStatusThatIsNotFinalIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{0, 99, 101, 199} {
-		answer, _, err := call(t, t.Context(), over(serverOf(answers(status, "x")), impatient), http.MethodGet, serverURL, "")
+		answer, _, err := call(t.Context(), t, over(serverOf(answers(status, "x")), impatient), http.MethodGet, serverURL, "")
 		if want := "server answered with the status " + strconv.Itoa(status) + ", which is no final one"; err == nil || err.Error() != want {
 			t.Errorf("got error %v, want %q", err, want)
 		}
@@ -135,7 +130,7 @@ func TestS8AnswersAreBounded(t *testing.T) {
 				test.handler(w, r)
 			}))
 			defer srv.Close()
-			answer, _, err := call(t, t.Context(), over(nil, impatient), http.MethodGet, srv.URL, "")
+			answer, _, err := call(t.Context(), t, over(nil, impatient), http.MethodGet, srv.URL, "")
 			if answer.Status != test.status || requests != 1 {
 				t.Errorf("got status %d after %d requests, want %d after 1", answer.Status, requests, test.status)
 			}
@@ -166,7 +161,7 @@ func answering(status int, body string) http.HandlerFunc {
 func chunked(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
-		http.NewResponseController(w).Flush() //nolint:errcheck // what follows would fail too
+		_ = http.NewResponseController(w).Flush() // else what follows fails too
 		_, _ = io.WriteString(w, body)
 	}
 }
@@ -194,13 +189,13 @@ func compressed(status int, body []byte) http.HandlerFunc {
 // An announced length is not believed before the bytes arrive.
 func TestS8AnnouncedLengthClaimsNoMemory(t *testing.T) { //nolint:paralleltest // measures what the process allocates
 	lies := func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 200, ContentLength: transport.MaxAnswer, Body: io.NopCloser(brokenReader{})}, nil
+		return &http.Response{StatusCode: http.StatusOK, ContentLength: transport.MaxAnswer, Body: io.NopCloser(brokenReader{})}, nil
 	}
 	rt := over(serverOf(lies), transport.Policy{MaxAttempts: 1, AttemptTimeout: impatient.AttemptTimeout})
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for range 10 {
-		if _, _, err := call(t, t.Context(), rt, http.MethodGet, serverURL, ""); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, _, err := call(t.Context(), t, rt, http.MethodGet, serverURL, ""); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("got error %v", err)
 		}
 	}
@@ -228,7 +223,7 @@ func TestCompressedAnswers(t *testing.T) {
 			t.Parallel()
 			srv := httptest.NewServer(test.handler)
 			defer srv.Close()
-			answer, _, err := call(t, t.Context(), over(nil, impatient), http.MethodGet, srv.URL, "")
+			answer, _, err := call(t.Context(), t, over(nil, impatient), http.MethodGet, srv.URL, "")
 			if !errors.Is(err, test.wantErr) || (err == nil) != (test.wantErr == nil) {
 				t.Errorf("got error %v, want %v", err, test.wantErr)
 			}

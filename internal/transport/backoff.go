@@ -42,7 +42,7 @@ func retryAfter(value string) (time.Duration, bool) {
 	case errors.Is(err, strconv.ErrRange), seconds > uint64(longest/time.Second):
 		return longest, true
 	case err == nil:
-		return time.Duration(seconds) * time.Second, true //nolint:gosec // bounded by the case above
+		return time.Duration(seconds) * time.Second, true
 	}
 	date, err := http.ParseTime(value)
 	if err != nil {

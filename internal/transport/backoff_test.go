@@ -45,7 +45,7 @@ func waits(t *testing.T, p transport.Policy, fault step) []time.Duration {
 	t.Helper()
 	srv := serverOf(fault)
 	synctest.Test(t, func(t *testing.T) {
-		if _, _, err := call(t, t.Context(), over(srv, p), http.MethodGet, serverURL, ""); err != nil {
+		if _, _, err := call(t.Context(), t, over(srv, p), http.MethodGet, serverURL, ""); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -146,7 +146,7 @@ func TestRetryAfterOfABrokenAnswerIsObeyed(t *testing.T) {
 	}
 	srv := serverOf(broken, answers(200, "{}"))
 	synctest.Test(t, func(t *testing.T) {
-		if _, _, err := call(t, t.Context(), over(srv, policy), http.MethodGet, serverURL, ""); err != nil {
+		if _, _, err := call(t.Context(), t, over(srv, policy), http.MethodGet, serverURL, ""); err != nil {
 			t.Fatal(err)
 		}
 		if got := time.Since(bubbleStart); got != 29*time.Second {

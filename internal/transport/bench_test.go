@@ -36,7 +36,7 @@ func benchmarkBare(b *testing.B, base http.RoundTripper, url string) {
 	b.Helper()
 	b.ReportAllocs()
 	for b.Loop() {
-		resp, err := base.RoundTrip(newRequest(b, url))
+		resp, err := base.RoundTrip(message(b, url))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -52,7 +52,7 @@ func benchmarkTransport(b *testing.B, rt http.RoundTripper, url string) {
 	b.ReportAllocs()
 	for b.Loop() {
 		var answer transport.Answer
-		req := newRequest(b, url)
+		req := message(b, url)
 		resp, err := rt.RoundTrip(req.WithContext(transport.WithAnswer(b.Context(), &answer)))
 		if err != nil {
 			b.Fatal(err)
@@ -61,7 +61,7 @@ func benchmarkTransport(b *testing.B, rt http.RoundTripper, url string) {
 	}
 }
 
-func newRequest(b *testing.B, url string) *http.Request {
+func message(b *testing.B, url string) *http.Request {
 	b.Helper()
 	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, strings.NewReader(`{"eventType":"origin.create","payload":{"url":"https://example.org/"}}`))
 	if err != nil {

@@ -61,7 +61,7 @@ func TestS12CancelEndsEveryStageAtOnce(t *testing.T) {
 					defer cancel()
 					p := policy
 					p.AttemptTimeout = time.Hour
-					answer, _, err := call(t, ctx, over(stage.base(t.Context()), p), http.MethodPost, serverURL, strings.Repeat("x", 1<<20))
+					answer, _, err := call(ctx, t, over(stage.base(t.Context()), p), http.MethodPost, serverURL, strings.Repeat("x", 1<<20))
 					if late := time.Since(bubbleStart) - stage.after; late != 0 {
 						t.Errorf("returned %v after the context had ended", late)
 					}
@@ -99,7 +99,7 @@ func TestNoTryInAnEndedContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errShutdown)
 	srv := serverOf(answers(200, "{}"))
-	answer, _, err := call(t, ctx, over(srv, policy), http.MethodPost, serverURL, "{}")
+	answer, _, err := call(ctx, t, over(srv, policy), http.MethodPost, serverURL, "{}")
 	if srv.tries() != 0 || answer.Tries != 0 || answer.Unclear {
 		t.Errorf("server saw %d tries, answer is %+v, want no try", srv.tries(), answer)
 	}
@@ -119,7 +119,7 @@ func TestDeadlineWithinAWaitKeepsTheLastError(t *testing.T) {
 		p := policy
 		p.MinBackoff = 1000 * time.Hour
 		p.MaxBackoff = p.MinBackoff
-		answer, _, err := call(t, ctx, over(serverOf(fails(errReset)), p), http.MethodPost, serverURL, "{}")
+		answer, _, err := call(ctx, t, over(serverOf(fails(errReset)), p), http.MethodPost, serverURL, "{}")
 		if got := time.Since(bubbleStart); got != time.Second {
 			t.Errorf("returned after %v, want the deadline of 1s", got)
 		}
@@ -137,7 +137,7 @@ func TestAnswerThatArrivedBeforeTheEndIsGiven(t *testing.T) {
 			cancel()
 			return answers(status, "{}")(req)
 		}
-		answer, _, err := call(t, ctx, over(serverOf(cancelled), policy), http.MethodGet, serverURL, "")
+		answer, _, err := call(ctx, t, over(serverOf(cancelled), policy), http.MethodGet, serverURL, "")
 		if err != nil || answer.Status != status {
 			t.Errorf("got status %d and error %v, want %d", answer.Status, err, status)
 		}
@@ -149,7 +149,7 @@ func TestConnectingHasTheDeadlineOfTheTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := policy
 		p.MaxAttempts = 1
-		_, _, err := call(t, t.Context(), over(dialing(t.Context(), neverConnects), p), http.MethodGet, serverURL, "")
+		_, _, err := call(t.Context(), t, over(dialing(t.Context(), neverConnects), p), http.MethodGet, serverURL, "")
 		if got := time.Since(bubbleStart); got != p.AttemptTimeout {
 			t.Errorf("returned after %v, want %v", got, p.AttemptTimeout)
 		}

@@ -37,7 +37,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		base := dialing(t.Context(), sending(raw), sending(raw))
 		start := time.Now()
-		answer, resp, err := call(t, t.Context(), over(base, p), http.MethodPost, serverURL, "{}")
+		answer, resp, err := call(t.Context(), t, over(base, p), http.MethodPost, serverURL, "{}")
 		base.CloseIdleConnections()
 		switch {
 		case time.Since(start) > p.AttemptTimeout:
@@ -50,10 +50,10 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("the answer does not tell the error %v", err)
 		case err == nil && (answer.Status < 200 || answer.Status > 999):
 			t.Errorf("got status %d", answer.Status)
-		case err == nil && answer.Status/100 == 2 && (resp.StatusCode != 200 || answer.Err != nil):
-			t.Errorf("got status %d for the SDK, error %v, answer %+v", resp.StatusCode, answer.Err, answer)
-		case err == nil && answer.Status/100 != 2 && resp.StatusCode != answer.Status:
-			t.Errorf("got status %d for the SDK, answer %+v", resp.StatusCode, answer)
+		case err == nil && answer.Status/100 == 2 && (resp.Code != http.StatusOK || answer.Err != nil):
+			t.Errorf("got status %d for the SDK, error %v, answer %+v", resp.Code, answer.Err, answer)
+		case err == nil && answer.Status/100 != 2 && resp.Code != answer.Status:
+			t.Errorf("got status %d for the SDK, answer %+v", resp.Code, answer)
 		}
 	})
 }

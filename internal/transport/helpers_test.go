@@ -137,13 +137,13 @@ func over(base http.RoundTripper, p transport.Policy) *transport.Transport {
 	return transport.New(base, p, slog.New(slog.DiscardHandler))
 }
 
-// request builds a request as the SDK does: the body is replaced after
+// newRequest builds a request as the SDK does: the body is replaced after
 // http.NewRequest has set GetBody.
-func request(t testing.TB, ctx context.Context, method, url, body string) *http.Request {
-	t.Helper()
+func newRequest(ctx context.Context, tb testing.TB, method, url, body string) *http.Request {
+	tb.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	req.Body = io.NopCloser(strings.NewReader(body))
 	req.Header.Set("Authorization", "Bearer "+token)
@@ -151,26 +151,47 @@ func request(t testing.TB, ctx context.Context, method, url, body string) *http.
 	return req
 }
 
-// call sends one request with an Answer and checks what every outcome has in common.
-func call(t testing.TB, ctx context.Context, rt *transport.Transport, method, url, body string) (transport.Answer, *http.Response, error) {
-	t.Helper()
-	var answer transport.Answer
-	resp, err := rt.RoundTrip(request(t, transport.WithAnswer(ctx, &answer), method, url, body))
+// A reply is a response as the SDK sees it.
+type reply struct {
+	Code   int
+	Status string
+	Header http.Header
+	Body   string
+	Length int64
+}
+
+// roundTrip sends a request, and checks what every outcome has in common.
+func roundTrip(tb testing.TB, rt *transport.Transport, req *http.Request) (reply, error) {
+	tb.Helper()
+	resp, err := rt.RoundTrip(req)
 	if (resp == nil) == (err == nil) {
-		t.Fatalf("got response %v and error %v, want one of them", resp, err)
+		tb.Fatalf("got response %v and error %v, want one of them", resp, err)
 	}
-	if err != nil && strings.Contains(err.Error(), token) {
-		t.Errorf("the token is in the error %q", err)
+	if err != nil {
+		if strings.Contains(err.Error(), token) {
+			tb.Errorf("the token is in the error %q", err)
+		}
+		return reply{}, err
 	}
-	if resp != nil {
-		t.Cleanup(func() { _ = resp.Body.Close() })
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		tb.Fatalf("the response cannot be read: %v", err)
 	}
-	return answer, resp, err
+	return reply{resp.StatusCode, resp.Status, resp.Header, string(body), resp.ContentLength}, nil
+}
+
+// call sends a request with an Answer.
+func call(ctx context.Context, tb testing.TB, rt *transport.Transport, method, url, body string) (transport.Answer, reply, error) {
+	tb.Helper()
+	var answer transport.Answer
+	got, err := roundTrip(tb, rt, newRequest(transport.WithAnswer(ctx, &answer), tb, method, url, body))
+	return answer, got, err
 }
 
 const serverURL = "http://svix.test/api/v1/app/a/msg?with_content=false"
 
-func parseURL(t testing.TB, raw string) *url.URL {
+func parseURL(t *testing.T, raw string) *url.URL {
 	t.Helper()
 	parsed, err := url.Parse(raw)
 	if err != nil {

@@ -21,7 +21,8 @@ import (
 // the connection survives.
 const MaxRequest = 2 << 20
 
-// ErrRequestTooLarge: a request body is longer than [MaxRequest]; nothing was sent.
+// ErrRequestTooLarge says that a request body is longer than [MaxRequest] and
+// that nothing was sent.
 var ErrRequestTooLarge = errors.New("request body is too large")
 
 var errBodyUsedUp = errors.New("request body cannot be sent twice: GetBody is not set")

@@ -25,7 +25,7 @@ func TestStatusesThatAreTriedAgain(t *testing.T) {
 	for status := 200; status <= 599; status++ {
 		synctest.Test(t, func(t *testing.T) {
 			srv := serverOf(answers(status, "{}"))
-			answer, _, err := call(t, t.Context(), over(srv, policy), http.MethodGet, serverURL, "")
+			answer, _, err := call(t.Context(), t, over(srv, policy), http.MethodGet, serverURL, "")
 			if err != nil {
 				t.Fatalf("status %d: %v", status, err)
 			}
@@ -50,7 +50,7 @@ func TestEveryMethodIsTriedAgain(t *testing.T) {
 		"transport error": fails(errReset),
 		"broken body":     breaksOff(200),
 		"short body": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader("{")), ContentLength: 2}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("{")), ContentLength: 2}, nil
 		},
 		"no answer in time": hangs,
 		"no end in time":    stalls,
@@ -62,15 +62,15 @@ func TestEveryMethodIsTriedAgain(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					srv := serverOf(fault, fault, answers(201, `{"id":"msg_1"}`))
-					answer, resp, err := call(t, t.Context(), over(srv, policy), method, serverURL, "")
+					answer, resp, err := call(t.Context(), t, over(srv, policy), method, serverURL, "")
 					if err != nil {
 						t.Fatal(err)
 					}
 					if answer.Status != 201 || string(answer.Body) != `{"id":"msg_1"}` || answer.Err != nil || answer.Tries != 3 {
 						t.Errorf("got answer %+v, want the third try's", answer)
 					}
-					if resp.StatusCode != 200 {
-						t.Errorf("got status %d for the SDK, want 200", resp.StatusCode)
+					if resp.Code != http.StatusOK {
+						t.Errorf("got status %d for the SDK, want 200", resp.Code)
 					}
 				})
 			})
@@ -97,12 +97,12 @@ func TestLastOutcomeIsTheResult(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				answer, resp, err := call(t, t.Context(), over(serverOf(test.steps...), policy), http.MethodPost, serverURL, "{}")
+				answer, resp, err := call(t.Context(), t, over(serverOf(test.steps...), policy), http.MethodPost, serverURL, "{}")
 				if !errors.Is(err, test.wantErr) {
 					t.Errorf("got error %v, want %v", err, test.wantErr)
 				}
-				if err == nil && resp.StatusCode != test.wantStatus {
-					t.Errorf("got status %d for the SDK, want %d", resp.StatusCode, test.wantStatus)
+				if err == nil && resp.Code != test.wantStatus {
+					t.Errorf("got status %d for the SDK, want %d", resp.Code, test.wantStatus)
 				}
 				if answer.Status != test.wantStatus || string(answer.Body) != test.wantBody {
 					t.Errorf("got answer %d %q, want %d %q", answer.Status, answer.Body, test.wantStatus, test.wantBody)
@@ -117,7 +117,7 @@ func TestOneAttemptMeansNoRetry(t *testing.T) {
 	once := policy
 	once.MaxAttempts = 1
 	srv := serverOf(answers(503, "busy"))
-	answer, _, err := call(t, t.Context(), over(srv, once), http.MethodGet, serverURL, "")
+	answer, _, err := call(t.Context(), t, over(srv, once), http.MethodGet, serverURL, "")
 	if err != nil || answer.Status != 503 || srv.tries() != 1 {
 		t.Errorf("got status %d, %d tries, error %v, want 503 after 1 try", answer.Status, srv.tries(), err)
 	}
@@ -130,7 +130,7 @@ func TestTriesAreIdentical(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				srv := serverOf(answers(503, ""), fails(errReset), breaksOff(200), answers(200, "{}"))
-				if _, _, err := call(t, t.Context(), over(srv, policy), http.MethodPost, serverURL, body); err != nil {
+				if _, _, err := call(t.Context(), t, over(srv, policy), http.MethodPost, serverURL, body); err != nil {
 					t.Fatal(err)
 				}
 				want := sent{
@@ -155,15 +155,13 @@ func TestTriesAreIdentical(t *testing.T) {
 
 func TestTheRequestIsLeftAsItWas(t *testing.T) {
 	t.Parallel()
-	req := request(t, t.Context(), http.MethodPost, serverURL, "{}")
+	req := newRequest(t.Context(), t, http.MethodPost, serverURL, "{}")
 	body := &closeCounter{Reader: strings.NewReader("{}")}
 	req.Body = body
 	want := *req
-	resp, err := over(serverOf(answers(200, "{}")), policy).RoundTrip(req)
-	if err != nil {
+	if _, err := roundTrip(t, over(serverOf(answers(200, "{}")), policy), req); err != nil {
 		t.Fatal(err)
 	}
-	_ = resp.Body.Close()
 	if req.Body != want.Body || req.Context() != want.Context() || req.ContentLength != want.ContentLength {
 		t.Error("RoundTrip modified the request")
 	}
@@ -206,16 +204,15 @@ func TestRequestBodies(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				srv := serverOf(answers(200, "{}"))
-				req := request(t, t.Context(), http.MethodPost, serverURL, test.body)
+				req := newRequest(t.Context(), t, http.MethodPost, serverURL, test.body)
 				if test.change != nil {
 					test.change(req)
 				}
-				resp, err := over(srv, policy).RoundTrip(req)
+				_, err := roundTrip(t, over(srv, policy), req)
 				if test.wantErr == "" {
-					if err != nil {
-						t.Fatal(err)
+					if err != nil || srv.tries() != 1 {
+						t.Errorf("%d requests were sent, error %v, want one", srv.tries(), err)
 					}
-					_ = resp.Body.Close()
 					return
 				}
 				if err == nil || err.Error() != test.wantErr {
@@ -231,7 +228,7 @@ func TestRequestBodies(t *testing.T) {
 
 func TestRequestTooLargeIsTold(t *testing.T) {
 	t.Parallel()
-	_, _, err := call(t, t.Context(), over(serverOf(answers(200, "")), policy), http.MethodPost, serverURL, strings.Repeat("x", transport.MaxRequest+1))
+	_, _, err := call(t.Context(), t, over(serverOf(answers(200, "")), policy), http.MethodPost, serverURL, strings.Repeat("x", transport.MaxRequest+1))
 	if !errors.Is(err, transport.ErrRequestTooLarge) {
 		t.Errorf("got error %v, want ErrRequestTooLarge", err)
 	}
@@ -247,7 +244,7 @@ func TestEachTryHasItsOwnDeadline(t *testing.T) {
 				once := policy
 				once.MaxAttempts, once.MinBackoff = 3, 0
 				start := time.Now()
-				_, _, err := call(t, t.Context(), over(srv, once), http.MethodPost, serverURL, "{}")
+				_, _, err := call(t.Context(), t, over(srv, once), http.MethodPost, serverURL, "{}")
 				if got := time.Since(start); got != 45*time.Second {
 					t.Errorf("took %v, want three times 15s", got)
 				}
@@ -278,7 +275,7 @@ func TestForeignTimeoutIsNotTheCallers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				_, _, err := call(t, t.Context(), over(serverOf(fails(base)), policy), http.MethodPost, serverURL, "{}")
+				_, _, err := call(t.Context(), t, over(serverOf(fails(base)), policy), http.MethodPost, serverURL, "{}")
 				if err == nil || err.Error() != base.Error() {
 					t.Errorf("got error %v, want the text of %v", err, base)
 				}
@@ -316,7 +313,7 @@ func TestUnclear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				answer, _, _ := call(t, t.Context(), over(serverOf(test.steps...), policy), http.MethodPost, serverURL, "{}")
+				answer, _, _ := call(t.Context(), t, over(serverOf(test.steps...), policy), http.MethodPost, serverURL, "{}")
 				if answer.Unclear != test.want {
 					t.Errorf("got Unclear %v, want %v", answer.Unclear, test.want)
 				}
@@ -343,7 +340,7 @@ func TestRetriesAreLogged(t *testing.T) {
 		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))
 		srv := serverOf(answers(503, "secret of the body", "Retry-After", "7", "X-Secret", "secret of the header"), fails(errReset), answers(200, "{}"))
 		rt := transport.New(srv, transport.Policy{MaxAttempts: 4, MaxBackoff: time.Minute, AttemptTimeout: time.Second}, log)
-		if _, _, err := call(t, t.Context(), rt, http.MethodPost, serverURL+"&secret=1", `{"payload":"secret"}`); err != nil {
+		if _, _, err := call(t.Context(), t, rt, http.MethodPost, serverURL+"&secret=1", `{"payload":"secret"}`); err != nil {
 			t.Fatal(err)
 		}
 		want := `level=DEBUG msg="request is tried again" method=POST path=/api/v1/app/a/msg try=1 status=503 wait=7s
