@@ -32,8 +32,9 @@ const (
 
 // SignPayload returns the signature of a delivery: "v1," and the base64 of the
 // HMAC-SHA256 of "<message id>.<Unix time in seconds>.<body>". It stands in the
-// header Svix-Signature (or Webhook-Signature), beside Svix-Id and
-// Svix-Timestamp; see the receiving side of a Svix server's documentation.
+// header Svix-Signature, beside Svix-Id and Svix-Timestamp, or Webhook-Signature
+// and so on: what [VerifyPayload] verifies. Tests of a receiver need it. The
+// scheme is the one that Svix publishes as Standard Webhooks.
 //
 // The error is an [ErrInvalidSecret].
 func SignPayload(secret, messageID string, timestamp time.Time, body []byte) (string, error) {
@@ -45,10 +46,10 @@ func SignPayload(secret, messageID string, timestamp time.Time, body []byte) (st
 }
 
 // VerifyPayload returns the body of a received webhook if its headers prove
-// that a holder of the endpoint's secret signed it at most five minutes ago, or
-// ahead of this machine's clock. The body comes back as it is, not copied and
-// not looked into: that it is JSON is for the sender to ensure and for decoding
-// to find out.
+// that a holder of the endpoint's secret signed it, and did so at most five
+// minutes from now, before or after, by this machine's clock. The body comes
+// back as it is, not copied and not looked into: that it is JSON is for the
+// sender to ensure and for decoding to find out.
 //
 // The headers are Svix-Id, Svix-Timestamp and Svix-Signature or, where one of
 // these is missing, Webhook-Id, Webhook-Timestamp and Webhook-Signature, under
