@@ -62,7 +62,8 @@ func (e Endpoint) address() string {
 	return e.UID()
 }
 
-func (e Endpoint) String() string {
+// described names an endpoint in errors.
+func (e Endpoint) described() string {
 	if e.Channel == "" {
 		return fmt.Sprintf("with url %s for event type %s", quote(e.URL), quote(e.EventType))
 	}
@@ -161,8 +162,7 @@ func (c *Client) CreateEndpoint(ctx context.Context, ep Endpoint, secret string)
 	if err := c.setEventHeader(ctx, ep); err != nil || ep.Disabled {
 		return err
 	}
-	disabled := false
-	return c.patchEndpoint(ctx, ep, models.EndpointPatch{Disabled: &disabled})
+	return c.SetEndpointDisabled(ctx, ep, false)
 }
 
 // createDisabled creates the endpoint so that it does not receive anything
@@ -330,6 +330,39 @@ func (c *Client) GetEndpointSecret(ctx context.Context, ep Endpoint) (string, er
 	return body.Key, err
 }
 
+// RotateEndpointSecret sets the secret of an endpoint to the given one or, where
+// that is empty, to a new one that the server generates; nothing else changes.
+// Deliveries are signed with the former secrets, too, for 24 hours each. A given
+// secret that is the current one changes nothing. It works for endpoints of an
+// archived event type, too.
+//
+// It returns [ErrInvalidSecret] before any request, [ErrEventTypeNotFound],
+// [ErrEndpointNotFound], [ErrInvalidEndpoint] for an ID that cannot be one,
+// [ErrSecretRotationLimit], or an [*APIError].
+func (c *Client) RotateEndpointSecret(ctx context.Context, ep Endpoint, secret string) error {
+	if err := ep.validateAddress(); err != nil {
+		return err
+	}
+	if err := checkSecret(secret); err != nil {
+		return err
+	}
+	return c.setSecret(ctx, ep, secret)
+}
+
+// SetEndpointDisabled stops the deliveries to an endpoint, or starts them again;
+// nothing else changes. Attempts that are still to come when it is disabled are
+// dropped. It works for endpoints of an archived event type, too.
+//
+// It returns [ErrEventTypeNotFound], [ErrEndpointNotFound], [ErrInvalidEndpoint]
+// for an ID that cannot be one, or an [*APIError].
+func (c *Client) SetEndpointDisabled(ctx context.Context, ep Endpoint, disabled bool) error {
+	if err := ep.validateAddress(); err != nil {
+		return err
+	}
+	defer c.listeners.Forget(ep.EventType)
+	return c.patchEndpoint(ctx, ep, models.EndpointPatch{Disabled: &disabled})
+}
+
 // DeleteEndpoint deletes an endpoint; attempts that are still to come are
 // dropped. It works for endpoints of an archived event type, too.
 //
@@ -362,7 +395,7 @@ func (c *Client) missing(ctx context.Context, ep Endpoint, err error) error {
 }
 
 func endpointNotFound(ep Endpoint, answer error) error {
-	return fmt.Errorf("webhooks: %w: endpoint %v (%w)", ErrEndpointNotFound, ep, answer)
+	return fmt.Errorf("webhooks: %w: endpoint %s (%w)", ErrEndpointNotFound, ep.described(), answer)
 }
 
 // validateAddress checks what goes into a request path.
@@ -487,7 +520,7 @@ func (b endpointBody) receivesChannel(name string) bool {
 func (b endpointBody) checkIsThatOf(ep Endpoint) error {
 	stored := b.endpoint(ep.EventType)
 	if ep.ID == "" && !slices.Equal(b.Channels, ep.svixChannels()) || !sameURL(stored.URL, ep.URL) {
-		return fmt.Errorf("webhooks: %w: the server has another endpoint under the same uid, %v", ErrInvalidEndpoint, stored)
+		return fmt.Errorf("webhooks: %w: the server has another endpoint under the same uid, %s", ErrInvalidEndpoint, stored.described())
 	}
 	return nil
 }
