@@ -1,4 +1,6 @@
-// Command swh-webhooks manages Software Heritage webhooks on a Svix server.
+// Command swh-webhooks manages Software Heritage webhooks on a Svix server: event types, endpoints, events and what
+// became of them. Its commands, arguments and options are those of "swh webhooks", the command line of the Python
+// module. "swh-webhooks --help" lists them.
 package main
 
 import (
@@ -12,11 +14,12 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the second signal ends the program at once
+	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run carries out one command line and returns the exit status. The environment is that of the process.
+// run carries out one command line, in the environment of the process, and returns the exit status. It writes at most
+// one line of error.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
@@ -25,8 +28,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		_, _ = fmt.Fprintln(stderr, "Error:", err)
-		return 1
+		_, _ = fmt.Fprintln(stderr, red(stderr, "Error:"), errorLine(err))
 	}
-	return 0
+	return exitStatus(err)
 }

@@ -1,13 +1,104 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
 
 func newRootCommand() *cobra.Command {
+	s := &settings{}
 	root := &cobra.Command{
-		Use:           "swh-webhooks",
-		Short:         "Manage Software Heritage webhooks on a Svix server",
-		SilenceErrors: true,
-		SilenceUsage:  true,
+		Use:   "swh-webhooks",
+		Short: "Manage Software Heritage webhooks on a Svix server",
+		Long: `Manage Software Heritage webhooks on a Svix server: event types, endpoints, events and their deliveries.
+
+The server's URL and token come from the options, or else from the environment variables SVIX_URL and SVIX_TOKEN, or
+else from the configuration file, keys webhooks.svix.server_url and webhooks.svix.auth_token. The variable
+SWH_CONFIG_FILENAME, where it is set, wins over --config-file.
+
+Exit status: 0 success; 1 the server, the network or this machine failed, or the command was interrupted; 2 wrong use
+or wrong input, a refused token included: the same command will fail again.`,
+		Example: `  # see everything work, without a server
+  swh-webhooks demo
+
+  # find out whether configuration, server and token are right
+  swh-webhooks -C webhooks.yml check`,
+		Args:             cobra.ArbitraryArgs,
+		RunE:             noCommand,
+		TraverseChildren: true, // or -u before "event list" would count as that command's -u
+		SilenceErrors:    true,
+		SilenceUsage:     true,
+		Version:          buildVersion().Version,
+
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	s.addTo(root)
+	root.SetFlagErrorFunc(usageError)
+	root.AddCommand(
+		newEventTypeCommand(s),
+		newEndpointCommand(s),
+		newEventCommand(s),
+		newCheckCommand(s),
+		newCompletionCommand(),
+		newVersionCommand(),
+	)
 	return root
+}
+
+// newGroup returns a command that only has commands below it. Without one of them it checks the configuration, as the
+// Python module does.
+func newGroup(s *settings, use, short, example string, commands ...*cobra.Command) *cobra.Command {
+	group := &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Example: example,
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := noCommand(cmd, args)
+			if len(args) > 0 {
+				return err
+			}
+			if _, errConfig := s.client(cmd); errConfig != nil {
+				return errConfig
+			}
+			return err
+		},
+	}
+	group.AddCommand(commands...)
+	return group
+}
+
+// noCommand says that a group was not followed by one of its commands.
+func noCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		cmd.PrintErrln(cmd.UsageString())
+		return usageError(cmd, errors.New("a command is missing"))
+	}
+	err := fmt.Errorf("there is no command %q", args[0])
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		err = fmt.Errorf("%w, did you mean %q?", err, similar[0])
+	}
+	return usageError(cmd, err)
+}
+
+// arguments takes exactly the arguments that are named. The last ones are optional where their name is in brackets.
+func arguments(names ...string) cobra.PositionalArgs {
+	required := slices.IndexFunc(append(slices.Clone(names), "["), func(name string) bool { return strings.HasPrefix(name, "[") })
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) < required:
+			return usageError(cmd, fmt.Errorf("the argument %s is missing", names[len(args)]))
+		case len(args) > len(names):
+			return usageError(cmd, fmt.Errorf("one argument too many: %q", args[len(names)]))
+		}
+		return nil
+	}
+}
+
+func usageError(cmd *cobra.Command, err error) error {
+	return inputError{fmt.Errorf("%w (see: %s --help)", err, cmd.CommandPath())}
 }

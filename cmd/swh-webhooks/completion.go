@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks"
+)
+
+func newCompletionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "completion bash|zsh|fish|powershell",
+		Short: "Print a script that lets a shell complete commands and event type names",
+		Long: `Print a script that lets a shell complete commands, options, names of event types and URLs of endpoints. The names
+come from the server, so the shell needs to know it, by SWH_CONFIG_FILENAME or by SVIX_URL and SVIX_TOKEN.`,
+		Example: `  # bash: for this session
+  eval "$(swh-webhooks completion bash)"
+
+  # zsh, fish: for all sessions
+  swh-webhooks completion zsh > _swh-webhooks        # into a directory of $fpath
+  swh-webhooks completion fish > swh-webhooks.fish   # into ~/.config/fish/completions`,
+		Args:      arguments("SHELL"),
+		ValidArgs: []cobra.Completion{"bash", "zsh", "fish", "powershell"},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			root, out := cmd.Root(), cmd.OutOrStdout()
+			switch args[0] {
+			case "bash":
+				return root.GenBashCompletionV2(out, true)
+			case "zsh":
+				return root.GenZshCompletion(out)
+			case "fish":
+				return root.GenFishCompletion(out, true)
+			case "powershell":
+				return root.GenPowerShellCompletionWithDesc(out)
+			}
+			return unusable("SHELL", args[0], errors.New("want bash, zsh, fish or powershell"))
+		},
+	}
+}
+
+// completionTimeout is how long a user who presses Tab waits for the server.
+const completionTimeout = 2 * time.Second
+
+// complete calls list with a client for the server, and does without where there is none.
+func (s *settings) complete(cmd *cobra.Command, list func(ctx context.Context, client *webhooks.Client) []cobra.Completion) ([]cobra.Completion, cobra.ShellCompDirective) {
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
+	defer cancel()
+	client, err := s.client(cmd)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return list(ctx, client), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeEventType completes the name of an event type as the only argument.
+func (s *settings) completeEventType(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return s.complete(cmd, eventTypeNames)
+}
+
+// completeEventTypeThenFile completes the name of an event type, then files.
+func (s *settings) completeEventTypeThenFile(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return s.completeEventType(cmd, args, toComplete)
+}
+
+// completeEndpoint completes the name of an event type, then the URL of one of its endpoints.
+func (s *settings) completeEndpoint(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) != 1 {
+		return s.completeEventType(cmd, args, toComplete)
+	}
+	return s.complete(cmd, func(ctx context.Context, client *webhooks.Client) []cobra.Completion {
+		var urls []cobra.Completion
+		for ep, err := range client.ListEndpoints(ctx, args[0], webhooks.EndpointQuery{}) {
+			if err != nil {
+				break
+			}
+			urls = append(urls, ep.URL)
+		}
+		return urls
+	})
+}
+
+func eventTypeNames(ctx context.Context, client *webhooks.Client) []cobra.Completion {
+	var names []cobra.Completion
+	for et, err := range client.ListEventTypes(ctx) {
+		if err != nil {
+			break
+		}
+		names = append(names, cobra.CompletionWithDesc(et.Name, et.Description))
+	}
+	return names
+}

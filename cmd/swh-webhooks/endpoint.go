@@ -1,0 +1,336 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	whatwg "github.com/nlnwa/whatwg-url/url"
+	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks"
+)
+
+func newEndpointCommand(s *settings) *cobra.Command {
+	return newGroup(s, "endpoint", "Create and show endpoints, the URLs that receive events",
+		`  swh-webhooks endpoint create origin.create https://example.org/webhook
+  swh-webhooks endpoint list origin.create`,
+		newEndpointCreateCommand(s),
+		newEndpointGetSecretCommand(s),
+		newEndpointListCommand(s),
+		newEndpointDeleteCommand(s),
+		newEndpointSwitchCommand(s, "enable", "Let an endpoint receive events again", false),
+		newEndpointSwitchCommand(s, "disable", "Stop all deliveries to an endpoint", true),
+		newEndpointRotateSecretCommand(s),
+	)
+}
+
+// newEndpointAction returns a command about one endpoint, which its arguments and the option --channel name.
+func newEndpointAction(s *settings, use, short, long, example string, action func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error) *cobra.Command {
+	var channel string
+	cmd := &cobra.Command{
+		Use:               use + " EVENT_TYPE_NAME URL",
+		Short:             short,
+		Long:              long,
+		Example:           example,
+		Args:              arguments("EVENT_TYPE_NAME", "URL"),
+		ValidArgsFunction: s.completeEndpoint,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			ep := webhooks.Endpoint{EventType: args[0], URL: args[1], Channel: channel}
+			return explain(action(cmd, client, ep), ep)
+		},
+	}
+	cmd.Flags().StringVarP(&channel, "channel", "c", "", "`CHANNEL` of the endpoint, usually the URL of an origin")
+	return cmd
+}
+
+func newEndpointCreateCommand(s *settings) *cobra.Command {
+	var secret string
+	var metadata map[string]string
+	cmd := newEndpointAction(s, "create", "Create an endpoint, or change its secret and metadata",
+		`Create an endpoint: events of the type are posted to the URL, all of them or those sent on the channel.
+
+An endpoint that is there already is enabled, gets the metadata given and a new secret: the one given or else one that
+the server makes. Deliveries are signed with the former secret, too, for 24 hours.`,
+		`  swh-webhooks endpoint create origin.create https://example.org/webhook
+
+  # only what happens to one origin, with a note for colleagues and a secret that is not seen by others
+  swh-webhooks endpoint create origin.visit https://example.org/linux --secret - \
+    --channel https://github.com/torvalds/linux --metadata team=kernel < secret.txt`,
+		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			ep.Metadata = metadata
+			secret, err := givenSecret(cmd, secret)
+			if err != nil {
+				return err
+			}
+			if err := client.CreateEndpoint(cmd.Context(), ep, secret); err != nil {
+				return err
+			}
+			confirm(cmd, "Created the endpoint %s", describe(ep))
+			return nil
+		})
+	addSecret(cmd, &secret)
+	cmd.Flags().StringToStringVarP(&metadata, "metadata", "m", nil, "`KEY=VALUE` kept with the endpoint; repeat for more")
+	return cmd
+}
+
+func addSecret(cmd *cobra.Command, secret *string) {
+	cmd.Flags().StringVarP(secret, "secret", "s", "", "`SECRET` to sign with, \"whsec_\" and 24 to 75 bytes in base64; \"-\" reads it\nfrom standard input, where other users do not see it (default: a new one)")
+}
+
+// givenSecret returns the secret that the option gives or standard input has.
+func givenSecret(cmd *cobra.Command, option string) (string, error) {
+	if option != "-" {
+		return option, nil
+	}
+	text, err := readInput(cmd, "--secret", "-")
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(text))
+	if secret == "" {
+		return "", inputError{errors.New("there is no secret on standard input")}
+	}
+	return secret, nil
+}
+
+func newEndpointGetSecretCommand(s *settings) *cobra.Command {
+	output := formatText
+	cmd := newEndpointAction(s, "get-secret", "Print the secret that deliveries to an endpoint are signed with",
+		`Print the secret that deliveries to an endpoint are signed with.
+
+With -o json it is an object with the member secret.`,
+		`  swh-webhooks endpoint get-secret origin.create https://example.org/webhook`,
+		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			secret, err := client.GetEndpointSecret(cmd.Context(), ep)
+			if err != nil {
+				return err
+			}
+			return printSecret(cmd.OutOrStdout(), output, secret)
+		})
+	addFormat(cmd, &output)
+	return cmd
+}
+
+func printSecret(w io.Writer, output format, secret string) error {
+	if output == formatJSON {
+		return printJSON(w, map[string]string{"secret": secret})
+	}
+	return printLine(w, secret)
+}
+
+func newEndpointListCommand(s *settings) *cobra.Command {
+	output := formatText
+	var quiet bool
+	var query webhooks.EndpointQuery
+	cmd := &cobra.Command{
+		Use:   "list EVENT_TYPE_NAME",
+		Short: "Show the endpoints of an event type",
+		Long: `Show the endpoints of an event type, newest first: as a table on a terminal, else one URL per line.
+
+With -o json they are an array of objects with the members event_type_name, url, channel (null: none), enabled,
+metadata (an object of texts) and id, that of the server.`,
+		Example: `  swh-webhooks endpoint list origin.visit
+
+  # the URLs that events about one origin go to, oldest first
+  swh-webhooks endpoint list origin.visit -q --ascending-order --channel https://github.com/torvalds/linux`,
+		Args:              arguments("EVENT_TYPE_NAME"),
+		ValidArgsFunction: s.completeEventType,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			endpoints, err := webhooks.Collect(client.ListEndpoints(cmd.Context(), args[0], query))
+			if err != nil {
+				return explain(err, webhooks.Endpoint{EventType: args[0]})
+			}
+			out := cmd.OutOrStdout()
+			switch {
+			case output == formatJSON:
+				return printEndpointsJSON(out, endpoints)
+			case quiet || !isTerminal(out):
+				return printEndpointURLs(out, endpoints)
+			}
+			return printEndpoints(out, args[0], endpoints)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&query.Ascending, "ascending-order", "a", false, "oldest first")
+	flags.StringVarP(&query.Channel, "channel", "c", "", "only endpoints that receive what is sent on `CHANNEL`: those on it and\nthose on none")
+	flags.BoolVar(&query.NoChannel, "no-channel", false, "only endpoints on no channel")
+	flags.BoolVarP(&quiet, "quiet", "q", false, "only the URLs, on a terminal too")
+	addLimit(cmd, &query.Limit, 0)
+	addFormat(cmd, &output)
+	return cmd
+}
+
+// endpointJSON is the documented form of an endpoint.
+type endpointJSON struct {
+	EventType string            `json:"event_type_name"`
+	URL       string            `json:"url"`
+	Channel   *string           `json:"channel"`
+	Enabled   bool              `json:"enabled"`
+	Metadata  map[string]string `json:"metadata"`
+	ID        string            `json:"id"`
+}
+
+func printEndpointsJSON(w io.Writer, endpoints []webhooks.Endpoint) error {
+	array := newJSONArray(w)
+	for _, ep := range endpoints {
+		item := endpointJSON{EventType: ep.EventType, URL: ep.URL, Channel: nullable(ep.Channel), Enabled: !ep.Disabled, Metadata: ep.Metadata, ID: ep.ID}
+		if item.Metadata == nil {
+			item.Metadata = map[string]string{}
+		}
+		if err := array.add(item); err != nil {
+			return err
+		}
+	}
+	return array.close()
+}
+
+// nullable is null in JSON for the empty text.
+func nullable(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func printEndpointURLs(w io.Writer, endpoints []webhooks.Endpoint) error {
+	for _, ep := range endpoints {
+		if err := printLine(w, printable(ep.URL)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printEndpoints(w io.Writer, eventType string, endpoints []webhooks.Endpoint) error {
+	if len(endpoints) == 0 {
+		return printLine(w, "No such endpoint of "+eventType)
+	}
+	rows := make([][]string, len(endpoints))
+	for i, ep := range endpoints {
+		rows[i] = []string{printable(ep.URL), printable(cmp.Or(ep.Channel, "-")), state(ep), printable(metadataText(ep.Metadata))}
+	}
+	return printTable(w, []string{"URL", "CHANNEL", "STATE", "METADATA"}, rows)
+}
+
+func state(ep webhooks.Endpoint) string {
+	if ep.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func metadataText(metadata map[string]string) string {
+	var pairs []string
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		pairs = append(pairs, key+"="+metadata[key])
+	}
+	return strings.Join(pairs, " ")
+}
+
+func newEndpointDeleteCommand(s *settings) *cobra.Command {
+	return newEndpointAction(s, "delete", "Delete an endpoint", "Delete an endpoint. Deliveries to it that are still to come are dropped.",
+		`  swh-webhooks endpoint delete origin.create https://example.org/webhook`,
+		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			if err := client.DeleteEndpoint(cmd.Context(), ep); err != nil {
+				return err
+			}
+			confirm(cmd, "Deleted the endpoint %s", describe(ep))
+			return nil
+		})
+}
+
+// newEndpointSwitchCommand returns the command that enables or disables an endpoint.
+func newEndpointSwitchCommand(s *settings, use, short string, disabled bool) *cobra.Command {
+	return newEndpointAction(s, use, short,
+		short+`. Its secret and metadata stay as they are. The server takes up to a minute to notice.`,
+		`  swh-webhooks endpoint `+use+` origin.create https://example.org/webhook`,
+		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			stored, err := find(cmd.Context(), client, ep)
+			if err != nil {
+				return err
+			}
+			secret, err := client.GetEndpointSecret(cmd.Context(), stored)
+			if err != nil {
+				return err
+			}
+			stored.Disabled = disabled
+			if err := client.CreateEndpoint(cmd.Context(), stored, secret); err != nil {
+				return err
+			}
+			confirm(cmd, "The endpoint %s is %s", describe(ep), state(stored))
+			return nil
+		})
+}
+
+func newEndpointRotateSecretCommand(s *settings) *cobra.Command {
+	var secret string
+	var show bool
+	output := formatText
+	cmd := newEndpointAction(s, "rotate-secret", "Give an endpoint a new secret",
+		`Give an endpoint a new secret. Deliveries are signed with the former one, too, for 24 hours, so that the receiver can
+change over meanwhile.
+
+With --show the secret is printed as "endpoint get-secret" does, with -o json as there.`,
+		`  swh-webhooks endpoint rotate-secret origin.create https://example.org/webhook --show`,
+		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			secret, err := givenSecret(cmd, secret)
+			if err != nil {
+				return err
+			}
+			stored, err := find(cmd.Context(), client, ep)
+			if err != nil {
+				return err
+			}
+			if err := client.CreateEndpoint(cmd.Context(), stored, secret); err != nil {
+				return err
+			}
+			if !show {
+				confirm(cmd, "The endpoint %s has a new secret", describe(ep))
+				return nil
+			}
+			if secret, err = client.GetEndpointSecret(cmd.Context(), stored); err != nil {
+				return err
+			}
+			return printSecret(cmd.OutOrStdout(), output, secret)
+		})
+	addSecret(cmd, &secret)
+	cmd.Flags().BoolVar(&show, "show", false, "print the new secret")
+	addFormat(cmd, &output)
+	return cmd
+}
+
+// find returns the endpoint that is described as the server has it.
+func find(ctx context.Context, client *webhooks.Client, ep webhooks.Endpoint) (webhooks.Endpoint, error) {
+	for stored, err := range client.ListEndpoints(ctx, ep.EventType, webhooks.EndpointQuery{}) {
+		if err != nil {
+			return webhooks.Endpoint{}, err
+		}
+		if stored.Channel == ep.Channel && stored.URL == normalized(ep.URL) {
+			return stored, nil
+		}
+	}
+	return webhooks.Endpoint{}, fmt.Errorf("%w: %s", webhooks.ErrEndpointNotFound, describe(ep))
+}
+
+// normalized returns a URL as the server stores it (https://url.spec.whatwg.org).
+func normalized(rawURL string) string {
+	u, err := whatwg.Parse(rawURL)
+	if err != nil {
+		return rawURL
+	}
+	return u.Href(false)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/softwareheritage/webhooks"
+)
+
+// Exit statuses.
+const (
+	exitSuccess = 0
+	exitFailure = 1 // the server, the network or this machine; may succeed later
+	exitWrong   = 2 // wrong use or wrong input; will fail again
+)
+
+// An inputError is wrong use or wrong input that the library has not seen.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
+
+// A namedError is an error of the library about an event type or endpoint, in words of the command line.
+type namedError struct {
+	text string
+	err  error
+}
+
+func (e namedError) Error() string { return e.text }
+
+func (e namedError) Unwrap() error { return e.err }
+
+// explain puts an error about an event type or an endpoint into words, with their names as the user gave them. Other
+// errors it returns as they are.
+func explain(err error, ep webhooks.Endpoint) error {
+	switch {
+	case errors.Is(err, webhooks.ErrEventTypeNotFound):
+		return namedError{"Event type " + ep.EventType + " does not exist (see: swh-webhooks event-type list)", err}
+	case errors.Is(err, webhooks.ErrEventTypeArchived):
+		return namedError{"Event type " + ep.EventType + " is archived (to revive it: swh-webhooks event-type add)", err}
+	case errors.Is(err, webhooks.ErrEndpointNotFound):
+		return namedError{"Endpoint " + describe(ep) + " does not exist (see: swh-webhooks endpoint list -o json " + ep.EventType + ")", err}
+	case errors.Is(err, webhooks.ErrSecretRotationLimit):
+		return namedError{"the secret of the endpoint " + describe(ep) + " was changed ten times within 24 hours: the server refuses to change it again before that time is over", err}
+	}
+	return err
+}
+
+func describe(ep webhooks.Endpoint) string {
+	text := "with url " + ep.URL
+	if ep.Channel != "" {
+		text += " and channel " + ep.Channel
+	}
+	return text + " for event type " + ep.EventType
+}
+
+// exitStatus returns the status with which the program ends after err.
+func exitStatus(err error) int {
+	var api *webhooks.APIError
+	var input inputError
+	switch {
+	case err == nil:
+		return exitSuccess
+	case errors.Is(err, context.Canceled), errors.Is(err, webhooks.ErrSecretRotationLimit):
+		return exitFailure
+	case errors.As(err, &input), isAbout(err, wrongInput):
+		return exitWrong
+	case errors.As(err, &api) && refusesForGood(api.StatusCode):
+		return exitWrong
+	}
+	return exitFailure
+}
+
+var wrongInput = []error{
+	webhooks.ErrInvalidConfig, webhooks.ErrInvalidEventTypeName, webhooks.ErrInvalidSchema, webhooks.ErrInvalidPayload,
+	webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret, webhooks.ErrInvalidQuery,
+	webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound,
+}
+
+func isAbout(err error, targets []error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// refusesForGood tells whether the server's answer blames the request, so that the same one will be refused again: a
+// redirect, which a wrong URL gets, or a client error.
+func refusesForGood(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return status >= 300 && status <= 499
+}
+
+// errorLine says in one line what is wrong and, where that is known, what to do.
+func errorLine(err error) string {
+	text := strings.ReplaceAll(describeError(err), "\n", "; ")
+	return printable(capitalized(text))
+}
+
+func describeError(err error) string {
+	var (
+		named   namedError
+		payload *webhooks.PayloadError
+		api     *webhooks.APIError
+		network *url.Error
+		file    *fs.PathError
+	)
+	switch {
+	case errors.As(err, &named):
+		return named.text
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.As(err, &payload):
+		return describePayload(payload)
+	case errors.As(err, &api):
+		return describeAnswer(api)
+	case errors.As(err, &network):
+		return "the Svix server cannot be reached: " + network.Err.Error() + " (is the URL right? see: swh-webhooks check)"
+	case errors.As(err, &file):
+		return file.Error()
+	}
+	return strings.ReplaceAll(err.Error(), "webhooks: ", "")
+}
+
+func describePayload(err *webhooks.PayloadError) string {
+	texts := make([]string, len(err.Violations))
+	for i, v := range err.Violations {
+		texts[i] = v.String()
+	}
+	return fmt.Sprintf("Payload validation against JSON schema failed: %s (see: swh-webhooks event-type get %s)", strings.Join(texts, "; "), err.EventType)
+}
+
+func describeAnswer(err *webhooks.APIError) string {
+	text := fmt.Sprintf("Svix server returned error '%s' with detail '%s'", err.Code, err.Detail)
+	if err.Code == "" {
+		text = fmt.Sprintf("Svix server answered %d %s", err.StatusCode, http.StatusText(err.StatusCode))
+		if err.Detail != "" {
+			text += ": " + err.Detail
+		}
+	}
+	switch {
+	case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden:
+		text += " (is the token right, and of this server? see: swh-webhooks check)"
+	case !refusesForGood(err.StatusCode):
+		text += " (try again later)"
+	}
+	return text
+}
+
+// printable replaces what would not print, a line break or the escape sequence of a terminal, say. Names and texts
+// come from the server and are other people's.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
+}
+
+func capitalized(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
+}

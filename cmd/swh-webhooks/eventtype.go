@@ -1,0 +1,298 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks"
+)
+
+func newEventTypeCommand(s *settings) *cobra.Command {
+	return newGroup(s, "event-type", "Register and show event types",
+		`  swh-webhooks event-type register-defaults
+  swh-webhooks event-type list`,
+		newEventTypeRegisterDefaultsCommand(s),
+		newEventTypeAddCommand(s),
+		newEventTypeGetCommand(s),
+		newEventTypeDeleteCommand(s),
+		newEventTypeListCommand(s),
+	)
+}
+
+func newEventTypeRegisterDefaultsCommand(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "register-defaults",
+		Short: "Register the event types of the archive: origin.create and origin.visit",
+		Long: `Register the event types of the archive: origin.create and origin.visit. Those that are there already get the
+description and schema of this program.`,
+		Example: `  swh-webhooks event-type register-defaults`,
+		Args:    arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			for _, et := range webhooks.DefaultEventTypes() {
+				if err := client.CreateEventType(cmd.Context(), et); err != nil {
+					return err
+				}
+				confirm(cmd, "Registered %s", et.Name)
+			}
+			return nil
+		},
+	}
+}
+
+func newEventTypeAddCommand(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "add NAME [DESCRIPTION] SCHEMA_FILE",
+		Short: "Register an event type, or change or revive it",
+		Long: `Register an event type, or change or revive it.
+
+NAME has the form "<group>.<event>". SCHEMA_FILE holds the JSON Schema that payloads have to fit; "-" is standard
+input. A DESCRIPTION that is left out is taken from the schema's own "description".`,
+		Example: `  swh-webhooks event-type add origin.rename "An origin has a new URL" schema.json
+
+  # with the description of the schema
+  swh-webhooks event-type add origin.rename - < schema.json
+
+  # copy an event type from another server
+  swh-webhooks -C other.yml event-type get --dump-schema origin.create |
+    swh-webhooks event-type add origin.create -`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 3 {
+				return arguments("NAME", "SCHEMA_FILE")(cmd, args)
+			}
+			return arguments("NAME", "DESCRIPTION", "SCHEMA_FILE")(cmd, args)
+		},
+		ValidArgsFunction: s.completeEventTypeThenFile,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			et := webhooks.EventType{Name: args[0]}
+			if et.Schema, err = readInput(cmd, "SCHEMA_FILE", args[len(args)-1]); err != nil {
+				return err
+			}
+			if len(args) == 3 {
+				et.Description = args[1]
+			} else if et.Description, err = describedBy(et.Schema); err != nil {
+				return err
+			}
+			if err := client.CreateEventType(cmd.Context(), et); err != nil {
+				return err
+			}
+			confirm(cmd, "Registered %s", et.Name)
+			return nil
+		},
+	}
+}
+
+// maxInput is more than any payload or schema may be, so that the library sees that an input is too large.
+const maxInput = 1<<20 + 1 // bytes
+
+// readInput reads the file that an argument names; "-" is standard input.
+func readInput(cmd *cobra.Command, argument, path string) ([]byte, error) {
+	in, closeInput, err := openInput(cmd, argument, path)
+	if err != nil {
+		return nil, err
+	}
+	defer closeInput()
+	return io.ReadAll(io.LimitReader(in, maxInput))
+}
+
+func openInput(cmd *cobra.Command, argument, path string) (in io.Reader, closeInput func(), err error) {
+	if path == "-" {
+		return cmd.InOrStdin(), func() {}, nil
+	}
+	file, err := os.Open(path) //nolint:gosec // the user names the file
+	if err != nil {
+		return nil, nil, unusable(argument, path, err)
+	}
+	if info, err := file.Stat(); err == nil && info.IsDir() {
+		_ = file.Close()
+		return nil, nil, unusable(argument, path, errors.New("is a directory"))
+	}
+	return file, func() { _ = file.Close() }, nil
+}
+
+// unusable says what is wrong with a file that an argument or option names.
+func unusable(argument, path string, err error) error {
+	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
+		err = pathError.Err
+	}
+	return inputError{fmt.Errorf("Invalid value for '%s': '%s': %w", argument, path, err)} //nolint:staticcheck,revive // it is one sentence with the "Error:" before it
+}
+
+// describedBy returns the description that a schema has of itself.
+func describedBy(schema []byte) (string, error) {
+	var annotations struct {
+		Description string `json:"description"`
+	}
+	// What is wrong with the schema otherwise, the library says better.
+	if err := json.Unmarshal(schema, &annotations); err == nil && annotations.Description == "" {
+		return "", inputError{errors.New("the schema has no description: give one as the second argument")}
+	}
+	return annotations.Description, nil
+}
+
+// eventTypeJSON is the documented form of an event type.
+type eventTypeJSON struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description"`
+	Schema      json.RawMessage `json:"schema"` // null: none
+}
+
+func newEventTypeGetCommand(s *settings) *cobra.Command {
+	output := formatText
+	var dumpSchema bool
+	cmd := &cobra.Command{
+		Use:   "get NAME",
+		Short: "Show the description and the schema of an event type",
+		Long: `Show the description and the schema of an event type.
+
+With -o json it is an object with the members name, description and schema, which is null where another program
+registered the event type without one.`,
+		Example: `  swh-webhooks event-type get origin.create
+
+  # only the schema, for other programs
+  swh-webhooks event-type get --dump-schema origin.create > schema.json`,
+		Args:              arguments("NAME"),
+		ValidArgsFunction: s.completeEventType,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			et, err := client.GetEventType(cmd.Context(), args[0])
+			if err != nil {
+				return explain(err, webhooks.Endpoint{EventType: args[0]})
+			}
+			out := cmd.OutOrStdout()
+			switch {
+			case dumpSchema:
+				return printLine(out, jsonText(et.Schema))
+			case output == formatJSON:
+				return printJSON(out, eventTypeJSON(et))
+			}
+			return printEventType(out, et)
+		},
+	}
+	cmd.Flags().BoolVarP(&dumpSchema, "dump-schema", "d", false, "only the schema, as one line of JSON")
+	addFormat(cmd, &output)
+	return cmd
+}
+
+// jsonText returns a JSON text for people and programs alike; none is null.
+func jsonText(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return "null"
+	}
+	return string(appendASCII(nil, raw))
+}
+
+func printEventType(w io.Writer, et webhooks.EventType) error {
+	schema := "none: any object will do"
+	if et.Schema != nil {
+		text, err := appendJSON(nil, et.Schema, "")
+		if err != nil {
+			return err
+		}
+		schema = string(text)
+	}
+	_, err := fmt.Fprintf(w, "%s\n%s\n\n%s\n%s\n",
+		bold(w, "Description:"), indented(printableLines(et.Description), 2),
+		bold(w, "JSON schema for payload:"), indented(schema, 2))
+	return err
+}
+
+func newEventTypeDeleteCommand(s *settings) *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete NAME",
+		Short: "Archive an event type: no event of it can be sent any more",
+		Long: `Archive an event type: no event of it can be sent any more. Its endpoints and what was sent stay on the server and
+are there again when the event type is added again.`,
+		Example:           `  swh-webhooks event-type delete origin.create`,
+		Args:              arguments("NAME"),
+		ValidArgsFunction: s.completeEventType,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			if err := client.DeleteEventType(cmd.Context(), args[0]); err != nil {
+				return explain(err, webhooks.Endpoint{EventType: args[0]})
+			}
+			confirm(cmd, "Archived %s", args[0])
+			return nil
+		},
+	}
+}
+
+func newEventTypeListCommand(s *settings) *cobra.Command {
+	output := formatText
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "Show the registered event types",
+		Long: `Show the registered event types, by name.
+
+With -o json they are an array of objects as "event-type get" prints them.`,
+		Example: `  swh-webhooks event-type list
+
+  # only the names
+  swh-webhooks event-type list -o json | grep '"name"'`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := s.client(cmd)
+			if err != nil {
+				return err
+			}
+			types, err := webhooks.Collect(client.ListEventTypes(cmd.Context()))
+			if err != nil {
+				return err
+			}
+			if output == formatJSON {
+				return printEventTypesJSON(cmd.OutOrStdout(), types)
+			}
+			return printEventTypes(cmd.OutOrStdout(), types)
+		},
+	}
+	addFormat(cmd, &output)
+	return cmd
+}
+
+func printEventTypesJSON(w io.Writer, types []webhooks.EventType) error {
+	array := newJSONArray(w)
+	for _, et := range types {
+		if err := array.add(eventTypeJSON(et)); err != nil {
+			return err
+		}
+	}
+	return array.close()
+}
+
+func printEventTypes(w io.Writer, types []webhooks.EventType) error {
+	if len(types) == 0 {
+		return printLine(w, "No event type registered")
+	}
+	if err := printLine(w, "Registered event types:\n"); err != nil {
+		return err
+	}
+	for _, et := range types {
+		if err := printLine(w, bold(w, printable(et.Name)+":")+"\n"+indented(printableLines(et.Description), 2)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printLine(w io.Writer, text string) error {
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
