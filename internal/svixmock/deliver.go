@@ -159,7 +159,7 @@ func (s *Server) record(t task, r recipient, x exchange) (delay time.Duration, a
 	done.store()
 	s.worker.made(again, func() Delivery { return newDelivery(done, x) })
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "delivery",
-		slog.String("url", x.url), slog.String("message", done.message.id.text(messagePrefix)),
+		slog.String("endpoint", r.id), slog.String("message", done.message.id.text(messagePrefix)),
 		slog.Int("status", x.code), slog.Bool("retry", again))
 	return delay, again
 }

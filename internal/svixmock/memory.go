@@ -2,6 +2,7 @@ package svixmock
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -15,52 +16,73 @@ type memoryTransport struct{ handler http.Handler }
 var errHandlerPanic = errors.New("the receiver's handler panicked")
 
 func (t memoryTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	served := r.Clone(r.Context())
-	served.RequestURI = r.URL.RequestURI()
-	served.RemoteAddr = "127.0.0.1:0"
-	served.Header = http.Header{"Content-Length": {strconv.FormatInt(r.ContentLength, 10)}}
-	for name, values := range r.Header {
-		if len(values) > 0 {
-			served.Header[http.CanonicalHeaderKey(name)] = values
-		}
-	}
-	if served.Host == "" {
-		served.Host = r.URL.Host
-	}
-	done := make(chan *http.Response, 1)
-	go func() {
-		w := &memoryWriter{header: http.Header{}}
-		defer func() {
-			if recover() != nil {
-				close(done)
-			}
-		}()
-		t.handler.ServeHTTP(w, served)
-		done <- w.response(r)
-	}()
+	w := &memoryWriter{request: r, header: http.Header{}, response: make(chan *http.Response, 1)}
+	go w.serve(t.handler)
 	select {
-	case resp, ok := <-done:
-		if !ok {
+	case response := <-w.response:
+		if response == nil {
 			return nil, errHandlerPanic
 		}
-		return resp, nil
+		return response, nil
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
 }
 
-// memoryWriter keeps a response in memory.
+// incoming is a request as the server that receives it sees it.
+func incoming(r *http.Request) *http.Request {
+	served := r.Clone(r.Context())
+	served.RequestURI = r.URL.RequestURI()
+	served.RemoteAddr = "127.0.0.1:0"
+	if served.Host == "" {
+		served.Host = r.URL.Host
+	}
+	return served
+}
+
+// memoryWriter takes a handler's response. The response is passed on when the handler returns, or at its first Flush;
+// what it writes after that is streamed.
 type memoryWriter struct {
+	request  *http.Request
+	response chan *http.Response // gets nil where the handler panics first
+
 	header http.Header
 	sent   http.Header // nil until the status was written
 	status int
 	body   bytes.Buffer
+	stream *io.PipeWriter // nil before the first Flush
+}
+
+// serve runs the handler.
+func (w *memoryWriter) serve(h http.Handler) {
+	defer func() {
+		panicked := recover() != nil
+		switch {
+		case w.stream == nil && panicked:
+			w.response <- nil
+		case w.stream == nil:
+			w.WriteHeader(http.StatusOK)
+			w.send(io.NopCloser(&w.body), int64(w.body.Len()))
+		case panicked:
+			w.stream.CloseWithError(errHandlerPanic)
+		default:
+			_ = w.stream.Close()
+		}
+	}()
+	served := incoming(w.request)
+	served.Header = http.Header{"Content-Length": {strconv.FormatInt(w.request.ContentLength, 10)}}
+	for name, values := range w.request.Header {
+		if len(values) > 0 {
+			served.Header[http.CanonicalHeaderKey(name)] = values
+		}
+	}
+	h.ServeHTTP(w, served)
 }
 
 func (w *memoryWriter) Header() http.Header { return w.header }
 
 func (w *memoryWriter) WriteHeader(status int) {
-	if w.sent == nil && status >= 200 {
+	if w.sent == nil && status >= http.StatusOK {
 		w.status = status
 		w.sent = w.header.Clone()
 	}
@@ -68,20 +90,43 @@ func (w *memoryWriter) WriteHeader(status int) {
 
 func (w *memoryWriter) Write(p []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
+	if w.stream != nil {
+		return w.stream.Write(p)
+	}
 	return w.body.Write(p)
 }
 
-func (w *memoryWriter) response(r *http.Request) *http.Response {
+// Flush lets the client see the response so far.
+func (w *memoryWriter) Flush() {
+	if w.stream != nil {
+		return
+	}
 	w.WriteHeader(http.StatusOK)
+	var body *io.PipeReader
+	body, w.stream = io.Pipe()
+	ctx := w.request.Context()
+	context.AfterFunc(ctx, func() { _ = body.CloseWithError(ctx.Err()) })
+	w.send(struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(&w.body, body), body}, -1)
+}
+
+func (w *memoryWriter) send(body io.ReadCloser, length int64) {
+	w.response <- newResponse(w.request, w.status, w.sent, body, length)
+}
+
+// newResponse is a response as a client sees it.
+func newResponse(r *http.Request, status int, h http.Header, body io.ReadCloser, length int64) *http.Response {
 	return &http.Response{
-		Status:        strconv.Itoa(w.status) + " " + http.StatusText(w.status),
-		StatusCode:    w.status,
+		Status:        strconv.Itoa(status) + " " + http.StatusText(status),
+		StatusCode:    status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		Header:        w.sent,
-		Body:          io.NopCloser(&w.body),
-		ContentLength: int64(w.body.Len()),
+		Header:        h,
+		Body:          body,
+		ContentLength: length,
 		Request:       r,
 	}
 }

@@ -102,13 +102,7 @@ func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	served := r.Clone(r.Context())
-	served.RequestURI = r.URL.RequestURI()
-	served.RemoteAddr = "127.0.0.1:0"
-	if served.Host == "" {
-		served.Host = r.URL.Host
-	}
-	out := t.server.serve(served)
+	out := t.server.serve(incoming(r))
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
@@ -121,10 +115,8 @@ func (t roundTripper) RoundTrip(r *http.Request) (*http.Response, error) {
 	return out.response(r), nil
 }
 
-// response is the outcome as a client sees it.
+// response is the outcome as a client in memory sees it.
 func (o outcome) response(r *http.Request) *http.Response {
-	h := o.headers()
-	length := int64(len(o.body))
 	body := io.Reader(bytes.NewReader(o.body))
 	switch {
 	case r.Method == http.MethodHead:
@@ -132,17 +124,7 @@ func (o outcome) response(r *http.Request) *http.Response {
 	case o.truncate || o.slow > 0:
 		body = &brokenBody{ctx: r.Context(), outcome: o}
 	}
-	return &http.Response{
-		Status:        strconv.Itoa(o.status) + " " + http.StatusText(o.status),
-		StatusCode:    o.status,
-		Proto:         "HTTP/1.1",
-		ProtoMajor:    1,
-		ProtoMinor:    1,
-		Header:        h,
-		Body:          io.NopCloser(body),
-		ContentLength: length,
-		Request:       r,
-	}
+	return newResponse(r, o.status, o.headers(), io.NopCloser(body), int64(len(o.body)))
 }
 
 // brokenBody is a body that pauses or ends after its first half.
