@@ -15,8 +15,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
-// What happened, for [errors.Is]. An error of this package wraps exactly one of
-// them, or an [*APIError], or the error of the network or of the context.
+// What happened, for [errors.Is]. An error of this package wraps one of them, or
+// an [*APIError], or the error of the network or of the context.
 var (
 	// ErrInvalidConfig: the configuration or an option is wrong; the text names every mistake.
 	ErrInvalidConfig = errors.New("invalid configuration")
@@ -24,8 +24,9 @@ var (
 	ErrInvalidEventTypeName = errors.New("invalid event type name")
 	// ErrInvalidSchema: a JSON Schema is refused; the error is a [*SchemaError].
 	ErrInvalidSchema = errors.New("invalid JSON Schema")
-	// ErrInvalidPayload: a payload cannot be sent, nothing was sent; where the
-	// schema refuses it the error is a [*PayloadError].
+	// ErrInvalidPayload: a payload cannot be sent, so nothing was sent, or a
+	// received one cannot be decoded; where the schema refuses it the error is a
+	// [*PayloadError].
 	ErrInvalidPayload = errors.New("invalid payload")
 	// ErrInvalidEvent: an [Event] has an ID that cannot be used; nothing was sent.
 	ErrInvalidEvent = errors.New("invalid event")

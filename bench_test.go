@@ -1,0 +1,177 @@
+//go:build unix
+
+package webhooks_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	svix "github.com/svix/svix-webhooks/go"
+	"github.com/svix/svix-webhooks/go/models"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/identity"
+)
+
+// BenchmarkSend compares SendEvent with the bare SDK, given a transport that keeps
+// its connections, on a mock server in a process of its own:
+//
+//	go test -run '^$' -bench 'Send$' -count 6 . > send.txt
+//	benchstat -col /client send.txt
+//
+// SendEvent does all that it does for an event that somebody listens to, while
+// event type and listener are cached. Nothing is delivered: the endpoint is
+// disabled by then, which the client does not know.
+func BenchmarkSend(b *testing.B) {
+	serverURL, token := startMock(b)
+	clients := []struct {
+		name string
+		send func(ctx context.Context) error
+	}{
+		{"sdk", sdkSend(b, serverURL, token)},
+		{"webhooks", clientSend(b, serverURL, token)},
+	}
+	for _, goroutines := range []int{1, 64, 256} {
+		for _, client := range clients {
+			b.Run(fmt.Sprintf("goroutines=%d/client=%s", goroutines, client.name), func(b *testing.B) {
+				measureSends(b, goroutines, client.send)
+			})
+		}
+	}
+}
+
+func measureSends(b *testing.B, goroutines int, send func(ctx context.Context) error) {
+	b.Helper()
+	runtime.GC()
+	b.ReportAllocs()
+	var next atomic.Int64
+	var running sync.WaitGroup
+	cpu, start := cpuTime(b), time.Now()
+	b.ResetTimer()
+	for range goroutines {
+		running.Go(func() {
+			for next.Add(1) <= int64(b.N) {
+				if err := send(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "sends/s")
+	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// benchPayload is one of the archive's commonest events.
+func benchPayload() map[string]any {
+	return map[string]any{
+		"origin_url":     "https://github.com/torvalds/linux",
+		"visit_type":     "git",
+		"visit_date":     "2026-11-23T09:30:00.123456+00:00",
+		"visit_status":   "full",
+		"snapshot_swhid": "swh:1:snp:c7c108084bc0bf3d81436bf980b46e98bd338453",
+	}
+}
+
+const benchEventType = "origin.visit"
+
+func sdkSend(b *testing.B, serverURL, token string) func(context.Context) error {
+	b.Helper()
+	address, err := url.Parse(serverURL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	sdk, err := svix.New(token, &svix.SvixOptions{ServerUrl: address, HTTPClient: &http.Client{Transport: tuned(b)}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	app := identity.Application(benchEventType)
+	return func(ctx context.Context) error {
+		_, err := sdk.Message.Create(ctx, app, models.MessageIn{EventType: benchEventType, Payload: benchPayload()}, nil)
+		return err
+	}
+}
+
+func clientSend(b *testing.B, serverURL, token string) func(context.Context) error {
+	b.Helper()
+	newClient := func() *webhooks.Client {
+		client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(serverURL), webhooks.WithAuthToken(token),
+			webhooks.WithHTTPClient(&http.Client{Transport: tuned(b)}), webhooks.WithCacheTTL(24*time.Hour))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return client
+	}
+	client, other := newClient(), newClient()
+	endpoint := webhooks.Endpoint{URL: "http://127.0.0.1:9/", EventType: benchEventType}
+	send := func(ctx context.Context) error {
+		_, err := client.SendEvent(ctx, webhooks.Event{Type: benchEventType, Payload: benchPayload()})
+		return err
+	}
+	for _, step := range []func() error{
+		func() error { return other.CreateEventType(b.Context(), webhooks.DefaultEventTypes()[1]) },
+		func() error { return other.CreateEndpoint(b.Context(), endpoint, "") },
+		func() error { return send(b.Context()) },
+		func() error { return other.SetEndpointDisabled(b.Context(), endpoint, true) },
+	} {
+		if err := step(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return send
+}
+
+func tuned(b *testing.B) *http.Transport {
+	b.Helper()
+	transport := &http.Transport{MaxIdleConnsPerHost: 1024}
+	b.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// startMock starts the mock server in a process of its own.
+func startMock(b *testing.B) (serverURL, token string) {
+	b.Helper()
+	server := exec.CommandContext(b.Context(), os.Args[0]) //nolint:gosec // this test binary, see TestMain
+	server.Env = append(os.Environ(), mockProcess+"=1")
+	server.Stderr = os.Stderr
+	in, err := server.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = in.Close() // its end
+		_ = server.Wait()
+	})
+	if _, err := fmt.Fscan(out, &serverURL, &token); err != nil {
+		b.Fatal(err)
+	}
+	return serverURL, token
+}
