@@ -70,6 +70,9 @@ func TestS12CancelEndsEveryStageAtOnce(t *testing.T) {
 							t.Errorf("got error %v, want %v in it", err, want)
 						}
 					}
+					if got, want := isTimeout(err), errors.Is(err, context.DeadlineExceeded); got != want {
+						t.Errorf("got timeout %v of %v, want %v", got, err, want)
+					}
 					if err != nil && !strings.HasSuffix(err.Error(), "; before that: server answered 503 Service Unavailable") {
 						t.Errorf("got error %q, want the last answer in it", err)
 					}

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -41,6 +42,9 @@ func (e *endedError) Error() string {
 	}
 	return text
 }
+
+// Timeout reports whether it was a deadline, for [net/url.Error] and its users.
+func (e *endedError) Timeout() bool { return errors.Is(e.err, context.DeadlineExceeded) }
 
 // Unwrap returns the errors that there are. The context's own is one of them
 // whatever the cause, which net/http would report in its place.

@@ -174,13 +174,14 @@ func (t *Transport) try(req *http.Request, unclear *bool) Answer {
 	return answer
 }
 
-// copyFor returns the request for one try. When net/http asks it for its body
-// once more, a connection has died under the request, maybe after the server
-// had read it; unclear is then set.
+// copyFor returns the request for one try. Its body is a fresh one of GetBody,
+// which for an empty body is [http.NoBody]; what the SDK puts in its place has
+// to be probed by net/http. When net/http asks for the body once more, a
+// connection has died under the request, maybe after the server had read it;
+// unclear is then set.
 func copyFor(ctx context.Context, req *http.Request, unclear *bool) (*http.Request, error) {
 	out := req.WithContext(ctx)
 	if !hasBody(req) {
-		out.Body = http.NoBody // net/http starts a goroutine to see that any other body is empty
 		return out, nil
 	}
 	out.GetBody = func() (io.ReadCloser, error) {

@@ -263,9 +263,14 @@ func isTimeoutOfOurs(t *testing.T, err error) {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		t.Errorf("%v looks like the end of the caller's context", err)
 	}
-	if wrapped := (&url.Error{Op: "Post", URL: serverURL, Err: err}); !wrapped.Timeout() {
+	if !isTimeout(err) {
 		t.Errorf("%v is no timeout", err)
 	}
+}
+
+// isTimeout tells how the users of an http.Client see err.
+func isTimeout(err error) bool {
+	return (&url.Error{Op: "Post", URL: serverURL, Err: err}).Timeout()
 }
 
 func TestForeignTimeoutIsNotTheCallers(t *testing.T) {
