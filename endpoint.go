@@ -286,7 +286,7 @@ func (q EndpointQuery) selects(body endpointBody, eventType string) bool {
 	case q.NoChannel:
 		return len(body.Channels) == 0
 	case q.Channel != "":
-		return body.receivesChannel(q.Channel)
+		return body.receives(identity.Channel(q.Channel))
 	}
 	return true
 }
@@ -504,14 +504,14 @@ func (b endpointBody) endpoint(eventType string) Endpoint {
 	return ep
 }
 
-// receivesType and receivesChannel are the rules by which the server picks the
-// recipients of a message (svix-contract 13.1).
+// receivesType and receives are the rules by which the server picks the
+// recipients of a message (svix-contract 13.1). Channels are Svix's.
 func (b endpointBody) receivesType(eventType string) bool {
 	return len(b.FilterTypes) == 0 || slices.Contains(b.FilterTypes, eventType)
 }
 
-func (b endpointBody) receivesChannel(name string) bool {
-	return len(b.Channels) == 0 || name != "" && slices.Contains(b.Channels, identity.Channel(name))
+func (b endpointBody) receives(channel string) bool {
+	return len(b.Channels) == 0 || slices.Contains(b.Channels, channel)
 }
 
 // checkIsThatOf tells whether the stored endpoint is the one that is described.
@@ -536,30 +536,33 @@ func sameURL(stored, given string) bool {
 // beyond it are asked for each time.
 const maxCachedChannels = 1 << 16
 
-// listeners are the channels on which an enabled endpoint receives events.
+// listeners are the Svix channels on which an enabled endpoint receives events.
 type listeners struct {
 	all      bool // one receives the events on every channel and on none
 	channels map[string]struct{}
 }
 
-func (l listeners) on(channel string) bool {
-	_, ok := l.channels[identity.Channel(channel)]
-	return l.all || ok && channel != ""
+// receive reports whether an event sent on these channels has a receiver.
+func (l listeners) receive(channels []string) bool {
+	return l.all || slices.ContainsFunc(channels, func(channel string) bool {
+		_, ok := l.channels[channel]
+		return ok
+	})
 }
 
 // listens reports whether an enabled endpoint receives the events of a type that
-// are sent on a channel; an empty channel means none. A no is never older than
-// the question, so that no event is dropped that somebody listens to.
-func (c *Client) listens(ctx context.Context, eventType, channel string) (bool, error) {
+// are sent on these Svix channels, of which there is one at most. A no is never
+// older than the question, so that no event is dropped that somebody listens to.
+func (c *Client) listens(ctx context.Context, eventType string, channels []string) (bool, error) {
 	found, err := c.listeners.Load(ctx, eventType,
-		func(l listeners) bool { return l.on(channel) },
-		func(ctx context.Context) (listeners, error) { return c.findListeners(ctx, eventType, channel) })
-	return found.on(channel), err
+		func(l listeners) bool { return l.receive(channels) },
+		func(ctx context.Context) (listeners, error) { return c.findListeners(ctx, eventType, channels) })
+	return found.receive(channels), err
 }
 
 // findListeners lists the endpoints of an event type. It makes sure to remember
-// the channel that is wanted.
-func (c *Client) findListeners(ctx context.Context, eventType, wanted string) (listeners, error) {
+// the channels that are wanted.
+func (c *Client) findListeners(ctx context.Context, eventType string, wanted []string) (listeners, error) {
 	found := listeners{channels: map[string]struct{}{}}
 	for body, err := range c.endpoints(ctx, eventType, false) {
 		switch {
@@ -570,9 +573,9 @@ func (c *Client) findListeners(ctx context.Context, eventType, wanted string) (l
 		case len(body.Channels) == 0:
 			return listeners{all: true}, nil
 		}
-		for _, uid := range body.Channels {
-			if len(found.channels) < maxCachedChannels || uid == identity.Channel(wanted) {
-				found.channels[uid] = struct{}{}
+		for _, channel := range body.Channels {
+			if len(found.channels) < maxCachedChannels || slices.Contains(wanted, channel) {
+				found.channels[channel] = struct{}{}
 			}
 		}
 	}

@@ -191,6 +191,7 @@ func eventTypeNotFound(name string, answer error) error {
 type registeredType struct {
 	EventType
 
+	app    string // uid of its application
 	schema func() (*schema.Schema, error)
 }
 
@@ -206,7 +207,7 @@ func (c *Client) registered(ctx context.Context, name string) (*registeredType, 
 		if err != nil {
 			return nil, err
 		}
-		return &registeredType{EventType: et, schema: sync.OnceValues(func() (*schema.Schema, error) {
+		return &registeredType{EventType: et, app: identity.Application(name), schema: sync.OnceValues(func() (*schema.Schema, error) {
 			if et.Schema == nil {
 				return schema.Compile(anyObject)
 			}

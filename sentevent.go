@@ -124,12 +124,16 @@ func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
 	if len(body) > maxPayload {
 		return Message{}, payloadTooLarge(len(body))
 	}
+	var channels []string
+	if ev.Channel != "" {
+		channels = []string{identity.Channel(ev.Channel)}
+	}
 	if c.checkListeners {
-		if ok, err := c.listens(ctx, ev.Type, ev.Channel); err != nil || !ok {
+		if ok, err := c.listens(ctx, ev.Type, channels); err != nil || !ok {
 			return Message{}, err
 		}
 	}
-	return c.createMessage(ctx, ev, string(body))
+	return c.createMessage(ctx, et.app, ev, channels, string(body))
 }
 
 // payloadTree returns a payload as the validator takes it.
@@ -164,21 +168,17 @@ func (rt *registeredType) validate(payload map[string]any) error {
 	return err
 }
 
-func (c *Client) createMessage(ctx context.Context, ev Event, body string) (Message, error) {
+func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body string) (Message, error) {
 	if ev.ID == "" {
 		ev.ID = uuid.NewString()
 	}
 	// The raw form, because the server delivers it to the byte; of the payload
 	// member the SDK would send another text.
 	in := models.MessageIn{
-		EventType: ev.Type, EventId: &ev.ID, PayloadRetentionPeriod: &c.retention,
+		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
 		Payload: map[string]any{}, TransformationsParams: &map[string]any{"rawPayload": body},
 	}
-	if ev.Channel != "" {
-		in.Channels = []string{identity.Channel(ev.Channel)}
-	}
 	const op = "message create"
-	app := identity.Application(ev.Type)
 	answer, err := c.call(ctx, op, func(ctx context.Context) error {
 		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID})
 		return err
