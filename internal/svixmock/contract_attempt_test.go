@@ -16,7 +16,7 @@ import (
 // Section 10.1.
 func TestAttemptObject(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 		a.receiver("https://receiver.example", func(w http.ResponseWriter, _ *http.Request) {
 			time.Sleep(1234 * time.Millisecond)
 			reply(http.StatusTeapot, "short and stout")(w, nil)
@@ -43,7 +43,7 @@ func TestAttemptObject(t *testing.T) {
 		}
 		got := a.items(app + "/attempt/msg/e?with_content=false")
 		if got[0]["response"] != "{}" || got[1]["response"] != "{}" {
-			t.Errorf("got responses %q and %q without content, want {}", got[0]["response"], got[1]["response"])
+			a.t.Errorf("got responses %q and %q without content, want {}", got[0]["response"], got[1]["response"])
 		}
 	})
 }
@@ -212,7 +212,7 @@ func TestResendAndRetries(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Minute, 2 * time.Minute}}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Minute, 2 * time.Minute}}, func(a *api) {
 				begin := time.Now()
 				r := a.receiver("https://receiver.example", tt.answers...)
 				app := a.app()
@@ -229,7 +229,7 @@ func TestResendAndRetries(t *testing.T) {
 					got = append(got, d.at.Sub(begin))
 				}
 				if diff := cmp.Diff(tt.want, got); diff != "" {
-					t.Errorf("times of attempts (-want +got):\n%s", diff)
+					a.t.Errorf("times of attempts (-want +got):\n%s", diff)
 				}
 				for _, item := range a.attempts(app, msg) {
 					triggers = append(triggers, int(item["triggerType"].(float64)))
@@ -242,7 +242,7 @@ func TestResendAndRetries(t *testing.T) {
 					}
 				}
 				if diff := cmp.Diff(want, triggers); diff != "" {
-					t.Errorf("trigger types (-want +got):\n%s", diff)
+					a.t.Errorf("trigger types (-want +got):\n%s", diff)
 				}
 			})
 		})
@@ -252,7 +252,7 @@ func TestResendAndRetries(t *testing.T) {
 // Section 12: an endpoint recovers the messages that failed since a time.
 func TestRecover(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 		r := a.receiver("https://receiver.example", status(500), status(500), status(200), status(500), status(200))
 		app := a.app()
 		endpoint := a.endpoint(app, "https://receiver.example")
@@ -270,7 +270,7 @@ func TestRecover(t *testing.T) {
 		}
 		want := map[string]int{messages[0]: 1, messages[1]: 2, messages[2]: 1, messages[3]: 2}
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("deliveries by message (-want +got):\n%s", diff)
+			a.t.Errorf("deliveries by message (-want +got):\n%s", diff)
 		}
 		a.post(app+"/endpoint/ep_missing/recover", `{"since":"2026-01-01T00:01:00Z"}`).expect(http.StatusNotFound, notFound)
 		a.post(app+"/endpoint/"+endpoint+"/recover", `{}`).expect(http.StatusUnprocessableEntity, undecodable(root...))

@@ -51,7 +51,7 @@ func TestRecipients(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 				r := a.receiver("https://receiver.example")
 				app, other := a.app(), a.app()
 				a.eventType("a", "b", "archive")
@@ -74,10 +74,10 @@ func TestRecipients(t *testing.T) {
 				}
 				slices.Sort(got)
 				if diff := cmp.Diff(tt.want, got); diff != "" {
-					t.Errorf("recipients (-want +got):\n%s", diff)
+					a.t.Errorf("recipients (-want +got):\n%s", diff)
 				}
 				if listed := len(a.attempts(app, msg)); listed != len(tt.want) {
-					t.Errorf("got %d attempts, want %d", listed, len(tt.want))
+					a.t.Errorf("got %d attempts, want %d", listed, len(tt.want))
 				}
 			})
 		})
@@ -87,14 +87,14 @@ func TestRecipients(t *testing.T) {
 // Section 9.1: a message without recipients when it is created is never sent.
 func TestLateEndpointReceivesNothing(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{}, func(a *api) {
 		r := a.receiver("https://receiver.example")
 		app := a.app()
 		a.message(app)
 		a.endpoint(app, "https://receiver.example")
 		time.Sleep(day)
 		if got := len(r.deliveries()); got != 0 {
-			t.Errorf("got %d deliveries, want none", got)
+			a.t.Errorf("got %d deliveries, want none", got)
 		}
 	})
 }
@@ -102,7 +102,7 @@ func TestLateEndpointReceivesNothing(t *testing.T) {
 // Section 13.1: recipients are contacted at the same time; here one waits for the other.
 func TestRecipientsAreContactedConcurrently(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 		met := make(chan struct{})
 		meet := func(w http.ResponseWriter, r *http.Request) {
 			select {
@@ -121,11 +121,11 @@ func TestRecipientsAreContactedConcurrently(t *testing.T) {
 		synctest.Wait()
 		for _, item := range a.attempts(app, msg) {
 			if item["status"] != 0.0 || item["responseDurationMs"] != 0.0 {
-				t.Errorf("got attempt %v, want both to succeed at once", item)
+				a.t.Errorf("got attempt %v, want both to succeed at once", item)
 			}
 		}
 		if got := len(a.attempts(app, msg)); got != 2 {
-			t.Errorf("got %d attempts, want 2", got)
+			a.t.Errorf("got %d attempts, want 2", got)
 		}
 	})
 }
@@ -159,7 +159,7 @@ func TestSettingsBeforeRetry(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 				r := a.receiver("https://receiver.example", status(http.StatusInternalServerError))
 				app := a.app()
 				a.eventType("a.b", "other")
@@ -169,14 +169,14 @@ func TestSettingsBeforeRetry(t *testing.T) {
 				tt.change(a, app, endpoint)
 				time.Sleep(2 * time.Hour)
 				if got := len(r.deliveries()); got != tt.want {
-					t.Errorf("got %d deliveries, want %d", got, tt.want)
+					a.t.Errorf("got %d deliveries, want %d", got, tt.want)
 				}
 			})
 		})
 	}
 	t.Run("url and secret", func(t *testing.T) {
 		t.Parallel()
-		bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(t *testing.T, a *api) {
+		bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 			a.receiver("https://receiver.example", status(http.StatusInternalServerError))
 			second := a.receiver("https://second.example")
 			app := a.app()
@@ -188,9 +188,9 @@ func TestSettingsBeforeRetry(t *testing.T) {
 			time.Sleep(2 * time.Hour)
 			got := second.deliveries()
 			if len(got) != 1 {
-				t.Fatalf("got %d deliveries at the new URL, want 1", len(got))
+				a.t.Fatalf("got %d deliveries at the new URL, want 1", len(got))
 			}
-			checkSignatures(t, got[0], anotherKey)
+			checkSignatures(a.t, got[0], anotherKey)
 		})
 	})
 }
@@ -403,7 +403,7 @@ func TestTimeout(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 				a.receiver("https://receiver.example", tt.receiver)
 				app := a.app()
 				a.endpoint(app, "https://receiver.example")
@@ -411,14 +411,14 @@ func TestTimeout(t *testing.T) {
 				time.Sleep(time.Minute)
 				items := a.attempts(app, msg)
 				if len(items) != 1 {
-					t.Fatalf("got %d attempts, want 1", len(items))
+					a.t.Fatalf("got %d attempts, want 1", len(items))
 				}
 				got := items[0]
 				if got["response"] != tt.response || got["responseStatusCode"] != tt.code || got["status"] != tt.status {
-					t.Errorf("got %v, want response %q, code %v, status %v", got, tt.response, tt.code, tt.status)
+					a.t.Errorf("got %v, want response %q, code %v, status %v", got, tt.response, tt.code, tt.status)
 				}
 				if duration, _ := got["responseDurationMs"].(float64); duration != tt.duration {
-					t.Errorf("got duration %v ms, want %v", duration, tt.duration)
+					a.t.Errorf("got duration %v ms, want %v", duration, tt.duration)
 				}
 			})
 		})
@@ -447,7 +447,7 @@ func TestImmediateRepeat(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 				r := a.receiver("https://receiver.example", tt.answers...)
 				app := a.app()
 				a.endpoint(app, "https://receiver.example")
@@ -455,19 +455,19 @@ func TestImmediateRepeat(t *testing.T) {
 				time.Sleep(time.Minute)
 				got := r.deliveries()
 				if len(got) != tt.requests {
-					t.Fatalf("got %d requests, want %d", len(got), tt.requests)
+					a.t.Fatalf("got %d requests, want %d", len(got), tt.requests)
 				}
 				for _, d := range got[1:] {
 					if diff := cmp.Diff(got[0].header, d.header); diff != "" || d.at.Sub(got[0].at) > time.Second {
-						t.Errorf("repeated after %v (-first +second):\n%s", d.at.Sub(got[0].at), diff)
+						a.t.Errorf("repeated after %v (-first +second):\n%s", d.at.Sub(got[0].at), diff)
 					}
 				}
 				items := a.attempts(app, msg)
 				if len(items) != 1 || items[0]["responseStatusCode"] != tt.code {
-					t.Errorf("got attempts %v, want one with code %v", items, tt.code)
+					a.t.Errorf("got attempts %v, want one with code %v", items, tt.code)
 				}
 				if text := items[0]["response"].(string); tt.code == 0 && !strings.HasPrefix(text, "error making request: ") {
-					t.Errorf("got response %q", text)
+					a.t.Errorf("got response %q", text)
 				}
 			})
 		})
@@ -499,7 +499,7 @@ func TestUnreadableResponse(t *testing.T) {
 // Section 13.5.
 func TestDefaultRetries(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{}, func(a *api) {
 		r := a.receiver("https://receiver.example", status(http.StatusGone))
 		app := a.app()
 		a.endpoint(app, "https://receiver.example")
@@ -508,23 +508,23 @@ func TestDefaultRetries(t *testing.T) {
 		want := []time.Duration{5, 300, 1800, 7200, 18000, 36000, 36000}
 		got := r.delays()
 		if len(got) != len(want) {
-			t.Fatalf("got %d retries, want %d", len(got), len(want))
+			a.t.Fatalf("got %d retries, want %d", len(got), len(want))
 		}
 		exact := 0
 		for i := range want {
 			want[i] *= time.Second
 			if got[i] < want[i]*8/10 || got[i] > want[i]*12/10 {
-				t.Errorf("got delay %d of %v, want %v ± 20 %%", i, got[i], want[i])
+				a.t.Errorf("got delay %d of %v, want %v ± 20 %%", i, got[i], want[i])
 			}
 			if got[i] == want[i] {
 				exact++
 			}
 		}
 		if exact == len(want) {
-			t.Error("got no jitter")
+			a.t.Error("got no jitter")
 		}
 		if listed := len(a.attempts(app, msg)); listed != 8 {
-			t.Errorf("got %d attempts, want 8", listed)
+			a.t.Errorf("got %d attempts, want 8", listed)
 		}
 	})
 }
@@ -565,14 +565,14 @@ func TestRetrySchedules(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: tt.schedule}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: tt.schedule}, func(a *api) {
 				r := a.receiver("https://receiver.example", tt.answers...)
 				app := a.app()
 				a.endpoint(app, "https://receiver.example")
 				a.message(app)
 				time.Sleep(time.Hour)
 				if diff := cmp.Diff(tt.want, r.delays()); diff != "" {
-					t.Errorf("delays (-want +got):\n%s", diff)
+					a.t.Errorf("delays (-want +got):\n%s", diff)
 				}
 			})
 		})
@@ -582,7 +582,7 @@ func TestRetrySchedules(t *testing.T) {
 // Section 13.5 and 9.5: a message whose content is gone is not retried.
 func TestNoRetryWithoutContent(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 		r := a.receiver("https://receiver.example", status(500))
 		app := a.app()
 		a.endpoint(app, "https://receiver.example")
@@ -591,7 +591,7 @@ func TestNoRetryWithoutContent(t *testing.T) {
 		a.do(http.MethodDelete, app+"/msg/"+msg+"/content", "").expect(http.StatusNoContent, noBody)
 		time.Sleep(2 * time.Hour)
 		if got := len(r.deliveries()); got != 1 {
-			t.Errorf("got %d deliveries, want 1", got)
+			a.t.Errorf("got %d deliveries, want 1", got)
 		}
 	})
 }
@@ -621,7 +621,7 @@ func TestAutomaticDisabling(t *testing.T) {
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 				begin := time.Now()
 				answers := map[string]int{}
 				r := a.receiver("https://receiver.example", func(w http.ResponseWriter, _ *http.Request) {
@@ -646,7 +646,7 @@ func TestAutomaticDisabling(t *testing.T) {
 					}
 					synctest.Wait()
 					if got := a.get(app + "/endpoint/" + id).field("disabled"); got != s.after {
-						t.Errorf("hour %d, %s: got disabled %v, want %t", s.hour, s.what, got, s.after)
+						a.t.Errorf("hour %d, %s: got disabled %v, want %t", s.hour, s.what, got, s.after)
 					}
 				}
 				sent := len(r.deliveries())
@@ -655,7 +655,7 @@ func TestAutomaticDisabling(t *testing.T) {
 					a.message(app)
 					time.Sleep(time.Minute)
 					if got := len(r.deliveries()); got != sent {
-						t.Errorf("got %d deliveries after disabling, want none", got-sent)
+						a.t.Errorf("got %d deliveries after disabling, want none", got-sent)
 					}
 				}
 			})
@@ -666,23 +666,23 @@ func TestAutomaticDisabling(t *testing.T) {
 // Section 13.6: only the last attempt of a message counts.
 func TestIntermediateFailuresDoNotDisable(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{130 * time.Hour}}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{130 * time.Hour}}, func(a *api) {
 		a.receiver("https://receiver.example", status(500))
 		app := a.app()
 		id := a.endpoint(app, "https://receiver.example")
 		a.message(app)
 		time.Sleep(131 * time.Hour)
-		a.get(app+"/endpoint/"+id).expect(http.StatusOK, endpointOut(t, `"url":"https://receiver.example/"`))
+		a.get(app+"/endpoint/"+id).expect(http.StatusOK, endpointOut(a.t, `"url":"https://receiver.example/"`))
 		a.message(app)
 		time.Sleep(131 * time.Hour)
-		a.get(app+"/endpoint/"+id).expect(http.StatusOK, endpointOut(t, `"url":"https://receiver.example/","disabled":true`))
+		a.get(app+"/endpoint/"+id).expect(http.StatusOK, endpointOut(a.t, `"url":"https://receiver.example/","disabled":true`))
 	})
 }
 
 // Sections 13.2 and 13.3: id, timestamp and signature of retries and resends.
 func TestSameIDEverywhere(t *testing.T) {
 	t.Parallel()
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(t *testing.T, a *api) {
+	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 		begin := time.Now()
 		r := a.receiver("https://receiver.example", status(500))
 		app := a.app()
@@ -696,14 +696,14 @@ func TestSameIDEverywhere(t *testing.T) {
 		synctest.Wait()
 		got := r.deliveries()
 		if len(got) != 5 {
-			t.Fatalf("got %d deliveries, want 5", len(got))
+			a.t.Fatalf("got %d deliveries, want 5", len(got))
 		}
 		for _, d := range got {
 			stamp := strconv.FormatInt(start.Add(d.at.Sub(begin)).Unix(), 10)
 			if d.header.Get("Svix-Id") != msg || d.header.Get("Svix-Timestamp") != stamp {
-				t.Errorf("got id %s and timestamp %s, want %s and %s", d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), msg, stamp)
+				a.t.Errorf("got id %s and timestamp %s, want %s and %s", d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), msg, stamp)
 			}
-			checkSignatures(t, d, symmetric)
+			checkSignatures(a.t, d, symmetric)
 		}
 	})
 }

@@ -44,8 +44,10 @@ func TestEndpointInput(t *testing.T) {
 	}{
 		"least": {`"url":"https://a.example"`, 201, ""},
 		"nulls": {rates(`"uid":null,"version":null,"throttleRate":null,"rateLimit":null,"filterTypes":null,"channels":null,"metadata":null,"secret":null`), 201, ""},
-		"everything": {rates(`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`), 201,
-			`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,"rateLimit":65535,"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`},
+		"everything": {
+			rates(`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`), 201,
+			`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,"rateLimit":65535,"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`,
+		},
 		"eventTypes":           {rates(`"eventTypes":["a.b"]`), 201, `"eventTypes":["a.b"],"filterTypes":["a.b"]`},
 		"rateLimit":            {rates(`"rateLimit":7`), 201, `"throttleRate":7,"rateLimit":7`},
 		"duplicates":           {rates(`"channels":["c","c"],"filterTypes":["a.b","a.b"]`), 201, `"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"]`},

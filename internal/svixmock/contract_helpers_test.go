@@ -73,13 +73,13 @@ func newMemoryAPI(t *testing.T, cfg svixmock.Config) *api {
 }
 
 // bubble runs a test in a synctest bubble whose time begins at start.
-func bubble(t *testing.T, cfg svixmock.Config, test func(t *testing.T, a *api)) {
+func bubble(t *testing.T, cfg svixmock.Config, test func(a *api)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a := newMemoryAPI(t, cfg)
 		offset := start.Sub(time.Now())
 		a.mock.SetClock(func() time.Time { return time.Now().Add(offset).UTC() })
-		test(t, a)
+		test(a)
 	})
 }
 

@@ -30,7 +30,8 @@ func TestIdempotencyKey(t *testing.T) {
 		"another authorization": {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app", body: `{"name":"b"}`}, []string{"Authorization", "second"}, false},
 		"another method": {
 			exchange{path: "/app", body: `{"name":"a"}`},
-			exchange{method: "GET", path: "/app"}, nil, false,
+			exchange{method: "GET", path: "/app"},
+			nil, false,
 		},
 		"status of the first": {exchange{path: "/app?get_if_exists=true", body: `{"name":"a","uid":"u"}`}, exchange{path: "/app?get_if_exists=true", body: `{"name":"a","uid":"u"}`}, nil, true},
 		"failure":             {exchange{path: "/app", body: `{}`}, exchange{path: "/app", body: `{"name":"a"}`}, nil, false},
@@ -131,13 +132,13 @@ func TestConcurrentIdempotency(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{}, func(t *testing.T, a *api) {
+			bubble(t, svixmock.Config{}, func(a *api) {
 				hold := &heldBody{release: make(chan struct{}), rest: strings.NewReader(tt.body)}
 				first, second := make(chan answer, 1), make(chan answer, 1)
 				send := func(body io.Reader, to chan<- answer) {
-					ans, err := a.try(t.Context(), http.MethodPost, "/api/v1/app", body, "Idempotency-Key", "k")
+					ans, err := a.try(a.t.Context(), http.MethodPost, "/api/v1/app", body, "Idempotency-Key", "k")
 					if err != nil {
-						t.Error(err)
+						a.t.Error(err)
 					}
 					to <- ans
 				}
@@ -149,13 +150,13 @@ func TestConcurrentIdempotency(t *testing.T) {
 
 				got := <-second
 				if took := time.Since(begin); got.status != tt.status || took > tt.most || took < tt.least {
-					t.Errorf("got %d %s after %v, want %d after %v to %v", got.status, got.body, took, tt.status, tt.least, tt.most)
+					a.t.Errorf("got %d %s after %v, want %d after %v to %v", got.status, got.body, took, tt.status, tt.least, tt.most)
 				}
 				if got.status == http.StatusInternalServerError {
 					got.expect(http.StatusInternalServerError, noBody)
 				}
 				if same := string((<-first).body) == string(got.body); same != tt.same {
-					t.Errorf("got %s, want the answer to the first: %t", got.body, tt.same)
+					a.t.Errorf("got %s, want the answer to the first: %t", got.body, tt.same)
 				}
 			})
 		})

@@ -135,12 +135,12 @@ func TestPathResolution(t *testing.T) {
 	a.delivered(1)
 	attempt := a.attempts("/app/Uid", "Uid")[0]["id"].(string)
 	for path, status := range map[string]int{
-		"/app/" + app:                                200,
-		"/app/Uid":                                   200,
-		"/app/uid":                                   404,
-		"/app/Uid/endpoint/" + endpoint:              200,
-		"/app/Uid/endpoint/Uid":                      200,
-		"/app/Uid/endpoint/UID":                      404,
+		"/app/" + app:                   200,
+		"/app/Uid":                      200,
+		"/app/uid":                      404,
+		"/app/Uid/endpoint/" + endpoint: 200,
+		"/app/Uid/endpoint/Uid":         200,
+		"/app/Uid/endpoint/UID":         404,
 		"/app/" + other + "/endpoint/" + endpoint:    404,
 		"/app/" + other + "/endpoint/Uid":            404,
 		"/app/Uid/msg/" + msg:                        200,

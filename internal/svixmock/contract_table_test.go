@@ -19,7 +19,7 @@ import (
 // wrong. Each has a server of its own, without retries.
 func TestContractTable(t *testing.T) {
 	t.Parallel()
-	rows := map[string]func(t *testing.T, a *api){
+	rows := map[string]func(a *api){
 		"malformed or empty JSON body":                          rowMalformedBody,
 		"validation error `loc`":                                rowLoc,
 		"unknown route":                                         rowUnknownRoute,
@@ -84,18 +84,18 @@ func TestContractTable(t *testing.T) {
 	for name, row := range rows {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			row(t, newAPI(t, svixmock.Config{RetrySchedule: []time.Duration{}}))
+			row(newAPI(t, svixmock.Config{RetrySchedule: []time.Duration{}}))
 		})
 	}
 }
 
-func rowMalformedBody(_ *testing.T, a *api) {
+func rowMalformedBody(a *api) {
 	for _, body := range []string{"", "{", "nonsense"} {
 		a.post("/app", body).expect(http.StatusUnprocessableEntity, undecodable(root...))
 	}
 }
 
-func rowLoc(_ *testing.T, a *api) {
+func rowLoc(a *api) {
 	app := a.app()
 	a.post(app+"/msg", `{"eventType":"a.b","payload":{},"payloadRetentionPeriod":4}`).
 		expect(http.StatusUnprocessableEntity, invalidBody("Validation error", "payload_retention_period"))
@@ -105,45 +105,45 @@ func rowLoc(_ *testing.T, a *api) {
 		expect(http.StatusUnprocessableEntity, invalidBody("secret length invalid", "key", "__all__"))
 }
 
-func rowUnknownRoute(_ *testing.T, a *api) {
+func rowUnknownRoute(a *api) {
 	a.get("/nothing").expect(http.StatusNotFound, noBody)
 }
 
-func rowBadQuery(_ *testing.T, a *api) {
+func rowBadQuery(a *api) {
 	for _, token := range []string{"Bearer " + a.mock.Token(), "Bearer wrong"} {
 		a.do(http.MethodGet, "/app?limit=many", "", "Authorization", token).expect(http.StatusBadRequest, badQuery)
 		a.do(http.MethodGet, "/app?limit=251", "", "Authorization", token).expect(http.StatusUnprocessableEntity, "")
 	}
 }
 
-func rowLimit(_ *testing.T, a *api) {
+func rowLimit(a *api) {
 	a.get("/app?limit=250").expect(http.StatusOK, "")
 	a.get("/app?limit=251").expect(http.StatusUnprocessableEntity, invalidQuery("Given limit must not exceed 250", "limit", "limit"))
 }
 
-func rowLastPage(t *testing.T, a *api) {
+func rowLastPage(a *api) {
 	clock := a.clock()
 	first := a.app()
 	clock.set(time.Second)
 	second := a.app()
 	want := page{ids: []string{first[5:], second[5:]}, iterator: second[5:], prev: "-" + first[5:], done: true}
 	if diff := cmp.Diff(want, a.list("/app?limit=2"), comparePages); diff != "" {
-		t.Errorf("exactly full last page (-want +got):\n%s", diff)
+		a.t.Errorf("exactly full last page (-want +got):\n%s", diff)
 	}
 }
 
-func rowPrevIterator(t *testing.T, a *api) {
+func rowPrevIterator(a *api) {
 	want := page{ids: []string{}, iterator: "null", done: true}
 	if diff := cmp.Diff(want, a.list("/app"), comparePages); diff != "" {
-		t.Errorf("empty page (-want +got):\n%s", diff)
+		a.t.Errorf("empty page (-want +got):\n%s", diff)
 	}
 	id := a.app()[5:]
 	if got := a.list("/app").prev; got != "-"+id {
-		t.Errorf("got prevIterator %q, want that of %s", got, id)
+		a.t.Errorf("got prevIterator %q, want that of %s", got, id)
 	}
 }
 
-func rowAfterOnly(t *testing.T, a *api) {
+func rowAfterOnly(a *api) {
 	app, ids := a.series(4)
 	after := app + "/msg?limit=2&after=" + at(-time.Second)
 	steps := []struct {
@@ -156,22 +156,22 @@ func rowAfterOnly(t *testing.T, a *api) {
 	}
 	for _, step := range steps {
 		if diff := cmp.Diff(step.want, a.list(after+step.query), comparePages); diff != "" {
-			t.Errorf("after=%s (-want +got):\n%s", step.query, diff)
+			a.t.Errorf("after=%s (-want +got):\n%s", step.query, diff)
 		}
 	}
 }
 
-func rowOrder(t *testing.T, a *api) {
+func rowOrder(a *api) {
 	app, ids := a.series(3)
 	want := []string{ids[2], ids[1], ids[0]}
 	for _, query := range []string{"", "?after=" + at(-time.Second), "?before=" + at(time.Hour), "?iterator=-" + lowest("msg_")} {
 		if diff := cmp.Diff(want, a.list(app+"/msg"+query).ids); diff != "" {
-			t.Errorf("%s: not newest first (-want +got):\n%s", query, diff)
+			a.t.Errorf("%s: not newest first (-want +got):\n%s", query, diff)
 		}
 	}
 }
 
-func rowPrecision(t *testing.T, a *api) {
+func rowPrecision(a *api) {
 	clock := a.clock()
 	app := a.app()
 	clock.set(time.Millisecond)
@@ -184,12 +184,12 @@ func rowPrecision(t *testing.T, a *api) {
 		"after=" + at(4*time.Millisecond):  {},
 	} {
 		if diff := cmp.Diff(want, a.list(app+"/msg?"+query).ids); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", query, diff)
+			a.t.Errorf("%s (-want +got):\n%s", query, diff)
 		}
 	}
 }
 
-func rowNoDateFilters(t *testing.T, a *api) {
+func rowNoDateFilters(a *api) {
 	clock := a.clock()
 	app := a.app()
 	a.message(app)
@@ -197,19 +197,19 @@ func rowNoDateFilters(t *testing.T, a *api) {
 	young := a.message(app)
 	clock.set(91 * day)
 	if diff := cmp.Diff([]string{young}, a.list(app+"/msg").ids); diff != "" {
-		t.Errorf("after 91 days (-want +got):\n%s", diff)
+		a.t.Errorf("after 91 days (-want +got):\n%s", diff)
 	}
 }
 
-func rowEpoch(t *testing.T, a *api) {
+func rowEpoch(a *api) {
 	app := a.app()
 	a.message(app)
 	if got := a.list(app + "/msg?after=1970-01-01T00:00:00Z").ids; len(got) != 0 {
-		t.Errorf("got %v, want nothing", got)
+		a.t.Errorf("got %v, want nothing", got)
 	}
 }
 
-func rowListOrders(t *testing.T, a *api) {
+func rowListOrders(a *api) {
 	clock := a.clock()
 	app1 := a.app()
 	ep1 := a.endpoint(app1, "https://example.com")
@@ -217,26 +217,26 @@ func rowListOrders(t *testing.T, a *api) {
 	app2 := a.app()
 	ep2 := a.endpoint(app1, "https://example.com")
 	if diff := cmp.Diff([]string{app1[5:], app2[5:]}, a.list("/app").ids); diff != "" {
-		t.Errorf("applications (-want +got):\n%s", diff)
+		a.t.Errorf("applications (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string{ep2, ep1}, a.list(app1+"/endpoint").ids); diff != "" {
-		t.Errorf("endpoints (-want +got):\n%s", diff)
+		a.t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
 }
 
-func rowEmptyEventTypes(_ *testing.T, a *api) {
+func rowEmptyEventTypes(a *api) {
 	a.get(a.app()+"/msg?event_types=").expect(http.StatusUnprocessableEntity, invalidQuery("*", "__all__"))
 }
 
-func rowGetOrCreate(t *testing.T, a *api) {
+func rowGetOrCreate(a *api) {
 	created := a.post("/app?get_if_exists=true", `{"name":"one","uid":"u"}`).expect(http.StatusCreated, "").body
 	got := a.post("/app?get_if_exists=true", `{"name":"two","uid":"u","metadata":{"k":"v"}}`).expect(http.StatusOK, "").body
 	if diff := cmp.Diff(string(created), string(got)); diff != "" {
-		t.Errorf("existing application (-created +got):\n%s", diff)
+		a.t.Errorf("existing application (-created +got):\n%s", diff)
 	}
 }
 
-func rowConflictTexts(_ *testing.T, a *api) {
+func rowConflictTexts(a *api) {
 	app := "/app/" + a.post("/app", `{"name":"n","uid":"u"}`).expect(http.StatusCreated, "").text("id")
 	a.post("/app", `{"name":"n","uid":"u"}`).
 		expect(http.StatusConflict, problem("conflict", "An application with that id or uid already exists"))
@@ -246,7 +246,7 @@ func rowConflictTexts(_ *testing.T, a *api) {
 	a.post(app+"/msg", `{"eventType":"a.b","payload":{},"eventId":"u"}`).expect(http.StatusConflict, conflict)
 }
 
-func rowCreateOverArchived(t *testing.T, a *api) {
+func rowCreateOverArchived(a *api) {
 	clock := a.clock()
 	first := a.post("/event-type", `{"name":"a.b","description":"old","deprecated":true,"schemas":{"1":{}},"featureFlag":"f"}`).
 		expect(http.StatusCreated, "")
@@ -255,26 +255,26 @@ func rowCreateOverArchived(t *testing.T, a *api) {
 	again := a.post("/event-type", `{"name":"a.b","description":"new"}`).expect(http.StatusCreated, `{"name":"a.b",
 		"description":"new","archived":false,"deprecated":false,"schemas":null,"featureFlag":null,"createdAt":"*","updatedAt":"*"}`)
 	if got, want := again.text("createdAt"), first.text("createdAt"); got != want {
-		t.Errorf("got createdAt %s, want that of the first creation %s", got, want)
+		a.t.Errorf("got createdAt %s, want that of the first creation %s", got, want)
 	}
 }
 
-func rowEventTypeConflict(_ *testing.T, a *api) {
+func rowEventTypeConflict(a *api) {
 	a.eventType("a.b")
 	a.post("/event-type", `{"name":"a.b","description":""}`).
 		expect(http.StatusConflict, problem("event_type_exists", "An event_type with this name already exists"))
 }
 
-func rowEventTypePut(t *testing.T, a *api) {
+func rowEventTypePut(a *api) {
 	a.do(http.MethodPut, "/event-type/a.b", `{"description":"one"}`).expect(http.StatusCreated, "")
 	a.do(http.MethodDelete, "/event-type/a.b", "").expect(http.StatusNoContent, noBody)
 	if archived := a.do(http.MethodPut, "/event-type/a.b", `{"description":"two"}`).expect(http.StatusOK, "").field("archived"); archived != false {
-		t.Errorf("got archived %v after PUT, want false", archived)
+		a.t.Errorf("got archived %v after PUT, want false", archived)
 	}
 	a.do(http.MethodPut, "/event-type/a%20b", `{"description":""}`).expect(http.StatusCreated, "")
 }
 
-func rowEventTypeContent(t *testing.T, a *api) {
+func rowEventTypeContent(a *api) {
 	a.post("/event-type", `{"name":"a.b","description":"","schemas":{"1":{"type":"object"}}}`).expect(http.StatusCreated, "")
 	for query, want := range map[string]any{
 		"":                    nil,
@@ -282,20 +282,20 @@ func rowEventTypeContent(t *testing.T, a *api) {
 		"?with_content=true":  map[string]any{"1": map[string]any{"type": "object"}},
 	} {
 		if diff := cmp.Diff(want, a.items("/event-type" + query)[0]["schemas"]); diff != "" {
-			t.Errorf("schemas in list%s (-want +got):\n%s", query, diff)
+			a.t.Errorf("schemas in list%s (-want +got):\n%s", query, diff)
 		}
 	}
 }
 
-func rowArchivedGet(t *testing.T, a *api) {
+func rowArchivedGet(a *api) {
 	a.eventType("a.b")
 	a.do(http.MethodDelete, "/event-type/a.b", "").expect(http.StatusNoContent, noBody)
 	if archived := a.get("/event-type/a.b").expect(http.StatusOK, "").field("archived"); archived != true {
-		t.Errorf("got archived %v, want true", archived)
+		a.t.Errorf("got archived %v, want true", archived)
 	}
 }
 
-func rowFilterTypes(_ *testing.T, a *api) {
+func rowFilterTypes(a *api) {
 	app := a.app()
 	a.eventType("archived.type")
 	a.do(http.MethodDelete, "/event-type/archived.type", "").expect(http.StatusNoContent, noBody)
@@ -305,7 +305,7 @@ func rowFilterTypes(_ *testing.T, a *api) {
 	}
 }
 
-func rowMessageType(t *testing.T, a *api) {
+func rowMessageType(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example")
 	a.endpoint(app, "https://receiver.example")
@@ -316,11 +316,11 @@ func rowMessageType(t *testing.T, a *api) {
 	}
 	a.delivered(2)
 	if got := len(r.deliveries()); got != 2 {
-		t.Errorf("got %d deliveries, want 2", got)
+		a.t.Errorf("got %d deliveries, want 2", got)
 	}
 }
 
-func rowEmptyArrays(_ *testing.T, a *api) {
+func rowEmptyArrays(a *api) {
 	app := a.app()
 	a.post(app+"/endpoint", `{"url":"https://example.com","filterTypes":[]}`).
 		expect(http.StatusUnprocessableEntity, invalidBody("eventTypes can't be empty, it must have at least one item.", "event_types"))
@@ -328,7 +328,7 @@ func rowEmptyArrays(_ *testing.T, a *api) {
 		expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels"))
 }
 
-func rowChannelCounts(_ *testing.T, a *api) {
+func rowChannelCounts(a *api) {
 	app := a.app()
 	message := func(n int) answer {
 		return a.post(app+"/msg", `{"eventType":"a.b","payload":{},"channels":`+names(n)+`}`)
@@ -346,7 +346,7 @@ func rowChannelCounts(_ *testing.T, a *api) {
 	endpoint(11).expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels"))
 }
 
-func rowNoChannels(t *testing.T, a *api) {
+func rowNoChannels(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example")
 	a.endpoint(app, "https://receiver.example", `"channels":["c"]`)
@@ -354,11 +354,11 @@ func rowNoChannels(t *testing.T, a *api) {
 	want := a.message(app, `"channels":["c"]`)
 	a.delivered(1)
 	if got := r.deliveries()[0].header.Get("Svix-Id"); got != want {
-		t.Errorf("got delivery of %s, want only that of %s, which has the channel", got, want)
+		a.t.Errorf("got delivery of %s, want only that of %s, which has the channel", got, want)
 	}
 }
 
-func rowPutAbsentFields(_ *testing.T, a *api) {
+func rowPutAbsentFields(a *api) {
 	app := a.app()
 	a.eventType("a.b")
 	id := a.endpoint(app, "https://example.com", `"uid":"u","description":"d","disabled":true,"version":2,"throttleRate":3,
@@ -368,16 +368,16 @@ func rowPutAbsentFields(_ *testing.T, a *api) {
 		"eventTypes":null,"filterTypes":null,"channels":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`)
 }
 
-func rowPutUnknownID(t *testing.T, a *api) {
+func rowPutUnknownID(a *api) {
 	app := a.app()
 	got := a.do(http.MethodPut, app+"/endpoint/ep_missing", `{"url":"https://example.com"}`).expect(http.StatusCreated, "")
 	if got.text("id") == "ep_missing" || got.field("uid") != nil {
-		t.Errorf("got %s, want a new id and no uid", got.body)
+		a.t.Errorf("got %s, want a new id and no uid", got.body)
 	}
 	a.get(app+"/endpoint/ep_missing").expect(http.StatusNotFound, notFound)
 }
 
-func rowURLEcho(t *testing.T, a *api) {
+func rowURLEcho(a *api) {
 	app := a.app()
 	for given, want := range map[string]string{
 		"https://Example.com":          "https://example.com/",
@@ -387,12 +387,12 @@ func rowURLEcho(t *testing.T, a *api) {
 		"https://example.com/a b":      "https://example.com/a%20b",
 	} {
 		if got := a.post(app+"/endpoint", `{"url":"`+given+`"}`).expect(http.StatusCreated, "").text("url"); got != want {
-			t.Errorf("%s: got %s, want %s", given, got, want)
+			a.t.Errorf("%s: got %s, want %s", given, got, want)
 		}
 	}
 }
 
-func rowNulls(_ *testing.T, a *api) {
+func rowNulls(a *api) {
 	app := a.post("/app", `{"name":"n"}`).expect(http.StatusCreated,
 		`{"id":"*","name":"n","throttleRate":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`).text("id")
 	a.post("/app/"+app+"/endpoint", `{"url":"https://example.com/"}`).expect(http.StatusCreated, `{"id":"*","uid":null,
@@ -400,12 +400,12 @@ func rowNulls(_ *testing.T, a *api) {
 		"eventTypes":null,"filterTypes":null,"channels":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`)
 }
 
-func rowSecretPrefix(_ *testing.T, a *api) {
+func rowSecretPrefix(a *api) {
 	a.post(a.app()+"/endpoint", `{"url":"https://example.com","secret":"`+strings.TrimPrefix(symmetric, "whsec_")+`"}`).
 		expect(http.StatusUnprocessableEntity, undecodable("secret"))
 }
 
-func rowSecretLength(_ *testing.T, a *api) {
+func rowSecretLength(a *api) {
 	app := a.app()
 	for n, status := range map[int]int{23: 422, 24: 201, 75: 201, 76: 422} {
 		key := "whsec_" + base64.StdEncoding.EncodeToString(make([]byte, n))
@@ -413,21 +413,21 @@ func rowSecretLength(_ *testing.T, a *api) {
 	}
 }
 
-func rowRotate(t *testing.T, a *api) {
+func rowRotate(a *api) {
 	app := a.app()
 	secret := app + "/endpoint/" + a.endpoint(app, "https://example.com", `"secret":"`+symmetric+`"`) + "/secret"
 	a.post(secret+"/rotate", "").expect(http.StatusUnprocessableEntity, undecodable(root...))
 	a.post(secret+"/rotate", "{}").expect(http.StatusNoContent, noBody)
 	if got := a.get(secret).text("key"); got == symmetric {
-		t.Error("got the old secret after rotation")
+		a.t.Error("got the old secret after rotation")
 	}
 	a.post(secret+"/rotate", `{"key":"`+anotherKey+`"}`).expect(http.StatusNoContent, noBody)
 	if got := a.get(secret).text("key"); got != anotherKey {
-		t.Errorf("got secret %s, want %s", got, anotherKey)
+		a.t.Errorf("got secret %s, want %s", got, anotherKey)
 	}
 }
 
-func rowRotationLimit(_ *testing.T, a *api) {
+func rowRotationLimit(a *api) {
 	a.clock()
 	app := a.app()
 	rotate := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/secret/rotate"
@@ -437,34 +437,34 @@ func rowRotationLimit(_ *testing.T, a *api) {
 	a.post(rotate, "{}").expect(http.StatusBadRequest, problem("limit_reached", "*"))
 }
 
-func rowSignaturesAfterRotate(t *testing.T, a *api) {
+func rowSignaturesAfterRotate(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example")
 	id := a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`)
 	a.post(app+"/endpoint/"+id+"/secret/rotate", `{"key":"`+anotherKey+`"}`).expect(http.StatusNoContent, noBody)
 	a.message(app)
 	a.delivered(1)
-	checkSignatures(t, r.deliveries()[0], anotherKey, symmetric)
+	checkSignatures(a.t, r.deliveries()[0], anotherKey, symmetric)
 }
 
-func rowHeadersGet(_ *testing.T, a *api) {
+func rowHeadersGet(a *api) {
 	app := a.app()
 	headers := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/headers"
 	a.do(http.MethodPut, headers, `{"headers":{"Authorization":"secret","X-A":"b"}}`).expect(http.StatusNoContent, noBody)
 	a.get(headers).expect(http.StatusOK, `{"headers":{"X-A":"b"},"sensitive":["Authorization"]}`)
 }
 
-func rowHeaderNames(t *testing.T, a *api) {
+func rowHeaderNames(a *api) {
 	app := a.app()
 	headers := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/headers"
 	for _, name := range []string{"Content-Type", "content-length", "User-Agent", "svix-id", "X-Svix-A", "x-amz-date", "x-amzn-id", "X-Goog-A"} {
-		t.Run(name, func(t *testing.T) {
+		a.t.Run(name, func(t *testing.T) {
 			a.with(t).do(http.MethodPut, headers, `{"headers":{"`+name+`":"v"}}`).expect(http.StatusUnprocessableEntity, undecodable("headers"))
 		})
 	}
 }
 
-func rowDeleteHeaders(_ *testing.T, a *api) {
+func rowDeleteHeaders(a *api) {
 	app := a.app()
 	headers := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/headers"
 	a.do(http.MethodPut, headers, `{"headers":{"X-A":"a","X-B":"b"}}`).expect(http.StatusNoContent, noBody)
@@ -472,20 +472,20 @@ func rowDeleteHeaders(_ *testing.T, a *api) {
 	a.get(headers).expect(http.StatusOK, `{"headers":{"X-B":"b"},"sensitive":[]}`)
 }
 
-func rowPayloadEcho(t *testing.T, a *api) {
+func rowPayloadEcho(a *api) {
 	app := a.app()
 	body := `{"eventType":"a.b","payload":{ "b" : 1.50, "a": {"d":"\u0041\/","c":[1, 2]}, "b":2.50}}`
 	got := a.post(app+"/msg", body).expect(http.StatusAccepted, "")
 	if want := `"payload":{"a":{"c":[1,2],"d":"A/"},"b":2.50}`; !strings.Contains(string(got.body), want) {
-		t.Errorf("got %s, want one with %s", got.body, want)
+		a.t.Errorf("got %s, want one with %s", got.body, want)
 	}
 	got = a.post(app+"/msg?with_content=false", body).expect(http.StatusAccepted, "")
 	if want := `"payload":{}`; !strings.Contains(string(got.body), want) {
-		t.Errorf("got %s, want one with %s", got.body, want)
+		a.t.Errorf("got %s, want one with %s", got.body, want)
 	}
 }
 
-func rowDeliveredBody(t *testing.T, a *api) {
+func rowDeliveredBody(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example")
 	a.endpoint(app, "https://receiver.example")
@@ -493,11 +493,11 @@ func rowDeliveredBody(t *testing.T, a *api) {
 	a.post(app+"/msg", `{"eventType":"a.b","payload": `+payload+" \n}").expect(http.StatusAccepted, "")
 	a.delivered(1)
 	if diff := cmp.Diff(payload, string(r.deliveries()[0].body)); diff != "" {
-		t.Errorf("delivered (-want +got):\n%s", diff)
+		a.t.Errorf("delivered (-want +got):\n%s", diff)
 	}
 }
 
-func rowEventIDReuse(_ *testing.T, a *api) {
+func rowEventIDReuse(a *api) {
 	clock := a.clock()
 	app, other := a.app(), a.app()
 	a.message(app, `"eventId":"e"`)
@@ -506,23 +506,23 @@ func rowEventIDReuse(_ *testing.T, a *api) {
 	a.post(app+"/msg", `{"eventType":"a.b","payload":{},"eventId":"e"}`).expect(http.StatusConflict, conflict)
 }
 
-func rowMessageStatus(_ *testing.T, a *api) {
+func rowMessageStatus(a *api) {
 	a.post(a.app()+"/msg", `{"eventType":"a.b","payload":{}}`).expect(http.StatusAccepted,
 		`{"id":"*","eventId":null,"eventType":"a.b","payload":{},"channels":null,"timestamp":"*"}`)
 }
 
-func rowMessageUnknownApp(_ *testing.T, a *api) {
+func rowMessageUnknownApp(a *api) {
 	a.post("/app/"+missing+"/msg", `{"eventType":"a.b","payload":{}}`).
 		expect(http.StatusNotFound, problem("not_found", "Application not found"))
 	a.post("/app/"+missing+"/msg", `{}`).expect(http.StatusUnprocessableEntity, undecodable(root...))
 }
 
-func rowEndpointUnknownApp(_ *testing.T, a *api) {
+func rowEndpointUnknownApp(a *api) {
 	a.post("/app/"+missing+"/endpoint", `{`).expect(http.StatusNotFound, notFound)
 }
 
-func rowResendDisabled(t *testing.T, _ *api) {
-	bubble(t, svixmock.Config{}, func(t *testing.T, a *api) {
+func rowResendDisabled(a *api) {
+	bubble(a.t, svixmock.Config{}, func(a *api) {
 		app := a.app()
 		r := a.receiver("https://receiver.example")
 		id := a.endpoint(app, "https://receiver.example", `"disabled":true`)
@@ -530,12 +530,12 @@ func rowResendDisabled(t *testing.T, _ *api) {
 		a.post(app+"/msg/"+msg+"/endpoint/"+id+"/resend", "").expect(http.StatusAccepted, `{}`)
 		time.Sleep(time.Hour)
 		if sent, listed := len(r.deliveries()), len(a.attempts(app, msg)); sent != 0 || listed != 0 {
-			t.Errorf("got %d deliveries and %d attempts, want none", sent, listed)
+			a.t.Errorf("got %d deliveries and %d attempts, want none", sent, listed)
 		}
 	})
 }
 
-func rowResendFilters(t *testing.T, a *api) {
+func rowResendFilters(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example")
 	a.eventType("other.type")
@@ -544,19 +544,19 @@ func rowResendFilters(t *testing.T, a *api) {
 	a.post(app+"/msg/"+msg+"/endpoint/"+id+"/resend", "").expect(http.StatusAccepted, `{}`)
 	a.delivered(1)
 	if got := r.deliveries()[0].header.Get("Svix-Id"); got != msg {
-		t.Errorf("got delivery of %s, want %s", got, msg)
+		a.t.Errorf("got delivery of %s, want %s", got, msg)
 	}
 }
 
-func rowResendResponse(_ *testing.T, a *api) {
+func rowResendResponse(a *api) {
 	app := a.app()
 	a.receiver("https://receiver.example")
 	id := a.endpoint(app, "https://receiver.example")
 	a.post(app+"/msg/"+a.message(app)+"/endpoint/"+id+"/resend", "").expect(http.StatusAccepted, `{}`)
 }
 
-func rowAttemptVisibility(t *testing.T, _ *api) {
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(t *testing.T, a *api) {
+func rowAttemptVisibility(a *api) {
+	bubble(a.t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 		app := a.app()
 		release := make(chan struct{})
 		a.receiver("https://receiver.example", func(w http.ResponseWriter, _ *http.Request) {
@@ -567,18 +567,18 @@ func rowAttemptVisibility(t *testing.T, _ *api) {
 		msg := a.message(app)
 		synctest.Wait()
 		if got := a.attempts(app, msg); len(got) != 0 {
-			t.Errorf("got %v during the exchange, want nothing", got)
+			a.t.Errorf("got %v during the exchange, want nothing", got)
 		}
 		close(release)
 		synctest.Wait()
 		got := a.attempts(app, msg)
 		if len(got) != 1 || got[0]["status"] != 2.0 || got[0]["statusText"] != "fail" {
-			t.Errorf("got %v while a retry is planned, want one failed attempt", got)
+			a.t.Errorf("got %v while a retry is planned, want one failed attempt", got)
 		}
 	})
 }
 
-func rowWithMsg(t *testing.T, a *api) {
+func rowWithMsg(a *api) {
 	app := a.app()
 	a.receiver("https://receiver.example")
 	id := a.endpoint(app, "https://receiver.example")
@@ -587,15 +587,15 @@ func rowWithMsg(t *testing.T, a *api) {
 	items := a.items(app + "/attempt/endpoint/" + id + "?with_msg=true")
 	want := []string{"endpointId", "id", "msgId", "response", "responseDurationMs", "responseStatusCode", "status", "statusText", "timestamp", "triggerType", "url"}
 	if diff := cmp.Diff(want, sortedKeys(items[0])); diff != "" {
-		t.Errorf("keys of an attempt (-want +got):\n%s", diff)
+		a.t.Errorf("keys of an attempt (-want +got):\n%s", diff)
 	}
 }
 
-func rowPrecheck(_ *testing.T, a *api) {
+func rowPrecheck(a *api) {
 	a.post(a.app()+"/msg/precheck/active", `{"eventType":"a.b"}`).expect(http.StatusNotFound, noBody)
 }
 
-func rowConnectionFailure(t *testing.T, a *api) {
+func rowConnectionFailure(a *api) {
 	closed := httptest.NewServer(http.NotFoundHandler())
 	closed.Close()
 	app := a.app()
@@ -605,11 +605,11 @@ func rowConnectionFailure(t *testing.T, a *api) {
 	got := a.attempts(app, msg)[0]
 	if text, _ := got["response"].(string); got["responseStatusCode"] != 0.0 || got["status"] != 2.0 ||
 		!strings.HasPrefix(text, "error making request: ") {
-		t.Errorf("got %v, want a failure without status and with the error's text", got)
+		a.t.Errorf("got %v, want a failure without status and with the error's text", got)
 	}
 }
 
-func rowLongResponse(t *testing.T, a *api) {
+func rowLongResponse(a *api) {
 	app := a.app()
 	long := strings.Repeat("a", 30_000)
 	split := strings.Repeat("a", 19_999) + "é" // whose second byte is the 20,001st
@@ -619,12 +619,12 @@ func rowLongResponse(t *testing.T, a *api) {
 		msg := a.message(app)
 		a.delivered(i + 1)
 		if got := a.attempts(app, msg)[0]["response"]; got != want {
-			t.Errorf("response %d is not what is stored: %.40s…", i, got)
+			a.t.Errorf("response %d is not what is stored: %.40s…", i, got)
 		}
 	}
 }
 
-func rowRedirect(t *testing.T, a *api) {
+func rowRedirect(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example", status(http.StatusTemporaryRedirect, "Location", "https://receiver.example/other"), status(http.StatusOK))
 	a.endpoint(app, "https://receiver.example")
@@ -632,12 +632,12 @@ func rowRedirect(t *testing.T, a *api) {
 	a.delivered(1)
 	got := a.attempts(app, msg)[0]
 	if got["responseStatusCode"] != 307.0 || got["status"] != 2.0 || len(r.deliveries()) != 1 {
-		t.Errorf("got %v after %d requests, want a failure after one", got, len(r.deliveries()))
+		a.t.Errorf("got %v after %d requests, want a failure after one", got, len(r.deliveries()))
 	}
 }
 
-func rowSignatureTimestamp(t *testing.T, _ *api) {
-	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(t *testing.T, a *api) {
+func rowSignatureTimestamp(a *api) {
+	bubble(a.t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 		app := a.app()
 		r := a.receiver("https://receiver.example", status(http.StatusServiceUnavailable), status(http.StatusOK))
 		a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`)
@@ -645,21 +645,21 @@ func rowSignatureTimestamp(t *testing.T, _ *api) {
 		time.Sleep(2 * time.Hour)
 		got := r.deliveries()
 		if len(got) != 2 {
-			t.Fatalf("got %d deliveries, want 2", len(got))
+			a.t.Fatalf("got %d deliveries, want 2", len(got))
 		}
 		for i, d := range got {
 			want := fmt.Sprint(start.Add(time.Duration(i) * time.Hour).Unix())
 			if id, stamp := d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"); id != msg || stamp != want {
-				t.Errorf("delivery %d: got id %s and timestamp %s, want %s and %s", i, id, stamp, msg, want)
+				a.t.Errorf("delivery %d: got id %s and timestamp %s, want %s and %s", i, id, stamp, msg, want)
 			}
-			checkSignatures(t, d, symmetric)
+			checkSignatures(a.t, d, symmetric)
 		}
 	})
 }
 
-func rowWhitelabel(t *testing.T, _ *api) {
+func rowWhitelabel(a *api) {
 	for prefix, config := range map[string]svixmock.Config{"svix-": {}, "webhook-": {WhiteLabel: true}} {
-		a := newAPI(t, config)
+		a := newAPI(a.t, config)
 		app := a.app()
 		r := a.receiver("https://receiver.example")
 		a.endpoint(app, "https://receiver.example")
@@ -667,12 +667,12 @@ func rowWhitelabel(t *testing.T, _ *api) {
 		a.delivered(1)
 		want := []string{prefix + "id", prefix + "signature", prefix + "timestamp"}
 		if diff := cmp.Diff(want, signatureHeaders(r.deliveries()[0].header)); diff != "" {
-			t.Errorf("%+v: headers (-want +got):\n%s", config, diff)
+			a.t.Errorf("%+v: headers (-want +got):\n%s", config, diff)
 		}
 	}
 }
 
-func rowIdempotency(t *testing.T, a *api) {
+func rowIdempotency(a *api) {
 	clock := a.clock()
 	send := func(name string) answer {
 		return a.post("/app", `{"name":"`+name+`"}`, "Idempotency-Key", "k")
@@ -681,27 +681,41 @@ func rowIdempotency(t *testing.T, a *api) {
 	first := send("one").expect(http.StatusCreated, "")
 	clock.set(12*time.Hour - time.Second)
 	if diff := cmp.Diff(string(first.body), string(send("two").expect(http.StatusCreated, "").body)); diff != "" {
-		t.Errorf("replay with another body (-first +replay):\n%s", diff)
+		a.t.Errorf("replay with another body (-first +replay):\n%s", diff)
 	}
 	clock.set(12*time.Hour + 6*time.Minute) // until a sweep, an expired key is neither free nor answered
 	if got := send("three").expect(http.StatusCreated, "").text("name"); got != "three" {
-		t.Errorf("got the answer for %q after 12 hours, want a new one", got)
+		a.t.Errorf("got the answer for %q after 12 hours, want a new one", got)
 	}
 }
 
-func rowMissingDescription(_ *testing.T, a *api) {
+func rowWrongToken(a *api) {
+	a = newAPI(a.t, svixmock.Config{Secret: secret})
+	for token, want := range map[string]exchange{
+		"Bearer wrong":                  {status: http.StatusUnauthorized, want: unauthentic},
+		"Bearer " + secret:              {status: http.StatusUnauthorized, want: problem("authentication_failed", "*")},
+		signed(a.t, `{"sub":"user_a"}`): {status: http.StatusBadRequest, want: problem("bad_token", "`sub` is not a valid organization id.")},
+	} {
+		got := a.do(http.MethodGet, "/app", "", "Authorization", token).expect(want.status, want.want)
+		if special := strings.Contains(got.text("detail"), "JWT signing secrets"); special != (token == "Bearer "+secret) {
+			a.t.Errorf("%s: got detail %q", token, got.text("detail"))
+		}
+	}
+}
+
+func rowMissingDescription(a *api) {
 	a.post("/event-type", `{"name":"a.b"}`).expect(http.StatusUnprocessableEntity, undecodable(root...))
 	a.post("/event-type", `{"name":"a.b","description":""}`).expect(http.StatusCreated, "")
 }
 
-func rowRetention(_ *testing.T, a *api) {
+func rowRetention(a *api) {
 	app := a.app()
 	for days, status := range map[int]int{4: 422, 5: 202, 90: 202, 91: 422} {
 		a.post(app+"/msg", fmt.Sprintf(`{"eventType":"a.b","payload":{},"payloadRetentionPeriod":%d}`, days)).expect(status, "")
 	}
 }
 
-func rowTooLarge(_ *testing.T, a *api) {
+func rowTooLarge(a *api) {
 	app := a.app()
 	const limit = 2 << 20
 	head, tail := `{"eventType":"a.b","payload":{"a":"`, `"}}`
@@ -709,18 +723,4 @@ func rowTooLarge(_ *testing.T, a *api) {
 	a.post(app+"/msg?with_content=false", head+text+tail).expect(http.StatusAccepted, "")
 	a.post(app+"/msg?with_content=false", head+text+"x"+tail).
 		expect(http.StatusRequestEntityTooLarge, problem("payload_too_large", "Request payload is too large."))
-}
-
-func rowWrongToken(t *testing.T, _ *api) {
-	a := newAPI(t, svixmock.Config{Secret: secret})
-	for token, want := range map[string]exchange{
-		"Bearer wrong":                {status: http.StatusUnauthorized, want: unauthentic},
-		"Bearer " + secret:            {status: http.StatusUnauthorized, want: problem("authentication_failed", "*")},
-		signed(t, `{"sub":"user_a"}`): {status: http.StatusBadRequest, want: problem("bad_token", "`sub` is not a valid organization id.")},
-	} {
-		got := a.do(http.MethodGet, "/app", "", "Authorization", token).expect(want.status, want.want)
-		if special := strings.Contains(got.text("detail"), "JWT signing secrets"); special != (token == "Bearer "+secret) {
-			t.Errorf("%s: got detail %q", token, got.text("detail"))
-		}
-	}
 }

@@ -187,15 +187,18 @@ func TestNullInBodies(t *testing.T) {
 		"POST app": {http.MethodPost, "/app", `"name":"a"`, []string{"uid", "throttleRate", "rateLimit", "metadata"}, []string{"name"}},
 		"PATCH app": {
 			http.MethodPatch, app, "",
-			[]string{"uid", "throttleRate", "rateLimit"}, []string{"name"},
+			[]string{"uid", "throttleRate", "rateLimit"},
+			[]string{"name"},
 		},
 		"PUT event-type": {
 			http.MethodPut, "/event-type/a.b", `"description":""`,
-			[]string{"schemas", "featureFlag"}, []string{"description", "archived", "deprecated"},
+			[]string{"schemas", "featureFlag"},
+			[]string{"description", "archived", "deprecated"},
 		},
 		"PATCH event-type": {
 			http.MethodPatch, "/event-type/a.b", "",
-			[]string{"schemas", "featureFlag"}, []string{"description", "archived", "deprecated"},
+			[]string{"schemas", "featureFlag"},
+			[]string{"description", "archived", "deprecated"},
 		},
 		"POST endpoint": {
 			http.MethodPost, app + "/endpoint", `"url":"https://a.example"`,
