@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
+
+	"github.com/softwareheritage/webhooks/internal/canonical"
 )
 
 // Bounds of what an Error tells.
@@ -66,7 +68,7 @@ func refusal(path, message string, err error) *Error {
 func compileError(err error, document any) *Error {
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
-		return explain(invalid, document)
+		return explain(invalid, document, nil)
 	}
 	var external *referenceError
 	if errors.As(err, &external) {
@@ -76,95 +78,185 @@ func compileError(err error, document any) *Error {
 	if errors.As(err, &loop) {
 		return refusal("", "refers to itself without end", err)
 	}
+	reason := err
 	var failed *jsonschema.SchemaError
 	if errors.As(err, &failed) {
-		err = failed.Err
+		reason = failed.Err
 	}
-	message := strings.ReplaceAll(strings.TrimPrefix(err.Error(), "jsonschema: "), address, "")
-	return refusal("", message, err)
+	return refusal("", strings.ReplaceAll(strings.TrimPrefix(reason.Error(), "jsonschema: "), address, ""), err)
 }
 
 // validateError translates what the library says about a value.
-func validateError(err error, value any) *Error {
+func (s *Schema) validateError(err error, value any) *Error {
 	var invalid *jsonschema.ValidationError
 	if errors.As(err, &invalid) {
-		return explain(invalid, value)
+		return explain(invalid, value, s.parts)
 	}
 	return refusal("", err.Error(), err)
 }
 
-// explain lists the leaves of the library's tree of errors: what lies above
-// them only says where they were found.
-func explain(invalid *jsonschema.ValidationError, value any) *Error {
-	e := &Error{Err: invalid}
-	collect(invalid, value, &e.Violations)
-	slices.SortFunc(e.Violations, func(a, b Violation) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
-	})
-	e.Violations = slices.Compact(e.Violations)
-	if len(e.Violations) > maxViolations {
-		e.Violations = slices.Clone(e.Violations[:maxViolations])
-	}
-	return e
+// explain lists the leaves of the library's tree of errors about a value.
+func explain(invalid *jsonschema.ValidationError, value any, parts map[string]*jsonschema.Schema) *Error {
+	x := explanation{value: value, parts: parts}
+	x.collect(invalid)
+	return &Error{Violations: x.first, Err: invalid}
 }
 
-func collect(invalid *jsonschema.ValidationError, value any, violations *[]Violation) {
-	if len(invalid.Causes) > 0 {
-		for _, cause := range invalid.Causes {
-			collect(cause, value, violations)
-		}
+// An explanation keeps the first violations in order, for the library finds
+// them in another order each time.
+type explanation struct {
+	value any
+	parts map[string]*jsonschema.Schema // by their location
+	first []Violation
+}
+
+func (x *explanation) collect(invalid *jsonschema.ValidationError) {
+	keyword := invalid.KeywordLocation[strings.LastIndexByte(invalid.KeywordLocation, '/')+1:]
+	switch {
+	case len(invalid.Causes) == 0, keyword == "minContains":
+		x.add(invalid, keyword)
+		return
+	case keyword == "anyOf", keyword == "oneOf":
+		x.add(invalid, keyword)
+	}
+	for _, cause := range invalid.Causes {
+		x.collect(cause)
+	}
+}
+
+func (x *explanation) add(invalid *jsonschema.ValidationError, keyword string) {
+	path, place := x.locate(invalid.InstanceLocation)
+	if len(x.first) == maxViolations && path > x.first[maxViolations-1].Path {
 		return
 	}
-	path := pointer(invalid.InstanceLocation)
-	message := invalid.Message
-	if strings.HasSuffix(message, "is not valid 'regex'") {
-		message = patternMessage(path, invalid.KeywordLocation, value)
+	v := Violation{Path: path, Message: shorten(x.message(invalid, keyword, place))}
+	i, known := slices.BinarySearchFunc(x.first, v, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
+	})
+	if known {
+		return
 	}
-	*violations = append(*violations, Violation{Path: path, Message: shorten(message)})
+	x.first = slices.Insert(x.first, i, v)
+	x.first = x.first[:min(len(x.first), maxViolations)]
 }
 
-// patternMessage says why a pattern of a schema is refused.
-func patternMessage(path, keyword string, document any) string {
-	var pattern string
-	if strings.Contains(keyword, "/propertyNames/") {
-		pattern = unescapeToken(path[strings.LastIndexByte(path, '/')+1:])
-	} else {
-		pattern, _ = lookup(document, path).(string)
+// locate returns the JSON pointer that the library means, and what it leads
+// to. The library percent-encodes its pointers and leaves out names that are
+// empty. Those that lie before another name are found again here.
+func (x *explanation) locate(location string) (path string, place any) {
+	var b strings.Builder
+	place = x.value
+	for _, token := range strings.Split(location, "/")[1:] {
+		if decoded, err := url.PathUnescape(token); err == nil {
+			token = decoded
+		}
+		for lacks(place, token) {
+			place = place.(map[string]any)[""]
+			b.WriteByte('/')
+		}
+		place = step(place, token)
+		b.WriteByte('/')
+		b.WriteString(token)
+	}
+	return b.String(), place
+}
+
+// lacks reports whether v is an object without the member that a token names,
+// but with one whose name is empty.
+func lacks(v any, token string) bool {
+	members, ok := v.(map[string]any)
+	return ok && !has(members, unescapeToken(token)) && has(members, "")
+}
+
+// message says what is wrong with the value at a place.
+func (x *explanation) message(invalid *jsonschema.ValidationError, keyword string, place any) string {
+	part := x.parts[strings.TrimSuffix(invalid.AbsoluteKeywordLocation, "/"+keyword)]
+	switch {
+	case keyword == "anyOf", keyword == "oneOf" && len(invalid.Causes) > 0:
+		return "matches none of the alternatives of " + keyword
+	case keyword == "not":
+		return "matches what the schema excludes by not"
+	case keyword == "minContains", keyword == "maxContains":
+		return "the number of items that match contains " + strings.TrimPrefix(invalid.Message, "valid ")
+	case keyword == "enum" && part != nil:
+		return "must be one of " + list(part.Enum)
+	case keyword == "const" && part != nil:
+		return "must be " + list(part.Constant)
+	case keyword == "additionalProperties" && part != nil:
+		return "additional properties are not allowed: " + strings.Join(additional(part, place), ", ")
+	case strings.HasSuffix(invalid.Message, "is not valid 'regex'"):
+		return patternMessage(place, invalid)
+	default:
+		return invalid.Message
+	}
+}
+
+// list returns the start of a list of values.
+func list(values []any) string {
+	var text []byte
+	for i, v := range values {
+		if i > 0 {
+			text = append(text, ", "...)
+		}
+		if text = canonical.Append(text, v); len(text) > maxMessage {
+			break
+		}
+	}
+	return string(text)
+}
+
+// additional returns the names of the members that s does not know, quoted and
+// in order.
+func additional(s *jsonschema.Schema, v any) []string {
+	var names []string
+	members, _ := v.(map[string]any)
+	for name := range members {
+		_, known := s.Properties[name]
+		for pattern := range s.PatternProperties {
+			known = known || pattern.MatchString(name)
+		}
+		if !known {
+			names = append(names, string(canonical.Append(nil, name)))
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// patternMessage says why a pattern of a schema is refused: it is the value at
+// a place or, in patternProperties, the name of the place.
+func patternMessage(place any, invalid *jsonschema.ValidationError) string {
+	pattern, ok := place.(string)
+	if !ok {
+		location := invalid.InstanceLocation
+		pattern, _ = url.PathUnescape(location[strings.LastIndexByte(location, '/')+1:])
+		pattern = unescapeToken(pattern)
 	}
 	if _, err := regexp.Compile(pattern); err != nil {
 		return "unsupported pattern: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 	}
-	return "is not a pattern"
-}
-
-// pointer undoes the percent-encoding that the library adds to JSON pointers.
-func pointer(location string) string {
-	tokens := strings.Split(location, "/")
-	for i, token := range tokens {
-		if decoded, err := url.PathUnescape(token); err == nil {
-			tokens[i] = decoded
-		}
-	}
-	return strings.Join(tokens, "/")
+	return invalid.Message
 }
 
 // lookup returns what a JSON pointer leads to, nil where that is nowhere.
-func lookup(value any, path string) any {
+func lookup(v any, path string) any {
 	for _, token := range strings.Split(path, "/")[1:] {
-		switch container := value.(type) {
-		case map[string]any:
-			value = container[unescapeToken(token)]
-		case []any:
-			i, err := strconv.Atoi(token)
-			if err != nil || i < 0 || i >= len(container) {
-				return nil
-			}
-			value = container[i]
-		default:
-			return nil
+		v = step(v, token)
+	}
+	return v
+}
+
+// step returns what a token of a JSON pointer leads to, nil where that is nowhere.
+func step(v any, token string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		return v[unescapeToken(token)]
+	case []any:
+		if i, err := strconv.Atoi(token); err == nil && 0 <= i && i < len(v) {
+			return v[i]
 		}
 	}
-	return value
+	return nil
 }
 
 func unescapeToken(token string) string {

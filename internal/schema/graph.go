@@ -3,6 +3,7 @@ package schema
 import (
 	"iter"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -72,5 +73,11 @@ func all(yield func(*jsonschema.Schema) bool, seq iter.Seq[*jsonschema.Schema]) 
 // location returns the JSON pointer to a compiled schema in its document.
 func location(s *jsonschema.Schema) string {
 	_, fragment, _ := strings.Cut(s.Location, "#")
-	return pointer(fragment)
+	tokens := strings.Split(fragment, "/")
+	for i, token := range tokens {
+		if decoded, err := url.PathUnescape(token); err == nil {
+			tokens[i] = decoded
+		}
+	}
+	return strings.Join(tokens, "/")
 }

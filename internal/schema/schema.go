@@ -26,7 +26,10 @@ const address = "mem:///schema"
 
 // A Schema is compiled. It never changes and is safe for concurrent use.
 type Schema struct {
-	compiled *jsonschema.Schema
+	root    *jsonschema.Schema
+	simple  bool // whether all parts are
+	weights map[*jsonschema.Schema]weight
+	parts   map[string]*jsonschema.Schema // by their location
 }
 
 // Compile reads a JSON Schema, which must be a JSON object.
@@ -51,16 +54,24 @@ func Compile(text []byte) (*Schema, error) {
 	if err := checkDraft(document); err != nil {
 		return nil, err
 	}
+	cost := survey(document)
+	if cost.exceeded() {
+		return nil, refusal("", "would take too long to compile", nil)
+	}
 	compiled, err := compile(text, document)
 	if err != nil {
 		return nil, compileError(err, document)
 	}
+	s := &Schema{root: compiled, simple: true, weights: make(map[*jsonschema.Schema]weight), parts: make(map[string]*jsonschema.Schema)}
 	for _, part := range reachable(compiled) {
-		if err := checkPart(part); err != nil {
+		if err := checkPart(part, cost.anchors); err != nil {
 			return nil, err
 		}
+		s.simple = s.simple && simple(part)
+		s.weights[part] = weigh(part)
+		s.parts[part.Location] = part
 	}
-	return &Schema{compiled: compiled}, nil
+	return s, nil
 }
 
 func parse(text []byte) (map[string]any, error) {
@@ -127,10 +138,14 @@ func compile(text []byte, document map[string]any) (compiled *jsonschema.Schema,
 const maxLength = 1 << 53
 
 // checkPart refuses what the library compiles and then does wrong.
-func checkPart(s *jsonschema.Schema) error {
+func checkPart(s *jsonschema.Schema, anchors int) error {
 	if strings.HasPrefix(s.Location, "http://json-schema.org/") || strings.HasPrefix(s.Location, "https://json-schema.org/") {
 		// They assert formats, and their patterns are those of the payload.
 		return refusal("", "refers to the schema of schemas at "+s.Location+", which is not supported", nil)
+	}
+	if anchors > 1 && (s.RecursiveRef != nil || s.DynamicRef != nil) {
+		// What they mean, and so what they cost, is only known while validating.
+		return refusal(location(s), "a dynamic reference among several anchors is not supported", nil)
 	}
 	lengths := []struct {
 		keyword string
@@ -197,10 +212,20 @@ func recoverAs(err *error) {
 
 // Validate checks a value made by [canonical.Parse] or [canonical.FromGo].
 // Where the schema refuses it the error is an [*Error] whose violations point
-// into the value.
+// into the value. So it is, for the whole value, where validating it would take
+// more than about a second.
 func (s *Schema) Validate(v any) error {
+	accepting := accepting{budget{left: maxCost}, s.weights}
+	if s.simple && accepting.accepts(s.root, v, 0) {
+		return nil
+	}
+	visiting := visiting{budget{left: maxCost}, s.weights}
+	visiting.apply(s.root, v, place{})
+	if visiting.exceeded() {
+		return refusal("", "would take too long to validate", nil)
+	}
 	if err := s.run(v); err != nil {
-		return validateError(err, v)
+		return s.validateError(err, v)
 	}
 	return nil
 }
@@ -208,5 +233,5 @@ func (s *Schema) Validate(v any) error {
 // run calls the library, whose panics become errors.
 func (s *Schema) run(v any) (err error) {
 	defer recoverAs(&err)
-	return s.compiled.Validate(v)
+	return s.root.Validate(v)
 }

@@ -1,27 +1,193 @@
 package schema_test
 
 import (
+	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/schema"
 )
 
-func TestSmoke(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{
-		`{"type":"obj"}`, `{"properties":{"a":{"pattern":"(?!x)"}}}`, `{"patternProperties":{"(?=a/b)":{}}}`, `{"$ref":"file:///etc/passwd"}`,
-		`{"$ref":"#/definitions/x"}`, `{"$ref":"#"}`, `{"maxLength":1e30}`, `{"$ref":"http://json-schema.org/draft-07/schema#"}`, `{"items":{"$ref":"other.json"}}`,
-		`{"regexProperties":1}`, `[]`, `{"$schema":"http://x"}`, `{"required":["origin_url"],"properties":{"a":{"enum":[1,"a"]},"":{"type":"string"}}}`,
-	} {
-		s, err := schema.Compile([]byte(text))
+// A case file is an entry of testdata/valid or testdata/broken.
+type caseFile struct {
+	Schema     json.RawMessage   `json:"schema"`
+	SchemaFile string            `json:"schemaFile"`
+	Accepts    []json.RawMessage `json:"accepts"`
+	Refuses    []refusedCase     `json:"refuses"`
+	Violations []violation       `json:"violations"`
+}
+
+type refusedCase struct {
+	Value      json.RawMessage `json:"value"`
+	Violations []violation     `json:"violations"`
+}
+
+// A violation is a [schema.Violation] with names for JSON.
+type violation struct {
+	Path    string `json:"path"`
+	Message string `json:"message"`
+}
+
+// caseFiles returns the case files of a folder by their names.
+func caseFiles(tb testing.TB, folder string) map[string]caseFile {
+	tb.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", folder, "*.json"))
+	if err != nil || len(paths) == 0 {
+		tb.Fatalf("no files in %s: %v", folder, err)
+	}
+	files := make(map[string]caseFile)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
 		if err != nil {
-			var e *schema.Error
-			t.Log(text, err, errors.As(err, &e))
-			continue
+			tb.Fatal(err)
 		}
-		v, _ := canonical.Parse([]byte(`{"a":3,"":1}`))
-		t.Log(text, s.Validate(v))
+		var file caseFile
+		if err := json.Unmarshal(data, &file); err != nil {
+			tb.Fatalf("%s: %v", path, err)
+		}
+		if file.SchemaFile != "" {
+			if file.Schema, err = os.ReadFile(file.SchemaFile); err != nil {
+				tb.Fatal(err)
+			}
+		}
+		files[strings.TrimSuffix(filepath.Base(path), ".json")] = file
+	}
+	return files
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	for name, file := range caseFiles(t, "valid") {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := compiled(t, string(file.Schema))
+			for _, text := range file.Accepts {
+				if err := s.Validate(parsed(t, string(text))); err != nil {
+					t.Errorf("Validate(%s): %v", text, err)
+				}
+			}
+			for _, refused := range file.Refuses {
+				err := s.Validate(parsed(t, string(refused.Value)))
+				if diff := cmp.Diff(refused.Violations, violations(t, err)); diff != "" {
+					t.Errorf("Validate(%s) (-want +got):\n%s", refused.Value, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestCompileRefuses(t *testing.T) {
+	t.Parallel()
+	for name, file := range caseFiles(t, "broken") {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := schema.Compile(file.Schema)
+			if diff := cmp.Diff(file.Violations, violations(t, err)); diff != "" {
+				t.Errorf("Compile (-want +got):\n%s", diff)
+			}
+			if s != nil {
+				t.Error("got a schema beside the error")
+			}
+		})
+	}
+}
+
+// violations returns those of an error, which must be an *Error of the promised form.
+func violations(tb testing.TB, err error) []violation {
+	tb.Helper()
+	var refused *schema.Error
+	if !errors.As(err, &refused) {
+		tb.Fatalf("got error %v, want an *Error", err)
+	}
+	if n := len(refused.Violations); n == 0 || n > 20 {
+		tb.Errorf("got %d violations", n)
+	}
+	var found []violation
+	for _, v := range refused.Violations {
+		found = append(found, violation(v))
+		if len(v.Message) > 200 || v.Message == "" || !utf8.ValidString(v.Message) {
+			tb.Errorf("message of %d bytes: %q", len(v.Message), v.Message)
+		}
+		if v.Path != "" && v.Path[0] != '/' {
+			tb.Errorf("path %q is not a JSON pointer", v.Path)
+		}
+	}
+	return found
+}
+
+func TestCompileRefusesText(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text string
+		want violation
+	}{
+		"empty":            {"", violation{Message: "the JSON text ends where a value begins"}},
+		"broken":           {`{"type":}`, violation{"/type", "not valid JSON: unexpected '}' where a value begins (byte 8)"}},
+		"trailing data":    {`{}{}`, violation{Message: "not valid JSON: unexpected '{' after the value (byte 2)"}},
+		"duplicate member": {`{"properties":{"a":{},"a":{}}}`, violation{"/properties/a", "there are two members of this name"}},
+		"invalid UTF-8":    {"{\"title\":\"\xff\"}", violation{"/title", "a string is not valid UTF-8"}},
+		"deep":             {strings.Repeat(`{"not":`, 65), violation{strings.Repeat("/not", 12) + "...", "nested more than 64 deep"}},
+		"large":            {`{"title":"` + strings.Repeat("x", schema.MaxSize) + `"}`, violation{Message: "the schema is longer than 256 KiB"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := schema.Compile([]byte(tt.text))
+			if diff := cmp.Diff([]violation{tt.want}, violations(t, err)); diff != "" {
+				t.Errorf("Compile (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCompileTakesTheLargestSchema(t *testing.T) {
+	t.Parallel()
+	const frame = `{"title":""}`
+	compiled(t, `{"title":"`+strings.Repeat("x", schema.MaxSize-len(frame))+`"}`)
+}
+
+func TestErrorUnwraps(t *testing.T) {
+	t.Parallel()
+	_, err := schema.Compile([]byte(`{"a":1,"a":2}`))
+	var refused *canonical.Error
+	if !errors.As(err, &refused) {
+		t.Errorf("error %v does not wrap the parser's", err)
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	t.Parallel()
+	s := compiled(t, `{"required":["origin_url"],"properties":{"a":{"type":"null"}}}`)
+	err := s.Validate(parsed(t, `{"a":1}`))
+	if got, want := err.Error(), "missing properties: 'origin_url'; /a: expected null, but got number"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestMessagesAreShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("é", 500)
+	s := compiled(t, `{"properties":{"list":{"enum":["`+long+`","x"]},"number":{"maximum":1}},"required":["`+long+`"],"additionalProperties":false}`)
+	err := s.Validate(parsed(t, `{"list":1,"number":`+strings.Repeat("9", 400)+`,"`+long+`2":1}`))
+	want := []string{
+		`additional properties are not allowed: "` + strings.Repeat("é", 78) + "...",
+		"missing properties: '" + strings.Repeat("é", 88) + "...",
+		`must be one of "` + strings.Repeat("é", 90) + "...",
+		"must be <= 1 but found " + strings.Repeat("9", 174) + "...",
+	}
+	var got []string
+	for _, v := range violations(t, err) {
+		got = append(got, v.Message)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(strings.Compare)); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
 	}
 }

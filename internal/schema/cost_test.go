@@ -1,0 +1,211 @@
+package schema_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/schema"
+)
+
+// The attacks in this file take the unguarded library from many seconds to for
+// ever, or gigabytes of memory.
+
+// patience is what no call may take, on a busy machine and with the race detector.
+const patience = time.Minute
+
+// within fails the test where f takes too long.
+func within(t *testing.T, f func()) {
+	t.Helper()
+	start := time.Now()
+	f()
+	if took := time.Since(start); took > patience {
+		t.Errorf("took %v", took)
+	}
+}
+
+// list joins n texts with commas.
+func list(n int, text func(i int) string) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(text(i))
+	}
+	return b.String()
+}
+
+// repeat joins n times the same text with commas.
+func repeat(n int, text string) string {
+	return list(n, func(int) string { return text })
+}
+
+// numbered joins a format applied to 0 to n-1 with commas.
+func numbered(n int, format string) string {
+	return list(n, func(i int) string { return strings.ReplaceAll(format, "%d", fmt.Sprint(i)) })
+}
+
+func nested(n int, before, middle, after string) string {
+	return strings.Repeat(before, n) + middle + strings.Repeat(after, n)
+}
+
+// doubling is a schema that applies the last definition 2ⁿ times to one value.
+func doubling(n int, last string) string {
+	definitions := list(n, func(i int) string {
+		return fmt.Sprintf(`"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i, i+1, i+1)
+	})
+	return fmt.Sprintf(`{"definitions":{%s,"d%d":%s},"allOf":[{"$ref":"#/definitions/d0"}]}`, definitions, n, last)
+}
+
+// chain is a schema of n references, one leading to the next and the last to
+// the members named a, to which the first applies again.
+func chain(n int) string {
+	definitions := list(n, func(i int) string { return fmt.Sprintf(`"d%d":{"$ref":"#/definitions/d%d"}`, i, i+1) })
+	return fmt.Sprintf(`{"definitions":{%s,"d%d":{"properties":{"a":{"$ref":"#/definitions/d0"}}}},"allOf":[{"$ref":"#/definitions/d0"}],"not":false}`, definitions, n)
+}
+
+func TestJ2ValuesThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	deep := nested(60, `{"a":`, `1`, `}`)
+	tests := map[string]struct{ schema, value string }{
+		"doubling references":         {doubling(30, `{"not":{"type":"null"}}`), `{}`},
+		"doubling references, simple": {doubling(30, `{"type":"object"}`), `{}`},
+		"doubling at every level":     {`{"type":"object","properties":{"a":{"allOf":[{"$ref":"#"},{"$ref":"#"}]}}}`, deep},
+		"chain at every level":        {chain(500), deep},
+		"deep errors":                 {`{"type":["object","array"],"items":{"$ref":"#"},"properties":{"a":{"$ref":"#"}}}`, `[` + repeat(2000, deep) + `]`},
+		"long alternatives":           {`{"items":{"anyOf":[` + repeat(2000, `{"type":"string"}`) + `]}}`, `[` + repeat(100_000, `1`) + `]`},
+		"long conditions":             {`{"items":` + nested(60, `{"if":{"minimum":3},"else":`, `{}`, `}`) + `}`, `[` + repeat(100_000, `1`) + `]`},
+		"large errors":                {`{"items":{"enum":[` + numbered(2000, `"`+strings.Repeat("x", 50)+`%d"`) + `]}}`, `[` + repeat(100_000, `1`) + `]`},
+		"listed numbers":              {`{"items":{"enum":[` + numbered(2000, `1%d`) + `]}}`, `[` + repeat(100_000, `1`) + `]`},
+		"listed arrays":               {`{"items":{"enum":[` + numbered(900, `[1,1,1,1,1,1,%d]`) + `]}}`, `[` + repeat(50_000, `[1,1,1,1,1,1,-1]`) + `]`},
+		"required names":              {`{"items":{"required":[` + numbered(10_000, `"a%d"`) + `]}}`, `[` + repeat(100_000, `{}`) + `]`},
+		"dependent names":             {`{"items":{"dependencies":{"a":[` + numbered(10_000, `"a%d"`) + `]}}}`, `[` + repeat(100_000, `{"a":1}`) + `]`},
+		"names not allowed":           {`{"anyOf":[` + repeat(2000, `{"additionalProperties":false}`) + `]}`, `{` + numbered(50_000, `"member%d":1`) + `}`},
+		"names not evaluated": {
+			`{"$schema":"https://json-schema.org/draft/2020-12/schema","allOf":[` + repeat(1000, `{"properties":{"a":{}}}`) + `],"unevaluatedProperties":false}`,
+			`{` + numbered(50_000, `"member%d":1`) + `}`,
+		},
+		"patterns for names":   {`{"patternProperties":{` + numbered(800, `"^a%d$":{}`) + `}}`, `{` + numbered(50_000, `"member%d":1`) + `}`},
+		"long names":           {`{"additionalProperties":{"additionalProperties":{"type":"string"}}}`, `{"` + strings.Repeat("k", 500_000) + `":{` + numbered(30_000, `"%d":1`) + `}}`},
+		"pattern on long text": {`{"pattern":"(x?){500}y"}`, `"` + strings.Repeat("x", 1_000_000) + `"`},
+		"classes on long text": {`{"pattern":"[^\\pL]*\\pL{900}c"}`, `"` + strings.Repeat("éa", 300_000) + `"`},
+		"arithmetic":           {`{"items":{"multipleOf":0.` + strings.Repeat("7", 399) + `}}`, `[` + repeat(100_000, `1e-399`) + `]`},
+		"unique pairs":         {`{"uniqueItems":true}`, `[` + numbered(20, `[`+repeat(20_000, `1`)+`,%d]`) + `]`},
+		"unique, of one hash":  {`{"uniqueItems":true}`, `[` + list(10_000, ofOneHash) + `]`},
+		"numbers":              {`{"items":{"type":"integer","not":{"minimum":5}}}`, `[` + repeat(500_000, `1`) + `]`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := compiled(t, tt.schema)
+			value := parsed(t, tt.value)
+			within(t, func() {
+				want := []violation{{Message: "would take too long to validate"}}
+				if diff := cmp.Diff(want, violations(t, s.Validate(value))); diff != "" {
+					t.Errorf("violations (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// ofOneHash returns the text of different arrays that have one hash in the
+// library: it does not see whether there is a \u0003 or the next item.
+func ofOneHash(i int) string {
+	text := `["a`
+	for bit := range 15 {
+		if i>>bit&1 == 1 {
+			text += `","b`
+		} else {
+			text += `\u0003b`
+		}
+	}
+	return text + `"]`
+}
+
+func TestJ2SchemasThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	const draft2020 = `"$schema":"https://json-schema.org/draft/2020-12/schema"`
+	tests := map[string]string{
+		"many schemas":       `{` + draft2020 + `,"allOf":[` + repeat(50_000, `{}`) + `]}`,
+		"many booleans":      `{` + draft2020 + `,"allOf":[` + repeat(40_000, `true`) + `]}`,
+		"deep and wrong":     `{` + draft2020 + `,"allOf":[` + repeat(400, nested(60, `{"not":`, `1`, `}`)) + `]}`,
+		"large pattern":      `{"pattern":"` + strings.Repeat(`(x{1000})`, 3000) + `"}`,
+		"many patterns":      `{"properties":{` + numbered(3000, `"a%d":{"pattern":"x{1000}"}`) + `}}`,
+		"many classes":       `{"pattern":"` + strings.Repeat(`\\pL`, 50_000) + `"}`,
+		"pattern properties": `{"patternProperties":{` + numbered(3000, `"x{1000}%d":{}`) + `}}`,
+		"long names":         `{"properties":{"` + strings.Repeat("k", 150_000) + `":{"allOf":[` + repeat(1000, `{}`) + `]}}}`,
+		// Each spelling of a reference makes the library compile the place again.
+		"respelled references": `{"x":{"allOf":[` + repeat(2000, `{}`) + `]},"properties":{` + list(1000, func(i int) string {
+			return fmt.Sprintf(`"a%d":{"$ref":"#%s/x"}`, i, strings.Repeat("/%78/..", i%5)) + fmt.Sprintf(`,"b%d":{"$ref":"#/x?%%%02x"}`, i, i%200)
+		}) + `}}`,
+		"references into places that are no schemas": `{"x":` + nested(50, `{"y":`, `{"allOf":[`+repeat(1000, `{}`)+`]}`, `}`) + `,"properties":{` + list(50, func(i int) string {
+			return fmt.Sprintf(`"a%d":{"$ref":"#/x%s"}`, i, strings.Repeat("/y", i))
+		}) + `}}`,
+		"relative references":   `{"definitions":{` + numbered(1500, `"d%d":{"$id":"d%d"}`) + `},"properties":{` + numbered(1500, `"p%d":{"$ref":"d%d"}`) + `}}`,
+		"required, of one hash": `{"required":[` + list(2500, ofOneHash) + `]}`,
+		"listed, of one hash":   `{"$schema":"http://json-schema.org/draft-04/schema#","enum":[` + list(2500, ofOneHash) + `]}`,
+	}
+	for name, text := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func() {
+				_, err := schema.Compile([]byte(text))
+				if diff := cmp.Diff([]violation{{Message: "would take too long to compile"}}, violations(t, err)); diff != "" {
+					t.Errorf("violations (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// The limits leave room for what a real service may send.
+func TestJ2LargeValuesAreValidated(t *testing.T) {
+	t.Parallel()
+	const record = `{"id":%d,"name":"some record","tags":["a","b"],"size":12.5}`
+	const item = `{"type":"object","properties":{"id":{"type":"integer"},"name":{"type":"string","maxLength":100},"tags":{"items":{"type":"string"}},"size":{"type":"number"}},"required":["id"]}`
+	tests := map[string]struct{ schema, value string }{
+		"a mebibyte of records":           {`{"items":` + item + `}`, `[` + numbered(17_000, record) + `]`},
+		"a mebibyte of numbers":           {`{"items":{"type":"integer","minimum":0}}`, `[` + repeat(500_000, `7`) + `]`},
+		"a mebibyte of text":              {`{"type":"string","pattern":"^[a-z]+$"}`, `"` + strings.Repeat("x", 1<<20) + `"`},
+		"records, by the library":         {`{"definitions":{"r":` + item + `},"items":{"$ref":"#/definitions/r"},"not":{"type":"null"}}`, `[` + numbered(4000, record) + `]`},
+		"records that are unique":         {`{"uniqueItems":true}`, `[` + numbered(4000, record) + `]`},
+		"a member of a long list":         {`{"items":{"enum":[` + numbered(500, `"word%d"`) + `]}}`, `[` + repeat(10_000, `"word499"`) + `]`},
+		"depth, by a recursive schema":    {`{"properties":{"a":{"$ref":"#"}},"not":{"type":"null"}}`, nested(60, `{"a":`, `1`, `}`)},
+		"a schema of a hundred types":     {`{"properties":{` + numbered(100, `"a%d":`+item) + `}}`, `{}`},
+		"a hundred references to one":     {`{"definitions":{"r":` + item + `},"properties":{` + numbered(100, `"a%d":{"$ref":"#/definitions/r"}`) + `}}`, `{}`},
+		"a hundred patterns":              {`{"properties":{` + numbered(100, `"a%d":{"pattern":"^swh:1:(cnt|dir|rev|rel|snp):[0-9a-f]{40}$"}`) + `}}`, `{}`},
+		"a schema in several parts":       {`{"definitions":{` + numbered(30, `"d%d":{"$id":"d%d","properties":{"x":{"type":"string"}}}`) + `},"properties":{` + numbered(30, `"p%d":{"$ref":"d%d"}`) + `}}`, `{}`},
+		"names in fragments, as is usual": {`{"properties":{` + numbered(300, `"p%d":{"$id":"#/properties/p%d","type":"string"}`) + `}}`, `{}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			within(t, func() {
+				if err := compiled(t, tt.schema).Validate(parsed(t, tt.value)); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// Where almost all that may be spent is spent, the time is still bounded.
+func TestJ2MostExpensiveErrors(t *testing.T) {
+	t.Parallel()
+	s := compiled(t, `{"items":{"minLength":3,"pattern":"^x","enum":["1"],"not":{},"allOf":[{"type":"null"}],"const":1}}`)
+	value, err := canonical.Parse([]byte(`[` + repeat(15_000, `""`) + `]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, func() {
+		if n := len(violations(t, s.Validate(value))); n != 20 {
+			t.Errorf("got %d violations", n)
+		}
+	})
+}
