@@ -20,7 +20,7 @@ type Options struct {
 	Color bool // mark results with the colours of a terminal
 	// Refuse is how many deliveries the receiver refuses. They are not tried
 	// again, so that Run fails.
-	Refuse int
+	Refuse uint
 }
 
 // Run shows everything, step by step. It returns an error unless each event was
@@ -70,7 +70,7 @@ type demo struct {
 
 // start opens the server and the receiver. The server makes one attempt at each
 // delivery, so that it is known how many there have to be.
-func (d *demo) start(ctx context.Context, refuse int) (err error) {
+func (d *demo) start(ctx context.Context, refuse uint) (err error) {
 	d.mock = svixmock.New(svixmock.Config{WhiteLabel: true, RetrySchedule: []time.Duration{}})
 	if d.server, err = open(ctx, d.mock); err != nil {
 		return err

@@ -47,12 +47,12 @@ type receiver struct {
 	mux http.ServeMux
 
 	mu      sync.Mutex
-	refuse  int // deliveries still to be refused
+	refuse  uint // deliveries still to be refused
 	arrived map[string][]webhooks.Delivery
 	last    time.Time
 }
 
-func newReceiver(refuse int) *receiver {
+func newReceiver(refuse uint) *receiver {
 	return &receiver{refuse: refuse, arrived: map[string][]webhooks.Delivery{}}
 }
 

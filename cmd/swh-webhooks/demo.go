@@ -1,0 +1,42 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks/internal/demo"
+)
+
+func newDemoCommand() *cobra.Command {
+	var refuse uint
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Send real events to a receiver, all inside this process",
+		Long: `Send real events to a receiver, all inside this process.
+
+The demonstration starts a mock Svix server and a receiver on ports of this
+machine, registers the event types, creates endpoints, sends an event for each
+of some hundred origins and visits, verifies every delivery, tries an invalid
+payload and lists what was sent. It needs neither configuration nor network,
+and leaves nothing behind.
+
+It succeeds only if every delivery was verified. To see that it would notice
+otherwise, let the receiver refuse some with --refuse.`,
+		Example: `  swh-webhooks demo`,
+		Args:    arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			return demo.Run(cmd.Context(), demo.Options{Out: out, Color: wantsColor(out), Refuse: refuse})
+		},
+	}
+	cmd.Flags().UintVar(&refuse, "refuse", 0, "let the receiver refuse this `NUMBER` of deliveries")
+	return cmd
+}
+
+// wantsColor reports whether colours are of use: on a terminal that knows them,
+// whose user did not set NO_COLOR.
+func wantsColor(out io.Writer) bool {
+	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}

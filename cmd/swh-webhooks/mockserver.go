@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// stopTimeout is how long requests that are being answered have when the mock server stops.
+const stopTimeout = 5 * time.Second
+
+func newMockServerCommand() *cobra.Command {
+	var m mockServer
+	cmd := &cobra.Command{
+		Use:   "mock-server",
+		Short: "Run a Svix server in memory, for tests in any language",
+		Long: `Run a Svix server in memory, for tests in any language.
+
+It answers like a real server, delivers signed webhooks and tries again when
+that fails. What it stores is gone when it stops, on Ctrl-C or SIGTERM.
+
+When requests are answered three lines are on standard output, the first two
+under the names that the other commands read from the environment:
+
+  SVIX_URL=http://127.0.0.1:8071
+  SVIX_TOKEN=<token>
+  ready
+
+Port 0 stands for any free port. Addresses that other machines can reach are
+refused without --allow-remote: whoever has the token can make this machine
+send requests to any address that it reaches.`,
+		Example: `  swh-webhooks mock-server --listen 127.0.0.1:0 --retry-schedule 1s,5s > server.env &
+  until grep -q '^ready$' server.env; do sleep 0.1; done
+  export $(grep '^SVIX_' server.env)
+  swh-webhooks event-type register-defaults`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !isToken(m.config.Token) {
+				return usageError(cmd, errors.New("--token: only visible ASCII characters can be sent as a token"))
+			}
+			if m.log {
+				m.config.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			}
+			return m.run(cmd.Context(), cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&m.listen, "listen", "127.0.0.1:8071", "listen on this `ADDRESS`")
+	flags.BoolVar(&m.allowRemote, "allow-remote", false, "allow an address that other machines reach")
+	flags.StringVar(&m.config.Token, "token", "", "accept this `TOKEN`, a text without blanks (default: a new one)")
+	flags.Var((*schedule)(&m.config.RetrySchedule), "retry-schedule", "wait so long before each further attempt at a delivery, such as 1s,5s;\nan empty text: no further attempts (default: as a real server, 5s,5m,30m,2h,5h,10h,10h)")
+	flags.BoolVar(&m.config.WhiteLabel, "whitelabel", false, "send webhook-* headers instead of svix-* ones")
+	flags.BoolVar(&m.log, "log", false, "log requests and deliveries to standard error")
+	return cmd
+}
+
+// A mockServer is a mock Svix server as a process. It keeps no log in memory,
+// since it may run for long.
+type mockServer struct {
+	listen      string
+	allowRemote bool
+	log         bool
+	config      svixmock.Config
+}
+
+// run serves until ctx is done, which is no error.
+func (m *mockServer) run(ctx context.Context, out io.Writer) error {
+	listener, err := m.open(ctx)
+	if err != nil {
+		return err
+	}
+	mock := svixmock.New(m.config)
+	defer mock.Close()
+	server := &http.Server{Handler: mock, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	_, err = fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()), mock.Token())
+	if err == nil {
+		select {
+		case err = <-served:
+			return err
+		case <-ctx.Done():
+		}
+	}
+	mock.Close() // lets go of the requests that wait for something
+	return errors.Join(err, stop(server, served))
+}
+
+// stop ends a server once the requests that it answers are through, or their
+// time is up.
+func stop(server *http.Server, served <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		_ = server.Close() // its error is that of the listener, which Shutdown has closed
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// open listens on an address of this machine alone, unless others are allowed.
+func (m *mockServer) open(ctx context.Context) (net.Listener, error) {
+	addr, err := net.ResolveTCPAddr("tcp", m.listen)
+	if err != nil {
+		return nil, inputError{fmt.Errorf("--listen: %w", err)}
+	}
+	if !addr.IP.IsLoopback() && !m.allowRemote {
+		return nil, inputError{fmt.Errorf("--listen: other machines can reach %s: give a loopback address such as 127.0.0.1:8071, or --allow-remote", addr)}
+	}
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", addr.String())
+}
+
+// clientURL is where a client on this machine reaches a listener.
+func clientURL(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return "http://" + addr.String()
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", tcp.Port)
+}
+
+// A schedule is an option of delays separated by commas. An empty text makes it
+// empty, while one that is not given leaves it nil.
+type schedule []time.Duration
+
+func (s *schedule) Set(text string) error {
+	*s = schedule{}
+	if text == "" {
+		return nil
+	}
+	for item := range strings.SplitSeq(text, ",") {
+		delay, err := time.ParseDuration(item)
+		switch {
+		case err != nil:
+			return err
+		case delay < 0:
+			return fmt.Errorf("the delay %s is negative", delay)
+		}
+		*s = append(*s, delay)
+	}
+	return nil
+}
+
+func (s *schedule) String() string {
+	texts := make([]string, len(*s))
+	for i, delay := range *s {
+		texts[i] = delay.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+func (s *schedule) Type() string { return "DELAYS" }
+
+// isToken reports whether a text can stand in the header Authorization, as one
+// word. The empty text stands for a token that is still to be made.
+func isToken(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
