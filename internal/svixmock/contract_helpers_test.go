@@ -232,21 +232,6 @@ func (ans answer) object() map[string]any {
 	return object
 }
 
-// keys returns the sorted names of the members of the answer's object.
-func (ans answer) keys() []string {
-	ans.t.Helper()
-	return sortedKeys(ans.object())
-}
-
-func sortedKeys(object map[string]any) []string {
-	names := []string{}
-	for name := range object {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
 func parse(t *testing.T, text []byte) any {
 	t.Helper()
 	var v any

@@ -114,27 +114,35 @@ func TestIdempotencyNeedsAuthorization(t *testing.T) {
 	}
 }
 
-// Section 3: a concurrent request with the same key waits for the first, whose body is held back here.
+// Section 3: concurrent requests with the same key wait for the first, whose body is held back here.
 func TestConcurrentIdempotency(t *testing.T) {
 	t.Parallel()
+	type result struct {
+		status int
+		after  time.Duration // from the begin of the first
+		same   bool          // as the answer to the first
+	}
+	// Those that wait look every 200 ms, so they notice at 1 s what has happened at 900 ms.
+	const held, second, poll = 900 * time.Millisecond, time.Second, 200 * time.Millisecond
 	tests := map[string]struct {
-		body   string        // of the first request
-		held   time.Duration // until it is complete
-		status int           // of the second
-		least  time.Duration // from the second's begin to its answer
-		most   time.Duration
-		same   bool // whether the second's answer is the first's
+		body   string          // of the first request
+		held   time.Duration   // until it is complete
+		begins []time.Duration // of the others
+		want   []result        // of the others, in the order of their answers
 	}{
-		"first succeeds":          {`{"name":"first"}`, time.Second, 201, time.Second, 1200 * time.Millisecond, true},
-		"first fails":             {`{}`, time.Second, 201, time.Second, 1200 * time.Millisecond, false},
-		"first outlives its lock": {`{"name":"first"}`, 10 * time.Second, 500, 4500 * time.Millisecond, 5500 * time.Millisecond, false},
+		"first succeeds":    {`{"name":"first"}`, held, []time.Duration{0}, []result{{201, second, true}}},
+		"many wait":         {`{"name":"first"}`, held, []time.Duration{0, 0, poll}, []result{{201, second, true}, {201, second, true}, {201, second, true}}},
+		"first fails":       {`{}`, held, []time.Duration{0}, []result{{201, second, false}}},
+		"nobody else waits": {`{"name":"first"}`, held, []time.Duration{2 * second}, []result{{201, 2 * second, true}}},
+		"lock expires":      {`{"name":"first"}`, 10 * second, []time.Duration{0}, []result{{500, 5 * second, false}}},
+		"lock has expired":  {`{"name":"first"}`, 10 * second, []time.Duration{6 * second}, []result{{500, 6*second + poll, false}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, svixmock.Config{}, func(a *api) {
 				hold := &heldBody{release: make(chan struct{}), rest: strings.NewReader(tt.body)}
-				first, second := make(chan answer, 1), make(chan answer, 1)
+				first, others := make(chan answer, 1), make(chan answer, len(tt.begins))
 				send := func(body io.Reader, to chan<- answer) {
 					ans, err := a.try(a.t.Context(), http.MethodPost, "/api/v1/app", body, "Idempotency-Key", "k")
 					if err != nil {
@@ -142,34 +150,76 @@ func TestConcurrentIdempotency(t *testing.T) {
 					}
 					to <- ans
 				}
+				begin := time.Now()
 				go send(hold, first)
 				synctest.Wait()
-				begin := time.Now()
-				go send(strings.NewReader(`{"name":"second"}`), second)
 				time.AfterFunc(tt.held, func() { close(hold.release) })
-
-				got := <-second
-				if took := time.Since(begin); got.status != tt.status || took > tt.most || took < tt.least {
-					a.t.Errorf("got %d %s after %v, want %d after %v to %v", got.status, got.body, took, tt.status, tt.least, tt.most)
+				for _, after := range tt.begins {
+					time.AfterFunc(after, func() { send(strings.NewReader(`{"name":"other"}`), others) })
 				}
-				if got.status == http.StatusInternalServerError {
-					got.expect(http.StatusInternalServerError, noBody)
+				var bodies []string
+				var got []result
+				for range tt.begins {
+					ans := <-others
+					bodies = append(bodies, string(ans.body))
+					got = append(got, result{status: ans.status, after: time.Since(begin)})
 				}
-				if same := string((<-first).body) == string(got.body); same != tt.same {
-					a.t.Errorf("got %s, want the answer to the first: %t", got.body, tt.same)
+				answered := string((<-first).body)
+				for i, body := range bodies {
+					got[i].same = body == answered
+					if got[i].status == http.StatusInternalServerError && body != "" {
+						a.t.Errorf("got 500 with %s, want no body", body)
+					}
+				}
+				if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(result{})); diff != "" {
+					a.t.Errorf("answers to the others (-want +got):\n%s", diff)
 				}
 			})
 		})
 	}
 }
 
-// heldBody is a request's body that nobody can read before its release.
+// Section 3: of those that wait for a request that fails, only one is run. The others fail if they saw the key free at
+// the same moment, and wait anew if not.
+func TestIdempotentWaitersOfAFailure(t *testing.T) {
+	t.Parallel()
+	bubble(t, svixmock.Config{}, func(a *api) {
+		answers := make(chan answer, 3)
+		send := func(body io.Reader) {
+			ans, err := a.try(a.t.Context(), http.MethodPost, "/api/v1/app", body, "Idempotency-Key", "k")
+			if err != nil {
+				a.t.Error(err)
+			}
+			answers <- ans
+		}
+		first := &heldBody{release: make(chan struct{}), rest: strings.NewReader(`{}`)}
+		go send(first)
+		synctest.Wait()
+		for range 3 {
+			go send(&heldBody{release: first.release, rest: strings.NewReader(`{"name":"a"}`), pause: time.Second})
+		}
+		time.AfterFunc(900*time.Millisecond, func() { close(first.release) })
+		(<-answers).expect(http.StatusUnprocessableEntity, "")
+		for range 3 {
+			if ans := <-answers; ans.status != http.StatusCreated {
+				ans.expect(http.StatusInternalServerError, noBody)
+			}
+		}
+		if got := len(a.list("/app").ids); got != 1 {
+			a.t.Errorf("got %d applications, want 1", got)
+		}
+	})
+}
+
+// heldBody is a request's body that nobody can read before its release, and a pause after it.
 type heldBody struct {
 	release chan struct{}
+	pause   time.Duration
 	rest    *strings.Reader
 }
 
 func (b *heldBody) Read(p []byte) (int, error) {
 	<-b.release
+	time.Sleep(b.pause)
 	return b.rest.Read(p)
 }

@@ -31,9 +31,6 @@ func (a *api) series(n int) (app string, ids []string) {
 	return app, ids
 }
 
-// lowest returns the lowest id with a prefix of the time start.
-func lowest(prefix string) string { return prefix + firstOfStart }
-
 // names returns the JSON of an array of n names.
 func names(n int) string {
 	list := []string{}

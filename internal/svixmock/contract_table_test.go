@@ -3,8 +3,11 @@ package svixmock_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -164,7 +167,7 @@ func rowAfterOnly(a *api) {
 func rowOrder(a *api) {
 	app, ids := a.series(3)
 	want := []string{ids[2], ids[1], ids[0]}
-	for _, query := range []string{"", "?after=" + at(-time.Second), "?before=" + at(time.Hour), "?iterator=-" + lowest("msg_")} {
+	for _, query := range []string{"", "?after=" + at(-time.Second), "?before=" + at(time.Hour), "?iterator=-msg_" + firstOfStart} {
 		if diff := cmp.Diff(want, a.list(app+"/msg"+query).ids); diff != "" {
 			a.t.Errorf("%s: not newest first (-want +got):\n%s", query, diff)
 		}
@@ -586,7 +589,7 @@ func rowWithMsg(a *api) {
 	a.delivered(1)
 	items := a.items(app + "/attempt/endpoint/" + id + "?with_msg=true")
 	want := []string{"endpointId", "id", "msgId", "response", "responseDurationMs", "responseStatusCode", "status", "statusText", "timestamp", "triggerType", "url"}
-	if diff := cmp.Diff(want, sortedKeys(items[0])); diff != "" {
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(items[0]))); diff != "" {
 		a.t.Errorf("keys of an attempt (-want +got):\n%s", diff)
 	}
 }
@@ -648,7 +651,7 @@ func rowSignatureTimestamp(a *api) {
 			a.t.Fatalf("got %d deliveries, want 2", len(got))
 		}
 		for i, d := range got {
-			want := fmt.Sprint(start.Add(time.Duration(i) * time.Hour).Unix())
+			want := strconv.FormatInt(start.Add(time.Duration(i)*time.Hour).Unix(), 10)
 			if id, stamp := d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"); id != msg || stamp != want {
 				a.t.Errorf("delivery %d: got id %s and timestamp %s, want %s and %s", i, id, stamp, msg, want)
 			}
