@@ -54,13 +54,17 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// What a [Server] stores, logs and gets wrong.
-type (
-	Delivery = svixmock.Delivery
-	Fault    = svixmock.Fault
-	Message  = svixmock.Message
-	Request  = svixmock.Request
-)
+// A Delivery is one attempt to deliver a message.
+type Delivery = svixmock.Delivery
+
+// A Fault is something that goes wrong with a request.
+type Fault = svixmock.Fault
+
+// A Message is a message that was sent to the server.
+type Message = svixmock.Message
+
+// A Request is a request of the API and the answer to it.
+type Request = svixmock.Request
 
 // logSize is how many requests and deliveries a server remembers.
 const logSize = 10_000

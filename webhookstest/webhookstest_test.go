@@ -163,6 +163,7 @@ func TestWaitForDeliveriesSaysWhatIsMissing(t *testing.T) {
 	}{
 		"nothing sent": {func(*testing.T, *webhooks.Client) {}, "no message was sent"},
 		"no endpoint": {func(t *testing.T, client *webhooks.Client) {
+			t.Helper()
 			et := webhooks.DefaultEventTypes()[0]
 			if err := client.CreateEventType(t.Context(), et); err != nil {
 				t.Fatal(err)
@@ -170,6 +171,7 @@ func TestWaitForDeliveriesSaysWhatIsMissing(t *testing.T) {
 			send(t, client)
 		}, "there is no endpoint to deliver to"},
 		"other event type": {func(t *testing.T, client *webhooks.Client) {
+			t.Helper()
 			register(t, client, receiver)
 			event := webhooks.Event{Type: "origin.visit", Payload: webhooks.OriginVisit{
 				OriginURL: "https://example.org/", VisitType: "git", VisitDate: webhooks.NewVisitDate(time.Now()), VisitStatus: webhooks.VisitFull,

@@ -19,7 +19,10 @@ func jsonAnswer(status int, v any) answer {
 	return answer{status: status, body: marshal(v)}
 }
 
-var noContent = answer{status: http.StatusNoContent}
+var (
+	noContent     = answer{status: http.StatusNoContent}
+	internalError = answer{status: http.StatusInternalServerError, body: []byte("{}")}
+)
 
 // marshal encodes a value of this package's own types, which cannot fail.
 func marshal(v any) []byte {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func BenchmarkMessageCreate(b *testing.B) {
 // A page costs the same however many attempts there are.
 func BenchmarkAttemptPage(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			s := benchServer(b, svixmock.Config{})
 			if got := benchDo(b, s, http.MethodPost, "/app/app/endpoint", `{"url":"https://r.example","uid":"ep"}`, ""); got != http.StatusCreated {
 				b.Fatalf("creating the endpoint: status %d", got)

@@ -6,13 +6,13 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -111,7 +111,7 @@ func (h wireHeader) addCustom(headers map[string]string) {
 
 // received are the headers as a Go receiver sees them.
 func (h wireHeader) received(length int) http.Header {
-	out := http.Header{"Content-Length": {fmt.Sprint(length)}}
+	out := http.Header{"Content-Length": {strconv.Itoa(length)}}
 	for _, f := range h {
 		out.Set(f.name, f.value)
 	}
@@ -153,7 +153,7 @@ func (s *Server) trip(x *exchange) (*http.Response, context.CancelFunc, error) {
 	resp, err := s.worker.transport(x.url).RoundTrip(req)
 	timeout.Stop()
 	if err != nil {
-		x.timedOut = context.Cause(ctx) == errTimeout //nolint:errorlint // the very value
+		x.timedOut = errors.Is(context.Cause(ctx), errTimeout)
 		end()
 		return nil, nil, err
 	}

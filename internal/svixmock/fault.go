@@ -122,7 +122,7 @@ func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
 	if f.AfterActing {
 		out = act()
 	}
-	if !s.hold(f, r.Context()) || f.Hang {
+	if !s.hold(r.Context(), f) || f.Hang {
 		return outcome{dropped: true}
 	}
 	switch {
@@ -139,7 +139,7 @@ func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
 }
 
 // hold holds a request up and reports whether it got through.
-func (s *Server) hold(f Fault, ctx context.Context) bool { //nolint:revive // the fault decides whether ctx matters
+func (s *Server) hold(ctx context.Context, f Fault) bool {
 	if !f.Hang && f.Delay == 0 {
 		return true
 	}

@@ -169,17 +169,17 @@ func TestConcurrentUse(t *testing.T) {
 	one, two := a.receiver("https://one.example"), a.receiver("https://two.example")
 	first := a.endpoint(app, "https://one.example")
 	a.endpoint(app, "https://two.example")
-	const senders, each = 8, 20
+	const senders, each = 4, 20
 	var running sync.WaitGroup
 	for sender := range senders {
 		running.Go(func() {
 			for i := range each {
 				a.post(app+"/msg", fmt.Sprintf(`{"eventType":"a.b","payload":{},"eventId":"%d-%d"}`, sender, i)).expect(http.StatusAccepted, "")
-				a.get(app+"/msg").expect(http.StatusOK, "")
+				a.get(app+"/msg?limit=2").expect(http.StatusOK, "")
 				a.do(http.MethodPatch, app+"/endpoint/"+first, `{"description":"d"}`).expect(http.StatusOK, "")
 				a.do(http.MethodPatch, app+"/endpoint/"+first+"/headers", `{"headers":{"X-A":"b"}}`).expect(http.StatusNoContent, "")
 				a.post(app+"/endpoint/"+first+"/secret/rotate", `{"gracePeriodSeconds":0}`).expect(http.StatusNoContent, "")
-				a.get(app+"/attempt/endpoint/"+first).expect(http.StatusOK, "")
+				a.get(app+"/attempt/endpoint/"+first+"?limit=2").expect(http.StatusOK, "")
 				a.mock.Requests()
 				a.mock.Deliveries()
 				a.mock.Messages()

@@ -44,12 +44,12 @@ type ring[T any] struct {
 	next  int // where the oldest item is once the ring is full
 }
 
-// add keeps the item that make makes.
-func (r *ring[T]) add(make func() T) {
+// add keeps the item that newest makes.
+func (r *ring[T]) add(newest func() T) {
 	if r.size <= 0 {
 		return
 	}
-	item := make()
+	item := newest()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.items) < r.size {

@@ -129,7 +129,7 @@ func (o outcome) response(r *http.Request) *http.Response {
 
 // brokenBody is a body that pauses or ends after its first half.
 type brokenBody struct {
-	ctx     context.Context //nolint:containedctx // the request's, as in net/http's own bodies
+	ctx     context.Context // the request's
 	outcome outcome
 	pos     int
 }

@@ -18,9 +18,9 @@ type recoverOut struct {
 	UpdatedAt string `json:"updatedAt"`
 }
 
-// recover resends to an endpoint, as manual attempts, the messages that failed in a time window and did not succeed
+// recoverFailed resends to an endpoint, as manual attempts, the messages that failed in a time window and did not succeed
 // in it.
-func (s *Server) recover(c *call) (answer, error) {
+func (s *Server) recoverFailed(c *call) (answer, error) {
 	a, err := s.application(c)
 	if err != nil {
 		return answer{}, err
@@ -56,10 +56,8 @@ func (s *Server) recover(c *call) (answer, error) {
 
 // failedBetween are the messages, oldest first, with failed and without successful attempts in a time window.
 func (ep *endpoint) failedBetween(since, until time.Time) []*message {
-	from := ep.attemptAt(since)
-	to := max(from, ep.attemptAt(until))
 	failed := map[*message]bool{}
-	for _, t := range ep.attempts[from:to] {
+	for _, t := range ep.attemptsBetween(since, until) {
 		earlier, known := failed[t.message]
 		failed[t.message] = t.failed && (earlier || !known)
 	}
@@ -73,7 +71,12 @@ func (ep *endpoint) failedBetween(since, until time.Time) []*message {
 	return messages
 }
 
-// attemptAt is the index of the first attempt that is not before t's slot.
-func (ep *endpoint) attemptAt(t time.Time) int {
-	return sort.Search(len(ep.attempts), func(i int) bool { return ep.attempts[i].id.compare(firstID(t)) >= 0 })
+// attemptsBetween are the attempts from the slot of since to before that of until.
+func (ep *endpoint) attemptsBetween(since, until time.Time) []*attempt {
+	index := func(t time.Time) int {
+		first := firstID(t)
+		return sort.Search(len(ep.attempts), func(i int) bool { return ep.attempts[i].id.compare(first) >= 0 })
+	}
+	from := index(since)
+	return ep.attempts[from:max(from, index(until))]
 }

@@ -1,6 +1,7 @@
 package svixmock
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// handler answers a request that was routed to it. Its error is a *failure.
+// handler answers a request that was routed to it. An error that is no *failure becomes an internal error.
 type handler func(*call) (answer, error)
 
 // call is a request on its way to a handler.
@@ -97,16 +98,21 @@ func (r *router) route(c *call) answer {
 	for i, param := range params {
 		text, err := url.PathUnescape(param)
 		if err != nil || !utf8.ValidString(text) {
-			return answer{status: http.StatusInternalServerError, body: []byte("{}")}
+			return internalError
 		}
 		params[i] = text
 	}
 	c.params = params
 	a, err := handle(c)
-	if err != nil {
-		return err.(*failure).answer //nolint:errorlint,forcetypeassert // handlers fail with nothing else, unwrapped
+	var f *failure
+	switch {
+	case err == nil:
+		return a
+	case errors.As(err, &f):
+		return f.answer
+	default:
+		return internalError
 	}
-	return a
 }
 
 // method is the handler of a method; HEAD is served as GET.

@@ -2,6 +2,7 @@ package svixmock
 
 import (
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"strings"
 	"unicode/utf16"
@@ -261,16 +262,12 @@ func (s *scanner) hex4() (rune, error) {
 		s.pos = len(s.data)
 		return 0, s.fail("EOF while parsing a string")
 	}
-	var r rune
-	for _, c := range s.data[s.pos : s.pos+4] {
-		d := strings.IndexByte("0123456789abcdef", c|0x20)
-		if d < 0 || (c < '0') {
-			return 0, s.fail("invalid escape")
-		}
-		r = r<<4 | rune(d)
+	var unit [2]byte
+	if _, err := hex.Decode(unit[:], s.data[s.pos:s.pos+4]); err != nil {
+		return 0, s.fail("invalid escape")
 	}
 	s.pos += 4
-	return r, nil
+	return rune(unit[0])<<8 | rune(unit[1]), nil
 }
 
 // str reads a string strictly: valid UTF-8, no lone surrogates.

@@ -109,18 +109,19 @@ func (set *endpointSettings) signature(content []byte, now time.Time) string {
 }
 
 // rotated are the settings after a rotation. The current key stays valid for grace.
-func (set endpointSettings) rotated(next secret, grace time.Duration, now time.Time) (endpointSettings, error) {
+func (set *endpointSettings) rotated(next secret, grace time.Duration, now time.Time) (endpointSettings, error) {
 	old := append(slices.Clone(set.oldKeys), oldKey{set.key, now.Add(grace)})
 	old = slices.DeleteFunc(old, func(k oldKey) bool { return !k.expires.After(now) })
 	slices.SortStableFunc(old, func(a, b oldKey) int { return a.expires.Compare(b.expires) })
 	if len(old) > maxOldKeys {
-		return set, failWith(http.StatusBadRequest, "limit_reached", fmt.Sprintf(
+		return endpointSettings{}, failWith(http.StatusBadRequest, "limit_reached", fmt.Sprintf(
 			"You can only rotate a key %d times; please wait for old keys to expire. Your next key expires at %s.",
-			maxOldKeys, strings.NewReplacer("T", " ", "Z", " UTC").Replace(timeText(old[0].expires))))
+			maxOldKeys, spacedTime(old[0].expires)))
 	}
-	set.key = next
-	set.oldKeys = old
-	return set, nil
+	settings := *set
+	settings.key = next
+	settings.oldKeys = old
+	return settings, nil
 }
 
 // rotateIn is the body of a rotation.

@@ -150,7 +150,9 @@ func (s *Server) routes() {
 	r.handle("GET", "/app/{app}/endpoint/{endpoint}/headers", s.getHeaders)
 	r.handle("PATCH", "/app/{app}/endpoint/{endpoint}/headers", s.patchHeaders)
 	r.handle("PUT", "/app/{app}/endpoint/{endpoint}/headers", s.putHeaders)
-	r.handle("POST", "/app/{app}/endpoint/{endpoint}/recover", s.recover)
+	r.handle("POST", "/app/{app}/endpoint/{endpoint}/recover", s.recoverFailed)
+	r.handle("POST", "/app/{app}/endpoint/{endpoint}/send-example", s.sendExample)
+	r.handle("GET", "/app/{app}/endpoint/{endpoint}/stats", s.endpointStats)
 
 	r.handle("POST", "/app/{app}/msg", s.createMessage)
 	r.handle("GET", "/app/{app}/msg", s.listMessages)

@@ -3,6 +3,7 @@ package svixmock
 import (
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -132,4 +133,9 @@ func timeText(t time.Time) string {
 	default:
 		return t.Format("2006-01-02T15:04:05.000000Z")
 	}
+}
+
+// spacedTime is how the server's error texts show a time.
+func spacedTime(t time.Time) string {
+	return strings.NewReplacer("T", " ", "Z", " UTC").Replace(timeText(t))
 }
