@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -193,6 +194,49 @@ func TestSettingsBeforeRetry(t *testing.T) {
 			checkSignatures(a.t, got[0], anotherKey)
 		})
 	})
+}
+
+// Section 13.1: the list of recipients is remembered for 30 s, but not beyond changes of endpoints and their secrets.
+func TestChangesTakeEffect(t *testing.T) {
+	t.Parallel()
+	type effect struct{ path, header, key string } // of the next delivery
+	tests := map[string]struct {
+		method, path, body string // of the change; the path is below the endpoint's
+		after              time.Duration
+		want               []effect
+	}{
+		"none":      {http.MethodPatch, "", `{}`, 0, []effect{{"/", "", symmetric}}},
+		"url":       {http.MethodPatch, "", `{"url":"https://receiver.example/new"}`, 0, []effect{{"/new", "", symmetric}}},
+		"PUT":       {http.MethodPut, "", `{"url":"https://receiver.example/put"}`, 0, []effect{{"/put", "", symmetric}}},
+		"disabling": {http.MethodPatch, "", `{"disabled":true}`, 0, nil},
+		"filter":    {http.MethodPatch, "", `{"channels":["c"]}`, 0, nil},
+		"deletion":  {http.MethodDelete, "", ``, 0, nil},
+		"secret":    {http.MethodPost, "/secret/rotate", `{"key":"` + anotherKey + `","gracePeriodSeconds":0}`, 0, []effect{{"/", "", anotherKey}}},
+		"headers":   {http.MethodPut, "/headers", `{"headers":{"X-A":"new"}}`, 31 * time.Second, []effect{{"/", "new", symmetric}}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
+				r := a.receiver("https://receiver.example")
+				app := a.app()
+				endpoint := app + "/endpoint/" + a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`)
+				a.message(app)
+				synctest.Wait()
+				a.do(tt.method, endpoint+tt.path, tt.body)
+				time.Sleep(tt.after)
+				a.message(app)
+				synctest.Wait()
+				var got []effect
+				for _, d := range r.deliveries()[1:] {
+					got = append(got, effect{d.path, d.header.Get("X-A"), d.signedBy(a.t, symmetric, anotherKey)})
+				}
+				if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(effect{})); diff != "" {
+					a.t.Errorf("next delivery (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 // Section 13.2: what goes over the wire, letter by letter.
@@ -471,6 +515,24 @@ func TestImmediateRepeat(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Section 13.4: certificates are verified.
+func TestUntrustedReceiver(t *testing.T) {
+	t.Parallel()
+	web := httptest.NewUnstartedServer(http.NotFoundHandler())
+	web.Config.ErrorLog = log.New(io.Discard, "", 0)
+	web.StartTLS()
+	t.Cleanup(web.Close)
+	a := newAPI(t, svixmock.Config{RetrySchedule: []time.Duration{}})
+	app := a.app()
+	a.endpoint(app, web.URL)
+	msg := a.message(app)
+	a.delivered(1)
+	got := a.attempts(app, msg)[0]
+	if text := got["response"].(string); got["responseStatusCode"] != 0.0 || !strings.HasPrefix(text, "error making request: ") {
+		t.Errorf("got %v, want a failed request", got)
 	}
 }
 

@@ -47,6 +47,17 @@ func checkSignatures(t *testing.T, d delivery, secrets ...string) {
 	}
 }
 
+// signedBy returns which of the symmetric secrets alone has signed the delivery, "" if none.
+func (d delivery) signedBy(t *testing.T, secrets ...string) string {
+	t.Helper()
+	for _, secret := range secrets {
+		if d.header.Get("Svix-Signature") == symmetricToken(t, secret, d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), d.body) {
+			return secret
+		}
+	}
+	return ""
+}
+
 // checkAsymmetric checks that a delivery has one signature, of the private half of a public key.
 func checkAsymmetric(t *testing.T, d delivery, publicKey string) {
 	t.Helper()

@@ -120,6 +120,7 @@ func TestBodies(t *testing.T) {
 		"negative number":            {path: "/app", body: `{"name":"a","throttleRate":-1}`, status: 422, want: undecodable("throttleRate")},
 		"index glued to field":       {path: endpoint, body: `{"url":"https://a.example","channels":["a",1]}`, status: 422, want: undecodable("channels[1]")},
 		"no URL":                     {path: endpoint, body: `{"url":"example"}`, status: 422, want: undecodable("url")},
+		"too large":                  {path: "/app", body: `{"name":"a"}` + strings.Repeat(" ", 2<<20), status: 413, want: problem("payload_too_large", "Request payload is too large.")},
 		"text after the value":       {path: "/app", body: `{"name":"a"} and so on`, status: 201},
 		"white space around":         {path: "/app", body: " \n{\"name\":\"a\"}\n", status: 201},
 		"unknown field":              {path: "/app", body: `{"name":"a","unknown":{"x":[1]}}`, status: 201},
