@@ -120,12 +120,15 @@ type Server struct {
 }
 
 // NewServer starts a server that is closed with the test: deliveries that are under way then end, planned retries are
-// dropped.
+// dropped. In a bubble of testing/synctest it needs the option [InMemory], else it ends the test.
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	o := options{config: svixmock.Config{WhiteLabel: true, KeepRequests: logSize, KeepDeliveries: logSize}}
 	for _, opt := range opts {
 		opt(&o)
+	}
+	if !o.memory && inBubble() {
+		t.Fatal("webhookstest: time does not pass in a bubble of testing/synctest while a server has a socket: use the option InMemory")
 	}
 	mock := svixmock.New(o.config)
 	s := &Server{Token: mock.Token(), t: t, mock: mock}
@@ -144,6 +147,9 @@ func NewServer(t testing.TB, opts ...Option) *Server {
 	s.hc = listener.Client()
 	return s
 }
+
+// inBubble reports whether the test runs in a bubble of testing/synctest, whose time begins in 2000.
+func inBubble() bool { return time.Now().UTC().Year() == 2000 }
 
 // Client is a new client of the server. The options come after the server's own: URL, token, HTTP client and an empty
 // configuration, so that no configuration file is read. An option that fails ends the test.

@@ -3,7 +3,9 @@ package webhookstest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -239,3 +241,51 @@ func TestSetClock(t *testing.T) {
 		t.Errorf("got a message of %v, want %v", got, past)
 	}
 }
+
+// Mistakes in a test end it with a text that helps.
+func TestMistakesEndTheTest(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		mistake func(t testing.TB)
+		want    string
+	}{
+		"socket in a bubble": {func(t testing.TB) {
+			t.Helper()
+			webhookstest.NewServer(t)
+		}, "use the option InMemory"},
+		"client with a bad option": {func(t testing.TB) {
+			t.Helper()
+			webhookstest.NewServer(t, webhookstest.InMemory()).Client(webhooks.WithCacheTTL(-1))
+		}, "negative duration"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := &recorder{TB: t}
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					tt.mistake(r)
+				}()
+				<-done
+				if !strings.Contains(r.fatal, tt.want) {
+					t.Errorf("the test ended with %q, want a text with %q", r.fatal, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// recorder records with which text a test would have ended.
+type recorder struct {
+	testing.TB
+	fatal string
+}
+
+func (r *recorder) Fatal(args ...any) {
+	r.fatal = fmt.Sprint(args...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Fatalf(format string, args ...any) { r.Fatal(fmt.Sprintf(format, args...)) }
