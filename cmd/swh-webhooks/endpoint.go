@@ -2,15 +2,12 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"slices"
 	"strings"
 
-	whatwg "github.com/nlnwa/whatwg-url/url"
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
@@ -256,22 +253,14 @@ func newEndpointDeleteCommand(s *settings) *cobra.Command {
 // newEndpointSwitchCommand returns the command that enables or disables an endpoint.
 func newEndpointSwitchCommand(s *settings, use, short string, disabled bool) *cobra.Command {
 	return newEndpointAction(s, use, short,
-		short+`. Its secret and metadata stay as they are. The server takes up to a minute to notice.`,
+		short+`. Its secret and metadata stay as they are.`,
 		`  swh-webhooks endpoint `+use+` origin.create https://example.org/webhook`,
 		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
-			stored, err := find(cmd.Context(), client, ep)
-			if err != nil {
+			if err := client.SetEndpointDisabled(cmd.Context(), ep, disabled); err != nil {
 				return err
 			}
-			secret, err := client.GetEndpointSecret(cmd.Context(), stored)
-			if err != nil {
-				return err
-			}
-			stored.Disabled = disabled
-			if err := client.CreateEndpoint(cmd.Context(), stored, secret); err != nil {
-				return err
-			}
-			confirm(cmd, "The endpoint %s is %s", describe(ep), state(stored))
+			ep.Disabled = disabled
+			confirm(cmd, "The endpoint %s is %s", describe(ep), state(ep))
 			return nil
 		})
 }
@@ -291,18 +280,14 @@ With --show the secret is printed as "endpoint get-secret" does, with -o json as
 			if err != nil {
 				return err
 			}
-			stored, err := find(cmd.Context(), client, ep)
-			if err != nil {
-				return err
-			}
-			if err := client.CreateEndpoint(cmd.Context(), stored, secret); err != nil {
+			if err := client.RotateEndpointSecret(cmd.Context(), ep, secret); err != nil {
 				return err
 			}
 			if !show {
 				confirm(cmd, "The endpoint %s has a new secret", describe(ep))
 				return nil
 			}
-			if secret, err = client.GetEndpointSecret(cmd.Context(), stored); err != nil {
+			if secret, err = client.GetEndpointSecret(cmd.Context(), ep); err != nil {
 				return err
 			}
 			return printSecret(cmd.OutOrStdout(), output, secret)
@@ -311,26 +296,4 @@ With --show the secret is printed as "endpoint get-secret" does, with -o json as
 	cmd.Flags().BoolVar(&show, "show", false, "print the new secret")
 	addFormat(cmd, &output)
 	return cmd
-}
-
-// find returns the endpoint that is described as the server has it.
-func find(ctx context.Context, client *webhooks.Client, ep webhooks.Endpoint) (webhooks.Endpoint, error) {
-	for stored, err := range client.ListEndpoints(ctx, ep.EventType, webhooks.EndpointQuery{}) {
-		if err != nil {
-			return webhooks.Endpoint{}, err
-		}
-		if stored.Channel == ep.Channel && stored.URL == normalized(ep.URL) {
-			return stored, nil
-		}
-	}
-	return webhooks.Endpoint{}, fmt.Errorf("%w: %s", webhooks.ErrEndpointNotFound, describe(ep))
-}
-
-// normalized returns a URL as the server stores it (https://url.spec.whatwg.org).
-func normalized(rawURL string) string {
-	u, err := whatwg.Parse(rawURL)
-	if err != nil {
-		return rawURL
-	}
-	return u.Href(false)
 }

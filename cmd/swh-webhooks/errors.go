@@ -104,8 +104,14 @@ func refusesForGood(status int) bool {
 
 // errorLine says in one line what is wrong and, where that is known, what to do.
 func errorLine(err error) string {
-	text := strings.ReplaceAll(describeError(err), "\n", "; ")
-	return printable(capitalized(text))
+	text := inOneLine(err)
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// inOneLine is errorLine as a part of a sentence.
+func inOneLine(err error) string {
+	return printable(strings.ReplaceAll(describeError(err), "\n", "; "))
 }
 
 func describeError(err error) string {
@@ -126,11 +132,20 @@ func describeError(err error) string {
 	case errors.As(err, &api):
 		return describeAnswer(api)
 	case errors.As(err, &network):
-		return "the Svix server cannot be reached: " + network.Err.Error() + " (is the URL right? see: swh-webhooks check)"
+		return fmt.Sprintf("the Svix server at %s cannot be reached: %v (is the URL right, and does the server run?)", host(network.URL), network.Err)
 	case errors.As(err, &file):
 		return file.Error()
 	}
 	return strings.ReplaceAll(err.Error(), "webhooks: ", "")
+}
+
+// host is the part of a URL that says where to.
+func host(rawURL string) string {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return "this address"
+	}
+	return u.Host
 }
 
 func describePayload(err *webhooks.PayloadError) string {
@@ -151,7 +166,7 @@ func describeAnswer(err *webhooks.APIError) string {
 	}
 	switch {
 	case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden:
-		text += " (is the token right, and of this server? see: swh-webhooks check)"
+		text += " (is it the right token for this server?)"
 	case !refusesForGood(err.StatusCode):
 		text += " (try again later)"
 	}
@@ -167,9 +182,4 @@ func printable(text string) string {
 		}
 		return utf8.RuneError
 	}, text)
-}
-
-func capitalized(text string) string {
-	first, size := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(first)) + text[size:]
 }

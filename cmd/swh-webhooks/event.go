@@ -17,6 +17,7 @@ func newEventCommand(s *settings) *cobra.Command {
 		`  swh-webhooks event send origin.create payload.json
   swh-webhooks event list origin.create`,
 		newEventSendCommand(s),
+		newEventSendBatchCommand(s),
 		newEventListCommand(s),
 	)
 }

@@ -52,12 +52,11 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
 }
 
-// Colours, where w is a terminal and NO_COLOR (https://no-color.org) is not set.
 func bold(w io.Writer, text string) string { return coloured(w, "1", text) }
 func red(w io.Writer, text string) string  { return coloured(w, "1;31", text) }
 
 func coloured(w io.Writer, code, text string) string {
-	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	if !wantsColor(w) {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"

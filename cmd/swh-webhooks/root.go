@@ -43,6 +43,8 @@ or wrong input, a refused token included: the same command will fail again.`,
 		newEndpointCommand(s),
 		newEventCommand(s),
 		newCheckCommand(s),
+		newDemoCommand(),
+		newMockServerCommand(),
 		newCompletionCommand(),
 		newVersionCommand(),
 	)
@@ -79,6 +81,7 @@ func noCommand(cmd *cobra.Command, args []string) error {
 		return usageError(cmd, errors.New("a command is missing"))
 	}
 	err := fmt.Errorf("there is no command %q", args[0])
+	cmd.SuggestionsMinimumDistance = 2
 	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
 		err = fmt.Errorf("%w, did you mean %q?", err, similar[0])
 	}

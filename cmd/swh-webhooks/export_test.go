@@ -1,0 +1,7 @@
+package main
+
+// For the tests, which are in a package of their own.
+var (
+	Main           = main
+	NewRootCommand = newRootCommand
+)
