@@ -443,6 +443,12 @@ func TestTimeout(t *testing.T) {
 			time.Sleep(29 * time.Second)
 			reply(200, "late")(w, nil)
 		}, "late", 200, 0, 29_000},
+		"slow body": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(40 * time.Second)
+			_, _ = io.WriteString(w, "late")
+		}, "late", 200, 0, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -514,6 +520,29 @@ func TestImmediateRepeat(t *testing.T) {
 					a.t.Errorf("got response %q", text)
 				}
 			})
+		})
+	}
+}
+
+// Section 13.4: of the networks that are blocked by default, only loopback is open.
+func TestBlockedAddresses(t *testing.T) {
+	t.Parallel()
+	for _, host := range []string{
+		"10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.127.255.255", "0.0.0.0", "0.1.2.3", "192.0.0.1",
+		"192.0.2.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
+		"[::]", "[fc00::1]", "[fdff::1]", "[fe80::1]", "[ff02::1]", "[2001:db8::1]", "[::ffff:10.0.0.1]",
+	} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			a := newAPI(t, svixmock.Config{RetrySchedule: []time.Duration{}})
+			app := a.app()
+			a.endpoint(app, "http://"+host+":9/")
+			msg := a.message(app)
+			a.delivered(1)
+			got := a.attempts(app, msg)[0]
+			if got["responseStatusCode"] != 0.0 || got["response"] != "requests to this IP range are blocked (see the server configuration)" {
+				t.Errorf("got %v, want a blocked request", got)
+			}
 		})
 	}
 }

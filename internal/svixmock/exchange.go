@@ -123,7 +123,8 @@ func (h wireHeader) received(length int) http.Header {
 func (s *Server) send(x *exchange) {
 	start := time.Now()
 	resp, cancel, err := s.trip(x)
-	if err != nil && !x.timedOut && time.Since(start) < repeatWithin && s.ctx.Err() == nil {
+	repeat := !x.timedOut && !errors.Is(err, errRefused) && time.Since(start) < repeatWithin && s.ctx.Err() == nil
+	if err != nil && repeat {
 		resp, cancel, err = s.trip(x)
 	}
 	x.took = time.Since(start)
@@ -190,6 +191,8 @@ func (x *exchange) errorText(err error) string {
 	switch {
 	case x.timedOut:
 		return errTimeout.Error()
+	case errors.Is(err, errRefused):
+		return errRefused.Error()
 	case isConnectError(err):
 		return "error making request: client error (Connect)"
 	default:
@@ -236,7 +239,9 @@ func (w *worker) transport(rawURL string) http.RoundTripper {
 func newTransport() *http.Transport {
 	http1 := new(http.Protocols)
 	http1.SetHTTP1(true)
+	dialer := &net.Dialer{ControlContext: checkAddress}
 	return &http.Transport{
+		DialContext:         dialer.DialContext,
 		DisableCompression:  true,
 		MaxIdleConnsPerHost: maxExchanges,
 		IdleConnTimeout:     90 * time.Second,
