@@ -183,30 +183,38 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID})
 		return err
 	})
+	unclear := answer.Unclear
+	var message messageBody
 	switch {
 	case err == nil:
-		created, err := readBody[messageBody](op, answer)
-		return created.message(), err
+		message, err = readBody[messageBody](op, answer)
+		unclear = true
 	case errors.Is(err, transport.ErrRequestTooLarge):
 		return Message{}, fmt.Errorf("webhooks: %w, nothing was sent: escaped as a JSON string it is too large: %w", ErrInvalidPayload, err)
 	case isNotFound(err):
 		return Message{}, nil // no application, so no endpoint
 	case isConflict(err):
-		return c.sentMessage(ctx, app, ev.ID, err)
-	case answer.Unclear:
+		message, err = c.sentMessage(ctx, app, ev.ID, err)
+		unclear = true
+	}
+	switch {
+	case err == nil:
+		return message.message(), nil
+	case unclear:
 		return Message{}, fmt.Errorf("%w; the event may have been sent all the same, and sending it again with the ID %q is safe", err, ev.ID)
 	default:
 		return Message{}, fmt.Errorf("%w; the event was not sent", err)
 	}
 }
 
-// sentMessage returns the message that an earlier send with this id created.
-func (c *Client) sentMessage(ctx context.Context, app, id string, conflict error) (Message, error) {
+// sentMessage returns the message that an earlier send with this id created, or
+// the conflict that told of it where there is none.
+func (c *Client) sentMessage(ctx context.Context, app, id string, conflict error) (messageBody, error) {
 	sent, err := c.getMessage(ctx, app, id, false)
 	if isNotFound(err) {
-		return Message{}, conflict
+		return messageBody{}, conflict
 	}
-	return sent.message(), err
+	return sent, err
 }
 
 func (c *Client) getMessage(ctx context.Context, app, id string, withContent bool) (messageBody, error) {

@@ -1,0 +1,256 @@
+package webhooks_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// numberedEvent is the i-th of the events of a test. Its payload tells which one.
+func numberedEvent(i int, withID bool) webhooks.Event {
+	event := webhooks.Event{Type: originCreate, Payload: webhooks.OriginCreate{OriginURL: fmt.Sprintf("https://git.example.org/project/%d", i)}}
+	if withID {
+		event.ID = fmt.Sprintf("journal-1-%d", i)
+	}
+	return event
+}
+
+func numberedEvents(n int, withID bool) func(yield func(webhooks.Event) bool) {
+	return func(yield func(webhooks.Event) bool) {
+		for i := range n {
+			if !yield(numberedEvent(i, withID)) {
+				return
+			}
+		}
+	}
+}
+
+// storedEvents are the ids of the messages that are stored, by their payload.
+func storedEvents(t *testing.T, mock *svixmock.Server) map[string][]string {
+	t.Helper()
+	stored := map[string][]string{}
+	for _, m := range mock.Messages() {
+		stored[string(m.Payload)] = append(stored[string(m.Payload)], m.ID)
+	}
+	return stored
+}
+
+func payloadText(t *testing.T, event webhooks.Event) string {
+	t.Helper()
+	text, err := json.Marshal(event.Payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// idInError is where an error says with which ID it is safe to send again.
+var idInError = regexp.MustCompile(`sending it again with the ID "([^"]+)" is safe`)
+
+// checkExactlyOnce sends n events and checks each result against what the server
+// has stored; then it ends the faults and sends the failed ones again.
+func checkExactlyOnce(t *testing.T, mock *svixmock.Server, client *webhooks.Client, n int, withID bool) {
+	t.Helper()
+	started := time.Now()
+	var results []webhooks.SendResult
+	for result := range client.SendEvents(t.Context(), numberedEvents(n, withID), 64) {
+		results = append(results, result)
+	}
+	took := time.Since(started)
+	mock.FailRate(0, 0)
+
+	stored := storedEvents(t, mock)
+	var failed []webhooks.Event
+	open, storedOpen := 0, 0
+	for i, result := range results {
+		event := numberedEvent(i, withID)
+		if diff := cmp.Diff(event, result.Event); diff != "" {
+			t.Fatalf("result %d is of another event (-want +got):\n%s", i, diff)
+		}
+		ids := stored[payloadText(t, event)]
+		switch {
+		case len(ids) > 1:
+			t.Errorf("event %d is stored %d times", i, len(ids))
+		case result.Err == nil && (len(ids) != 1 || ids[0] != result.Message.ID):
+			t.Errorf("event %d was reported as %v and is stored as %v", i, result.Message, ids)
+		case result.Err != nil && !result.Message.IsZero():
+			t.Errorf("event %d has a message and the error %v", i, result.Err)
+		case mayHaveBeenSent(result.Err):
+			open++
+			storedOpen += len(ids)
+			event.ID = idInError.FindStringSubmatch(result.Err.Error())[1]
+			failed = append(failed, event)
+		case result.Err != nil && len(ids) != 0:
+			t.Errorf("event %d was reported as not sent and is stored: %v", i, result.Err)
+		case result.Err != nil:
+			failed = append(failed, event)
+		}
+	}
+	for _, event := range failed {
+		message, err := client.SendEvent(t.Context(), event)
+		if ids := storedEvents(t, mock)[payloadText(t, event)]; err != nil || len(ids) != 1 || ids[0] != message.ID {
+			t.Errorf("sent again, the event was reported as %v, %v and is stored as %v", message, err, ids)
+		}
+	}
+	if got := len(mock.Messages()); len(results) != n || got != n+1 {
+		t.Errorf("%d results, %d messages stored, want %d and, with the known one, %d", len(results), got, n, n+1)
+	}
+	if storedOpen == 0 {
+		t.Error("no send failed whose event was stored all the same; the test wants some")
+	}
+	t.Logf("%d sends in %v: %d reported as sent; %d as failed, of which %d may have been sent (%d were); after sending those again %d are stored once",
+		n, took, n-len(failed), len(failed), open, storedOpen, n)
+}
+
+// TestEveryEventIsStoredOnce sends events while 30 % of all requests meet a
+// fault. Three tries of a request are few enough for some sends to fail in the end.
+func TestEveryEventIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		cfg    svixmock.Config
+		withID bool
+		client []webhooks.Option
+	}{
+		"ID given":                       {svixmock.Config{}, true, nil},
+		"ID drawn":                       {svixmock.Config{}, false, nil},
+		"ID given, no idempotency cache": {svixmock.Config{NoIdempotency: true}, true, []webhooks.Option{webhooks.WithCacheTTL(0)}},
+		"ID drawn, no idempotency cache": {svixmock.Config{NoIdempotency: true}, false, []webhooks.Option{webhooks.WithoutListenerCheck()}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, test.cfg)
+				mock.FailRate(0.3, 1, everyFault(3*time.Second)...)
+				opts := append([]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3})}, test.client...)
+				client := clientOver(t, &twice{base: mock.RoundTripper(), every: 17}, mock.Token(), opts...)
+				checkExactlyOnce(t, mock, client, sized(1_000, 10_000), test.withID)
+			})
+		})
+	}
+}
+
+// twice sends some requests two times, as a network that repeats a packet, or a
+// proxy that tries again, may do; the answer is that to the second.
+type twice struct {
+	base  http.RoundTripper
+	every int64
+	n     atomic.Int64
+}
+
+func (rt *twice) RoundTrip(r *http.Request) (*http.Response, error) {
+	if rt.n.Add(1)%rt.every != 0 || r.GetBody == nil {
+		return rt.base.RoundTrip(r)
+	}
+	first := r.Clone(r.Context())
+	if resp, err := rt.base.RoundTrip(first); err == nil {
+		_ = resp.Body.Close()
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, err
+	}
+	second := r.Clone(r.Context())
+	second.Body = body
+	return rt.base.RoundTrip(second)
+}
+
+// TestEveryEventIsStoredOnceOverSockets does the same where connections break.
+func TestEveryEventIsStoredOnceOverSockets(t *testing.T) {
+	t.Parallel()
+	retry := webhooks.RetryPolicy{MaxAttempts: 2, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond}
+	mock, client := loadServer(t, svixmock.Config{NoIdempotency: true}, webhooks.WithRetry(retry))
+	mock.Handle(memoryHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	if err := client.CreateEndpoint(t.Context(), knownEndpoint(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+		t.Fatal(err)
+	}
+	mock.FailRate(0.3, 3, everyFault(10*time.Millisecond)...)
+	checkExactlyOnce(t, mock, client, sized(300, 10_000), true)
+}
+
+// TestFailureSaysWhetherTheEventMayHaveBeenSent meets each fault alone.
+func TestFailureSaysWhetherTheEventMayHaveBeenSent(t *testing.T) {
+	t.Parallel()
+	refused := &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+	tests := map[string]struct {
+		fault    svixmock.Fault
+		dial     error // in place of a fault
+		mayBe    bool  // sent
+		isStored bool
+	}{
+		"refused connection":      {dial: refused},
+		"reset before acting":     {fault: svixmock.Fault{Reset: true}, mayBe: true},
+		"reset after acting":      {fault: svixmock.Fault{Reset: true, AfterActing: true}, mayBe: true, isStored: true},
+		"no answer":               {fault: svixmock.Fault{Hang: true}, mayBe: true},
+		"no answer after acting":  {fault: svixmock.Fault{Hang: true, AfterActing: true}, mayBe: true, isStored: true},
+		"half an answer":          {fault: svixmock.Fault{Truncate: true}, mayBe: true, isStored: true},
+		"500 before acting":       {fault: svixmock.Fault{Status: 500}, mayBe: true},
+		"500 after acting":        {fault: svixmock.Fault{Status: 500, AfterActing: true}, mayBe: true, isStored: true},
+		"504 with HTML":           {fault: svixmock.Fault{Status: 504, Body: "<html>"}, mayBe: true},
+		"408":                     {fault: svixmock.Fault{Status: 408}, mayBe: true},
+		"429":                     {fault: svixmock.Fault{Status: 429}},
+		"425":                     {fault: svixmock.Fault{Status: 425}},
+		"401":                     {fault: svixmock.Fault{Status: 401}},
+		"413 of a proxy":          {fault: svixmock.Fault{Status: 413, Body: "<html>"}},
+		"422":                     {fault: svixmock.Fault{Status: 422, Body: `{"detail":[]}`}},
+		"200 with half a message": {fault: svixmock.Fault{Status: 200, Body: `{"id":`, AfterActing: true}, mayBe: true, isStored: true},
+		"202 of a captive portal": {fault: svixmock.Fault{Status: 202, Body: "<html>"}, mayBe: true},
+		"204":                     {fault: svixmock.Fault{Status: 204, AfterActing: true}, mayBe: true, isStored: true},
+		"301":                     {fault: svixmock.Fault{Status: 301, Header: http.Header{"Location": {"https://svix.test"}}}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{NoIdempotency: true})
+				rt := mock.RoundTripper()
+				if test.dial != nil {
+					rt = roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, test.dial })
+				}
+				retry := webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1})
+				ready := clientOver(t, mock.RoundTripper(), mock.Token(), retry, webhooks.WithoutListenerCheck())
+				failing := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					if r.Method == http.MethodGet {
+						return mock.RoundTripper().RoundTrip(r)
+					}
+					return rt.RoundTrip(r)
+				}), mock.Token(), retry, webhooks.WithoutListenerCheck())
+				mock.FailRate(1, 1, withOnly(test.fault, isPost))
+				event := numberedEvent(1, true)
+				_, err := failing.SendEvent(t.Context(), event)
+				if err == nil || mayHaveBeenSent(err) != test.mayBe {
+					t.Errorf("got error %v, want it to say that the event may have been sent: %v", err, test.mayBe)
+				}
+				if ids := storedEvents(t, mock)[payloadText(t, event)]; (len(ids) == 1) != test.isStored {
+					t.Errorf("stored as %v, want it stored: %v", ids, test.isStored)
+				}
+				mock.FailRate(0, 0)
+				message, err := ready.SendEvent(t.Context(), event)
+				if ids := storedEvents(t, mock)[payloadText(t, event)]; err != nil || len(ids) != 1 || ids[0] != message.ID {
+					t.Errorf("sent again, the event was reported as %v, %v and is stored as %v", message, err, ids)
+				}
+			})
+		})
+	}
+}
+
+func withOnly(f svixmock.Fault, selects func(*http.Request) bool) svixmock.Fault {
+	f.Only = selects
+	return f
+}
+
+func isPost(r *http.Request) bool { return r.Method == http.MethodPost }
