@@ -200,23 +200,31 @@ func (p *parser) escapedStr(s []byte) (string, *Error) {
 
 // skipPlain goes to the next backslash or quotation mark.
 func (p *parser) skipPlain() *Error {
-	for p.pos < len(p.text) {
-		switch c := p.text[p.pos]; {
+	for {
+		p.pos += plainASCII(p.text[p.pos:])
+		switch c := p.peek(); {
 		case c == '"' || c == '\\':
 			return nil
 		case c < ' ':
 			return p.unexpected("in a string")
-		case c < utf8.RuneSelf:
-			p.pos++
-		default:
-			r, size := utf8.DecodeRuneInString(p.text[p.pos:])
-			if r == utf8.RuneError && size == 1 {
-				return &Error{Reason: "a string is not valid UTF-8"}
-			}
-			p.pos += size
+		}
+		r, size := utf8.DecodeRuneInString(p.text[p.pos:])
+		if r == utf8.RuneError && size == 1 {
+			return &Error{Reason: "a string is not valid UTF-8"}
+		}
+		p.pos += size
+	}
+}
+
+// plainASCII returns how many bytes of s come before the first that is not a
+// character by itself in a JSON string.
+func plainASCII(s string) int {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
 		}
 	}
-	return p.unexpected("in a string")
+	return len(s)
 }
 
 // escape reads what follows a backslash.

@@ -110,26 +110,33 @@ type explanation struct {
 	first []Violation
 }
 
+// What the library says where it lists what is wrong with each alternative, or
+// with each item.
+const (
+	noneOfAny = "anyOf failed"
+	noneOfOne = "oneOf failed"
+	contains  = "valid must be " // the start
+)
+
 func (x *explanation) collect(invalid *jsonschema.ValidationError) {
-	keyword := invalid.KeywordLocation[strings.LastIndexByte(invalid.KeywordLocation, '/')+1:]
 	switch {
-	case len(invalid.Causes) == 0, keyword == "minContains":
-		x.add(invalid, keyword)
+	case len(invalid.Causes) == 0, strings.HasPrefix(invalid.Message, contains):
+		x.add(invalid)
 		return
-	case keyword == "anyOf", keyword == "oneOf":
-		x.add(invalid, keyword)
+	case invalid.Message == noneOfAny, invalid.Message == noneOfOne:
+		x.add(invalid)
 	}
 	for _, cause := range invalid.Causes {
 		x.collect(cause)
 	}
 }
 
-func (x *explanation) add(invalid *jsonschema.ValidationError, keyword string) {
-	path, place := x.locate(invalid.InstanceLocation)
+func (x *explanation) add(invalid *jsonschema.ValidationError) {
+	path, place := locate(x.value, invalid.InstanceLocation)
 	if len(x.first) == maxViolations && path > x.first[maxViolations-1].Path {
 		return
 	}
-	v := Violation{Path: path, Message: shorten(x.message(invalid, keyword, place))}
+	v := Violation{Path: path, Message: shorten(x.message(invalid, place))}
 	i, known := slices.BinarySearchFunc(x.first, v, func(a, b Violation) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Message, b.Message))
 	})
@@ -140,25 +147,24 @@ func (x *explanation) add(invalid *jsonschema.ValidationError, keyword string) {
 	x.first = x.first[:min(len(x.first), maxViolations)]
 }
 
-// locate returns the JSON pointer that the library means, and what it leads
-// to. The library percent-encodes its pointers and leaves out names that are
-// empty. Those that lie before another name are found again here.
-func (x *explanation) locate(location string) (path string, place any) {
+// locate returns the JSON pointer into a value that the library means, and what
+// it leads to. The library percent-encodes its pointers and leaves out names
+// that are empty. Those that lie before another name are found again here.
+func locate(v any, location string) (path string, place any) {
 	var b strings.Builder
-	place = x.value
 	for _, token := range strings.Split(location, "/")[1:] {
 		if decoded, err := url.PathUnescape(token); err == nil {
 			token = decoded
 		}
-		for lacks(place, token) {
-			place = place.(map[string]any)[""]
+		for lacks(v, token) {
+			v = step(v, "")
 			b.WriteByte('/')
 		}
-		place = step(place, token)
+		v = step(v, token)
 		b.WriteByte('/')
 		b.WriteString(token)
 	}
-	return b.String(), place
+	return b.String(), v
 }
 
 // lacks reports whether v is an object without the member that a token names,
@@ -169,26 +175,40 @@ func lacks(v any, token string) bool {
 }
 
 // message says what is wrong with the value at a place.
-func (x *explanation) message(invalid *jsonschema.ValidationError, keyword string, place any) string {
-	part := x.parts[strings.TrimSuffix(invalid.AbsoluteKeywordLocation, "/"+keyword)]
+func (x *explanation) message(invalid *jsonschema.ValidationError, place any) string {
 	switch {
-	case keyword == "anyOf", keyword == "oneOf" && len(invalid.Causes) > 0:
-		return "matches none of the alternatives of " + keyword
-	case keyword == "not":
+	case invalid.Message == noneOfAny:
+		return "matches none of the alternatives of anyOf"
+	case invalid.Message == noneOfOne:
+		return "matches none of the alternatives of oneOf"
+	case invalid.Message == "not failed":
 		return "matches what the schema excludes by not"
-	case keyword == "minContains", keyword == "maxContains":
-		return "the number of items that match contains " + strings.TrimPrefix(invalid.Message, "valid ")
-	case keyword == "enum" && part != nil:
-		return "must be one of " + list(part.Enum)
-	case keyword == "const" && part != nil:
-		return "must be " + list(part.Constant)
-	case keyword == "additionalProperties" && part != nil:
-		return "additional properties are not allowed: " + strings.Join(additional(part, place), ", ")
+	case strings.HasPrefix(invalid.Message, contains):
+		return "the number of items that match contains must be " + strings.TrimPrefix(invalid.Message, contains)
 	case strings.HasSuffix(invalid.Message, "is not valid 'regex'"):
 		return patternMessage(place, invalid)
-	default:
-		return invalid.Message
 	}
+	// The library writes these in Go's syntax, or in any order.
+	if s := x.reporter(invalid, "enum"); s != nil && len(s.Enum) > 0 {
+		return "must be one of " + list(s.Enum)
+	}
+	if s := x.reporter(invalid, "const"); s != nil && len(s.Constant) > 0 {
+		return "must be " + list(s.Constant)
+	}
+	if s := x.reporter(invalid, "additionalProperties"); s != nil && s.AdditionalProperties == false {
+		return "additional properties are not allowed: " + strings.Join(additional(s, place), ", ")
+	}
+	return invalid.Message
+}
+
+// reporter returns the schema that reports an error by a keyword, nil if
+// another keyword does.
+func (x *explanation) reporter(invalid *jsonschema.ValidationError, keyword string) *jsonschema.Schema {
+	location, ok := strings.CutSuffix(invalid.AbsoluteKeywordLocation, "/"+keyword)
+	if !ok {
+		return nil
+	}
+	return x.parts[location]
 }
 
 // list returns the start of a list of values.

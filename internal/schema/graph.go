@@ -3,9 +3,7 @@ package schema
 import (
 	"iter"
 	"maps"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
@@ -68,16 +66,4 @@ func all(yield func(*jsonschema.Schema) bool, seq iter.Seq[*jsonschema.Schema]) 
 		}
 	}
 	return true
-}
-
-// location returns the JSON pointer to a compiled schema in its document.
-func location(s *jsonschema.Schema) string {
-	_, fragment, _ := strings.Cut(s.Location, "#")
-	tokens := strings.Split(fragment, "/")
-	for i, token := range tokens {
-		if decoded, err := url.PathUnescape(token); err == nil {
-			tokens[i] = decoded
-		}
-	}
-	return strings.Join(tokens, "/")
 }

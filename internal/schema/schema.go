@@ -39,8 +39,12 @@ type Schema struct {
 // empty fragment. Any other $schema is refused. In every draft format,
 // contentEncoding and contentMediaType are annotations: they refuse no value.
 // Patterns are those of package [regexp]; one that it does not know (a look-ahead,
-// a back-reference) is refused with the reason. References must lead to
-// a place in the schema itself; no reference is ever loaded.
+// a back-reference) is refused with the reason. References must lead to a place
+// in the schema itself; none is ever loaded. References to the schemas of
+// schemas, and dynamic ones where they have a choice, are refused.
+//
+// The limits of package canonical hold, and [MaxSize], and a schema is refused
+// that would take more than about a second to compile.
 //
 // Every error is an [*Error] whose violations point into the schema.
 func Compile(text []byte) (*Schema, error) {
@@ -56,15 +60,20 @@ func Compile(text []byte) (*Schema, error) {
 	}
 	cost := survey(document)
 	if cost.exceeded() {
-		return nil, refusal("", "would take too long to compile", nil)
+		return nil, refusal("", "too complex: it would take too long to compile", nil)
 	}
 	compiled, err := compile(text, document)
 	if err != nil {
 		return nil, compileError(err, document)
 	}
-	s := &Schema{root: compiled, simple: true, weights: make(map[*jsonschema.Schema]weight), parts: make(map[string]*jsonschema.Schema)}
+	s := &Schema{
+		root:    compiled,
+		simple:  true,
+		weights: make(map[*jsonschema.Schema]weight),
+		parts:   make(map[string]*jsonschema.Schema),
+	}
 	for _, part := range reachable(compiled) {
-		if err := checkPart(part, cost.anchors); err != nil {
+		if err := checkPart(part, document, cost.anchors); err != nil {
 			return nil, err
 		}
 		s.simple = s.simple && simple(part)
@@ -104,20 +113,21 @@ func checkDraft(document map[string]any) error {
 }
 
 func knownDraft(name string) bool {
-	name = strings.TrimSuffix(strings.TrimSuffix(name, "/"), "#")
-	rest, ok := strings.CutPrefix(name, "http://json-schema.org/")
-	if !ok {
-		rest, ok = strings.CutPrefix(name, "https://json-schema.org/")
-	}
-	if !ok {
-		return false
-	}
-	switch rest {
+	switch official(strings.TrimSuffix(strings.TrimSuffix(name, "#/"), "#")) {
 	case "schema", "draft/2020-12/schema", "draft/2019-09/schema", "draft-07/schema", "draft-06/schema", "draft-04/schema":
 		return true
 	default:
 		return false
 	}
+}
+
+// official returns the rest of an address of json-schema.org, "" of others.
+func official(address string) string {
+	_, rest, _ := strings.Cut(address, "://json-schema.org/")
+	if address != "http://json-schema.org/"+rest && address != "https://json-schema.org/"+rest {
+		return ""
+	}
+	return rest
 }
 
 // compile calls the library, whose panics become errors.
@@ -138,14 +148,16 @@ func compile(text []byte, document map[string]any) (compiled *jsonschema.Schema,
 const maxLength = 1 << 53
 
 // checkPart refuses what the library compiles and then does wrong.
-func checkPart(s *jsonschema.Schema, anchors int) error {
-	if strings.HasPrefix(s.Location, "http://json-schema.org/") || strings.HasPrefix(s.Location, "https://json-schema.org/") {
-		// They assert formats, and their patterns are those of the payload.
+func checkPart(s *jsonschema.Schema, document any, anchors int) error {
+	_, fragment, _ := strings.Cut(s.Location, "#")
+	path, _ := locate(document, fragment)
+	if strings.HasPrefix(official(s.Location), "draft") {
+		// It is built into the library, asserts formats and takes patterns from the value.
 		return refusal("", "refers to the schema of schemas at "+s.Location+", which is not supported", nil)
 	}
 	if anchors > 1 && (s.RecursiveRef != nil || s.DynamicRef != nil) {
 		// What they mean, and so what they cost, is only known while validating.
-		return refusal(location(s), "a dynamic reference among several anchors is not supported", nil)
+		return refusal(path, "a dynamic reference among several anchors is not supported", nil)
 	}
 	lengths := []struct {
 		keyword string
@@ -161,36 +173,43 @@ func checkPart(s *jsonschema.Schema, anchors int) error {
 		{"maxContains", s.MaxContains},
 	}
 	for _, length := range lengths {
-		if length.value < -1 || length.value > maxLength { // -1: the schema has none
-			return refusal(location(s)+"/"+length.keyword, "is too large", nil)
+		if length.value < -1 || int64(length.value) > maxLength { // -1: the schema has none
+			return refusal(path+"/"+length.keyword, "is too large", nil)
 		}
 	}
 	return nil
 }
 
 // ignoreAnnotations takes away the checks that the library would make for the
-// formats and encodings that the schema names: it makes them before 2019-09
-// whatever its options say. A nil check is none.
-func ignoreAnnotations(c *jsonschema.Compiler, node any) {
-	switch node := node.(type) {
+// formats and encodings that a schema names: it makes them before 2019-09
+// whatever its options say.
+func ignoreAnnotations(c *jsonschema.Compiler, v any) {
+	switch v := v.(type) {
 	case []any:
-		for _, item := range node {
+		for _, item := range v {
 			ignoreAnnotations(c, item)
 		}
 	case map[string]any:
-		for name, member := range node {
+		for keyword, member := range v {
+			ignoreAnnotation(c, keyword, member)
 			ignoreAnnotations(c, member)
-			if value, ok := member.(string); ok {
-				switch name {
-				case "format":
-					c.Formats[value] = nil
-				case "contentEncoding":
-					c.Decoders[value] = nil
-				case "contentMediaType":
-					c.MediaTypes[value] = nil
-				}
-			}
 		}
+	}
+}
+
+// ignoreAnnotation sets the check for one format or encoding to nil, which is none.
+func ignoreAnnotation(c *jsonschema.Compiler, keyword string, v any) {
+	name, ok := v.(string)
+	if !ok {
+		return
+	}
+	switch keyword {
+	case "format":
+		c.Formats[name] = nil
+	case "contentEncoding":
+		c.Decoders[name] = nil
+	case "contentMediaType":
+		c.MediaTypes[name] = nil
 	}
 }
 
@@ -212,7 +231,7 @@ func recoverAs(err *error) {
 
 // Validate checks a value made by [canonical.Parse] or [canonical.FromGo].
 // Where the schema refuses it the error is an [*Error] whose violations point
-// into the value. So it is, for the whole value, where validating it would take
+// into the value. It is an *Error as well where validating the value would take
 // more than about a second.
 func (s *Schema) Validate(v any) error {
 	accepting := accepting{budget{left: maxCost}, s.weights}
@@ -222,7 +241,7 @@ func (s *Schema) Validate(v any) error {
 	visiting := visiting{budget{left: maxCost}, s.weights}
 	visiting.apply(s.root, v, place{})
 	if visiting.exceeded() {
-		return refusal("", "would take too long to validate", nil)
+		return refusal("", "too complex: it would take too long to validate", nil)
 	}
 	if err := s.run(v); err != nil {
 		return s.validateError(err, v)

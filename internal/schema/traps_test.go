@@ -331,8 +331,17 @@ func TestJ9GoTypes(t *testing.T) {
 	s := compiled(t, `{"anyOf":[{"type":["object","array","string","number","boolean","null"]}],"not":{"const":"never"},"items":{"type":"string"}}`)
 	type named map[string]any
 	values := []any{
-		[]string{"a"}, map[string]string{"a": "b"}, map[string]any{"a": []string{"b"}}, map[int]string{1: "a"}, struct{ A []byte }{[]byte("a")}, named{"a": 1},
-		time.Unix(0, 0), json.RawMessage(`{"a":1}`), []byte("a"), (*int)(nil), []any{"a"}, uint16(7), int16(7), uintptr(7), float32(1), map[string]any{"a": int8(1)}, 'a',
+		[]string{"a"},
+		map[string]string{"a": "b"},
+		map[string]any{"a": []string{"b"}},
+		map[int]string{1: "a"},
+		struct{ A []byte }{[]byte("a")},
+		named{"a": 1},
+		time.Unix(0, 0), json.RawMessage(`{"a":1}`), []byte("a"), (*int)(nil),
+		[]any{"a"},
+		uint16(7), int16(7), uintptr(7), float32(1),
+		map[string]any{"a": int8(1)},
+		'a',
 	}
 	for _, value := range values {
 		v, err := canonical.FromGo(value)

@@ -2,7 +2,6 @@ package schema
 
 import (
 	"encoding/json"
-	"regexp"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
 )
@@ -10,86 +9,6 @@ import (
 // maxSteps is how many schemas may be applied within each other. It bounds the
 // stack of the library, whose overflow would end the program.
 const maxSteps = 1000
-
-// A weight is what applying one schema costs, apart from the schemas in it.
-type weight struct {
-	fixed    int64 // for whatever value
-	errors   int64 // how many errors it may report
-	text     int64 // bytes of these errors that the schema determines
-	number   int64 // arithmetic for a number
-	scalars  int64 // comparing with what the schema lists: for a string, boolean or null
-	numbers  int64 // ... for a number
-	values   int64 // ... for an array or object
-	pattern  int64 // size of its pattern
-	patterns map[*regexp.Regexp]int64
-}
-
-// weigh returns the weight of s.
-func weigh(s *jsonschema.Schema) weight {
-	w := weight{
-		fixed:  int64(len(s.Properties))/16 + int64(len(s.Required))/2,
-		errors: 1 + int64(len(s.AllOf)),
-		number: boundCost(s.Minimum) + boundCost(s.Maximum) + boundCost(s.ExclusiveMinimum) + boundCost(s.ExclusiveMaximum) + 4*boundCost(s.MultipleOf),
-	}
-	for _, reports := range []bool{
-		s.Constant != nil, len(s.Enum) > 0, len(s.Required) > 0, s.AdditionalProperties == false, s.UniqueItems, s.AdditionalItems == false,
-		s.Contains != nil, s.Pattern != nil, s.Minimum != nil, s.Maximum != nil, s.ExclusiveMinimum != nil, s.ExclusiveMaximum != nil,
-		s.MultipleOf != nil, s.Ref != nil, s.RecursiveRef != nil, s.DynamicRef != nil, s.Not != nil, len(s.AnyOf) > 0, len(s.OneOf) > 0, s.If != nil,
-		s.MinProperties >= 0 || s.MaxProperties >= 0, s.MinItems >= 0 || s.MaxItems >= 0, s.MinLength >= 0 || s.MaxLength >= 0,
-	} {
-		if reports {
-			w.errors++
-		}
-	}
-	for _, name := range s.Required {
-		w.text += int64(len(name)) + 4
-	}
-	for name, dependency := range s.Dependencies {
-		names, _ := dependency.([]string)
-		w.dependency(name, names)
-	}
-	for name, names := range s.DependentRequired {
-		w.dependency(name, names)
-	}
-	for _, item := range s.Enum {
-		w.listed(item)
-	}
-	for _, item := range s.Constant {
-		w.listed(item)
-	}
-	if s.Pattern != nil {
-		w.pattern = patternSize(s.Pattern.String())
-		w.text += int64(len(s.Pattern.String()))
-	}
-	for pattern := range s.PatternProperties {
-		if w.patterns == nil {
-			w.patterns = make(map[*regexp.Regexp]int64)
-		}
-		w.patterns[pattern] = patternSize(pattern.String())
-	}
-	return w
-}
-
-// dependency adds the names that are required where a member is there.
-func (w *weight) dependency(name string, required []string) {
-	w.errors += 2 * int64(len(required))
-	for _, r := range required {
-		w.text += int64(len(name) + len(r) + 8)
-	}
-}
-
-// listed adds a value with which others are compared.
-func (w *weight) listed(item any) {
-	w.text += int64(len(appendHashed(nil, item))) * 2
-	switch item := item.(type) {
-	case json.Number:
-		w.numbers += 2 * numberCost(item)
-	case []any, map[string]any:
-		w.values += compareCost(item) / 4 // either side has its numbers
-	default:
-		w.scalars++
-	}
-}
 
 // visiting sums up what the library does to validate a value.
 type visiting struct {
@@ -150,7 +69,7 @@ func (c *visiting) apply(s *jsonschema.Schema, v any, at place) {
 	case string:
 		c.spend(w.scalars/32 + int64(len(v))/1024 + w.pattern*int64(len(v))/64)
 	case json.Number:
-		c.spend(w.numbers + (w.scalars+w.numbers/4+4)*numberCost(v)/2 + w.number)
+		c.spend(w.scalars/32 + w.ofNumber(v))
 	default:
 		c.spend(w.scalars / 32)
 	}
