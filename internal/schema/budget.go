@@ -14,7 +14,7 @@ import (
 // The library cannot be stopped, and small schemas and values can keep it busy
 // for hours. So what a call would cost is summed up before it is made. Costs
 // are in units of about a microsecond, or of 128 bytes that the call would
-// keep; where they are not exact they are too high.
+// keep, and rather too high than too low.
 
 // maxCost is the largest cost of compiling a schema, or of validating a value:
 // about a second, where a common schema and payload cost less than a thousand.
@@ -51,8 +51,8 @@ func boundCost(bound *big.Rat) int64 {
 	}
 }
 
-// compareCost is eight times the cost of comparing v with something equal, or
-// nearly so.
+// compareCost is the cost of comparing v with something equal, or nearly so, in
+// eighths of a unit.
 func compareCost(v any) int64 {
 	switch v := v.(type) {
 	case json.Number:
