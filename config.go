@@ -54,6 +54,10 @@ type Secret string
 
 const redacted = "[redacted]"
 
+// Format prints "[redacted]" whatever the verb: for one that texts do not have,
+// package fmt would show the value.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
 // String returns "[redacted]".
 func (Secret) String() string { return redacted }
 

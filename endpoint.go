@@ -65,9 +65,17 @@ func (e Endpoint) address() string {
 // described names an endpoint in errors.
 func (e Endpoint) described() string {
 	if e.Channel == "" {
-		return fmt.Sprintf("with url %s for event type %s", quote(e.URL), quote(e.EventType))
+		return fmt.Sprintf("with url %s for event type %s", quoteURL(e.URL), quote(e.EventType))
 	}
-	return fmt.Sprintf("with url %s and channel %s for event type %s", quote(e.URL), quote(e.Channel), quote(e.EventType))
+	return fmt.Sprintf("with url %s and channel %s for event type %s", quoteURL(e.URL), quote(e.Channel), quote(e.EventType))
+}
+
+// quoteURL is [quote] for a URL, without a password that may be part of it.
+func quoteURL(raw string) string {
+	if u, err := url.Parse(raw); err == nil && u.User != nil {
+		return quote(u.Redacted())
+	}
+	return quote(raw)
 }
 
 // An EndpointQuery selects endpoints. The zero value selects all, newest first.
@@ -415,7 +423,7 @@ func (e Endpoint) validate() error {
 		return err
 	}
 	if err := checkEndpointURL(e.URL); err != nil {
-		return fmt.Errorf("webhooks: %w: URL %s: %w", ErrInvalidEndpoint, quote(e.URL), err)
+		return fmt.Errorf("webhooks: %w: URL %s: %w", ErrInvalidEndpoint, quoteURL(e.URL), err)
 	}
 	if e.Channel == reservedChannel {
 		return fmt.Errorf("webhooks: %w: a channel named %q cannot be told from no channel", ErrInvalidEndpoint, reservedChannel)

@@ -235,10 +235,7 @@ var endpointSecret = regexp.MustCompile(`wh(sec|sk)_[A-Za-z0-9+/=_-]+`)
 
 // presentable returns a text of the server in one short line without secrets.
 func (c *Client) presentable(text string) string {
-	if token := string(c.token); token != "" {
-		text = strings.ReplaceAll(text, token, redacted)
-	}
-	text = endpointSecret.ReplaceAllString(text, redacted)
+	text = endpointSecret.ReplaceAllString(c.redact.Replace(text), redacted)
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}), " ")

@@ -332,6 +332,9 @@ type handler struct {
 	unusable  error // why nothing can be received
 }
 
+// Format prints what the handler is and not what it holds, its keys above all.
+func (h *handler) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "webhooks.NewHandler") }
+
 func signingKeys(secrets []string) ([][]byte, error) {
 	if len(secrets) == 0 {
 		return nil, fmt.Errorf("webhooks: %w: there is none", ErrInvalidSecret)

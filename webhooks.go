@@ -52,6 +52,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
@@ -79,7 +80,7 @@ const (
 // at once and those of others within that time.
 type Client struct {
 	svix           *svix.Svix
-	token          Secret // to keep it out of errors
+	redact         *strings.Replacer // takes the token out of texts
 	retention      int64  // days
 	checkListeners bool
 	types          *cache.Cache[*registeredType]
@@ -291,7 +292,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		svix:           sdk,
-		token:          cfg.Svix.AuthToken,
+		redact:         strings.NewReplacer(string(cfg.Svix.AuthToken), redacted),
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
 		types:          cache.New[*registeredType](o.cacheTTL, maxCachedTypes),
