@@ -433,7 +433,7 @@ func TestTimeout(t *testing.T) {
 		status   float64
 		duration float64 // in ms
 	}{
-		"slow headers": {func(w http.ResponseWriter, r *http.Request) {
+		"slow headers": {func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
 			case <-time.After(time.Hour):
@@ -596,14 +596,14 @@ func TestDefaultRetries(t *testing.T) {
 		a.endpoint(app, "https://receiver.example")
 		msg := a.message(app)
 		time.Sleep(3 * day)
-		want := []time.Duration{5, 300, 1800, 7200, 18000, 36000, 36000}
+		const second = time.Second
+		want := []time.Duration{5 * second, 300 * second, 1800 * second, 7200 * second, 18000 * second, 36000 * second, 36000 * second}
 		got := r.delays()
 		if len(got) != len(want) {
 			a.t.Fatalf("got %d retries, want %d", len(got), len(want))
 		}
 		exact := 0
 		for i := range want {
-			want[i] *= time.Second
 			if got[i] < want[i]*8/10 || got[i] > want[i]*12/10 {
 				a.t.Errorf("got delay %d of %v, want %v ± 20 %%", i, got[i], want[i])
 			}

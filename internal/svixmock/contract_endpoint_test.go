@@ -3,6 +3,7 @@ package svixmock_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,9 +23,7 @@ func endpointOut(t *testing.T, members string) string {
 		"rateLimit": nil, "eventTypes": nil, "filterTypes": nil, "channels": nil, "metadata": map[string]any{}, "createdAt": "*", "updatedAt": "*",
 	}
 	if members != "" {
-		for name, v := range parse(t, []byte("{"+members+"}")).(map[string]any) {
-			object[name] = v
-		}
+		maps.Copy(object, parse(t, []byte("{"+members+"}")).(map[string]any))
 	}
 	return jsonText(object)
 }
@@ -112,7 +111,7 @@ func TestEndpointURLs(t *testing.T) {
 		"https://a.example/%c3%BC":      "https://a.example/%c3%BC",
 		"https://a.example/?q=\\\"<>":   "https://a.example/?q=%22%3C%3E",
 		"https://a.example/#f":          "https://a.example/#f",
-		"https://user:p@a.example":      "https://user:p@a.example/",
+		"https://user@a.example":        "https://user@a.example/",
 		"https://müller.example/":       "https://xn--mller-kva.example/",
 		"http://0x7f.1/":                "http://127.0.0.1/",
 		"http://[::1]:8080":             "http://[::1]:8080/",

@@ -77,7 +77,7 @@ func bubble(t *testing.T, cfg svixmock.Config, test func(a *api)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		a := newMemoryAPI(t, cfg)
-		offset := start.Sub(time.Now())
+		offset := time.Until(start)
 		a.mock.SetClock(func() time.Time { return time.Now().Add(offset).UTC() })
 		test(a)
 	})
@@ -124,12 +124,11 @@ func (a *api) try(ctx context.Context, method, path string, body io.Reader, head
 		return answer{}, err
 	}
 	req.Header.Set("Authorization", "Bearer "+a.mock.Token())
-	for i := 0; i < len(headers); i += 2 {
-		if headers[i+1] == "" {
-			req.Header.Del(headers[i])
-			continue
+	for pair := range slices.Chunk(headers, 2) {
+		req.Header.Set(pair[0], pair[1])
+		if pair[1] == "" {
+			req.Header.Del(pair[0])
 		}
-		req.Header.Set(headers[i], headers[i+1])
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
@@ -458,8 +457,8 @@ func (a *api) receiver(origin string, answers ...http.HandlerFunc) *receiver {
 // status is an answer of a receiver, with pairs of header name and value.
 func status(code int, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		for i := 0; i < len(headers); i += 2 {
-			w.Header().Set(headers[i], headers[i+1])
+		for pair := range slices.Chunk(headers, 2) {
+			w.Header().Set(pair[0], pair[1])
 		}
 		w.WriteHeader(code)
 	}

@@ -134,37 +134,40 @@ func TestPathResolution(t *testing.T) {
 	msg := a.message("/app/Uid", `"eventId":"Uid"`)
 	a.delivered(1)
 	attempt := a.attempts("/app/Uid", "Uid")[0]["id"].(string)
-	for path, status := range map[string]int{
-		"/app/" + app:                   200,
-		"/app/Uid":                      200,
-		"/app/uid":                      404,
-		"/app/Uid/endpoint/" + endpoint: 200,
-		"/app/Uid/endpoint/Uid":         200,
-		"/app/Uid/endpoint/UID":         404,
-		"/app/" + other + "/endpoint/" + endpoint:    404,
-		"/app/" + other + "/endpoint/Uid":            404,
-		"/app/Uid/msg/" + msg:                        200,
-		"/app/Uid/msg/Uid":                           200,
-		"/app/" + other + "/msg/" + msg:              404,
-		"/app/Uid/attempt/endpoint/Uid":              200,
-		"/app/Uid/attempt/msg/Uid":                   200,
-		"/app/Uid/attempt/msg/" + endpoint:           404,
-		"/app/Uid/msg/Uid/attempt/" + attempt:        200,
-		"/app/Uid/msg/Uid/attempt/Uid":               404,
-		"/app/Uid/endpoint/Uid/secret":               200,
-		"/app/Uid/endpoint/Uid/headers":              200,
-		"/app/Uid/endpoint/ep_%20%2F%3F":             404,
-		"/app/app_%E2%82%AC":                         404,
-		"/event-type/no%2Fsuch":                      404,
-		"/app/" + strings.ToLower(app) + "/endpoint": 404,
+	for status, paths := range map[int][]string{
+		http.StatusOK: {
+			"/app/" + app,
+			"/app/Uid",
+			"/app/Uid/endpoint/" + endpoint,
+			"/app/Uid/endpoint/Uid",
+			"/app/Uid/msg/" + msg,
+			"/app/Uid/msg/Uid",
+			"/app/Uid/attempt/endpoint/Uid",
+			"/app/Uid/attempt/msg/Uid",
+			"/app/Uid/msg/Uid/attempt/" + attempt,
+			"/app/Uid/endpoint/Uid/secret",
+			"/app/Uid/endpoint/Uid/headers",
+		},
+		http.StatusNotFound: {
+			"/app/uid",
+			"/app/Uid/endpoint/UID",
+			"/app/" + other + "/endpoint/" + endpoint,
+			"/app/" + other + "/endpoint/Uid",
+			"/app/" + other + "/msg/" + msg,
+			"/app/Uid/attempt/msg/" + endpoint,
+			"/app/Uid/msg/Uid/attempt/Uid",
+			"/app/Uid/endpoint/ep_%20%2F%3F",
+			"/app/app_%E2%82%AC",
+			"/event-type/no%2Fsuch",
+			"/app/" + strings.ToLower(app) + "/endpoint",
+		},
 	} {
-		want := ""
-		if status == http.StatusNotFound {
-			want = notFound
+		want := map[int]string{http.StatusNotFound: notFound}[status]
+		for _, path := range paths {
+			t.Run(path, func(t *testing.T) {
+				a.with(t).get(path).expect(status, want)
+			})
 		}
-		t.Run(path, func(t *testing.T) {
-			a.with(t).get(path).expect(status, want)
-		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package svixmock_test
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -21,9 +22,7 @@ func messageOut(t *testing.T, members string) string {
 	t.Helper()
 	object := map[string]any{"id": "*", "eventId": nil, "eventType": "a.b", "payload": map[string]any{}, "channels": nil, "timestamp": "*"}
 	if members != "" {
-		for name, v := range parse(t, []byte("{"+members+"}")).(map[string]any) {
-			object[name] = v
-		}
+		maps.Copy(object, parse(t, []byte("{"+members+"}")).(map[string]any))
 	}
 	return jsonText(object)
 }
@@ -258,11 +257,11 @@ func TestListMessages(t *testing.T) {
 		"?tag=x":                       "3210",
 		"?channel=c&limit=1":           "2",
 	} {
-		got := ""
+		var found []string
 		for _, id := range a.list(app + "/msg" + query).ids {
-			got += byID[id]
+			found = append(found, byID[id])
 		}
-		if got != want {
+		if got := strings.Join(found, ""); got != want {
 			t.Errorf("%s: got messages %q, want %q", query, got, want)
 		}
 	}
