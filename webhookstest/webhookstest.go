@@ -114,32 +114,32 @@ type Server struct {
 	URL   string // without a trailing slash; with InMemory it leads nowhere
 	Token string // of an organization
 
-	t    testing.TB
+	tb   testing.TB
 	mock *svixmock.Server
 	hc   *http.Client
 }
 
 // NewServer starts a server that is closed with the test: deliveries that are under way then end, planned retries are
 // dropped. In a bubble of testing/synctest it needs the option [InMemory], else it ends the test.
-func NewServer(t testing.TB, opts ...Option) *Server {
-	t.Helper()
+func NewServer(tb testing.TB, opts ...Option) *Server {
+	tb.Helper()
 	o := options{config: svixmock.Config{WhiteLabel: true, KeepRequests: logSize, KeepDeliveries: logSize}}
 	for _, opt := range opts {
 		opt(&o)
 	}
 	if !o.memory && inBubble() {
-		t.Fatal("webhookstest: time does not pass in a bubble of testing/synctest while a server has a socket: use the option InMemory")
+		tb.Fatal("webhookstest: time does not pass in a bubble of testing/synctest while a server has a socket: use the option InMemory")
 	}
 	mock := svixmock.New(o.config)
-	s := &Server{Token: mock.Token(), t: t, mock: mock}
+	s := &Server{Token: mock.Token(), tb: tb, mock: mock}
 	if o.memory {
-		t.Cleanup(mock.Close)
+		tb.Cleanup(mock.Close)
 		s.URL = memoryURL
 		s.hc = &http.Client{Transport: mock.RoundTripper()}
 		return s
 	}
 	listener := httptest.NewServer(mock)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		mock.Close() // first: it lets hanging requests go, for which the listener waits
 		listener.Close()
 	})
@@ -154,7 +154,7 @@ func inBubble() bool { return time.Now().UTC().Year() == 2000 }
 // Client is a new client of the server. The options come after the server's own: URL, token, HTTP client and an empty
 // configuration, so that no configuration file is read. An option that fails ends the test.
 func (s *Server) Client(opts ...webhooks.Option) *webhooks.Client {
-	s.t.Helper()
+	s.tb.Helper()
 	c, err := webhooks.NewClient(append([]webhooks.Option{
 		webhooks.WithConfig(webhooks.Config{}),
 		webhooks.WithServerURL(s.URL),
@@ -162,7 +162,7 @@ func (s *Server) Client(opts ...webhooks.Option) *webhooks.Client {
 		webhooks.WithHTTPClient(s.hc),
 	}, opts...)...)
 	if err != nil {
-		s.t.Fatalf("webhookstest: making a client: %v", err)
+		s.tb.Fatalf("webhookstest: making a client: %v", err)
 	}
 	return c
 }

@@ -246,16 +246,16 @@ func TestSetClock(t *testing.T) {
 func TestMistakesEndTheTest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		mistake func(t testing.TB)
+		mistake func(tb testing.TB)
 		want    string
 	}{
-		"socket in a bubble": {func(t testing.TB) {
-			t.Helper()
-			webhookstest.NewServer(t)
+		"socket in a bubble": {func(tb testing.TB) {
+			tb.Helper()
+			webhookstest.NewServer(tb)
 		}, "use the option InMemory"},
-		"client with a bad option": {func(t testing.TB) {
-			t.Helper()
-			webhookstest.NewServer(t, webhookstest.InMemory()).Client(webhooks.WithCacheTTL(-1))
+		"client with a bad option": {func(tb testing.TB) {
+			tb.Helper()
+			webhookstest.NewServer(tb, webhookstest.InMemory()).Client(webhooks.WithCacheTTL(-1))
 		}, "negative duration"},
 	}
 	for name, tt := range tests {

@@ -77,7 +77,7 @@ func (t *attempt) out(withContent bool) attemptOut {
 	return out
 }
 
-// addAttempt stores an attempt.
+// store adds the attempt to its message and its endpoint.
 func (t *attempt) store() {
 	t.message.attempts = insert(t.message.attempts, t, attemptKey)
 	t.endpoint.attempts = insert(t.endpoint.attempts, t, attemptKey)

@@ -38,6 +38,9 @@ func (f Fault) matches(r *http.Request) bool {
 	return f.Only == nil || f.Only(r)
 }
 
+// holds reports whether the fault holds the request up.
+func (f Fault) holds() bool { return f.Hang || f.Delay > 0 }
+
 // answer is what is answered instead of the server's own answer.
 func (f Fault) answer() answer {
 	a := answer{status: f.Status, header: f.Header}
@@ -140,7 +143,7 @@ func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
 
 // hold holds a request up and reports whether it got through.
 func (s *Server) hold(ctx context.Context, f Fault) bool {
-	if !f.Hang && f.Delay == 0 {
+	if !f.holds() {
 		return true
 	}
 	ctx, cancel := context.WithCancel(ctx)

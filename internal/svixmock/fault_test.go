@@ -195,6 +195,31 @@ func TestHang(t *testing.T) {
 	}
 }
 
+// The server notices that a client is gone: nothing stays behind until it is closed.
+func TestHangEndsWithTheConnection(t *testing.T) {
+	t.Parallel()
+	mock := svixmock.New(svixmock.Config{})
+	t.Cleanup(mock.Close)
+	ended := make(chan struct{})
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(ended)
+		mock.ServeHTTP(w, r)
+	}))
+	t.Cleanup(web.Close)
+	p := plain{mock, web.Client(), web.URL}
+	entered := make(chan struct{}, 1)
+	mock.FailNext(1, svixmock.Fault{Hang: true, Only: func(*http.Request) bool { entered <- struct{}{}; return true }})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-entered
+		cancel()
+	}()
+	if _, err := p.create(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got error %v", err)
+	}
+	<-ended
+}
+
 func TestDelayTakesItsTime(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]svixmock.Fault{

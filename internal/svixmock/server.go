@@ -176,6 +176,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *Server) serve(r *http.Request) outcome {
 	body := &requestBody{request: r}
 	fault := s.faults.pick(r)
+	if fault.holds() {
+		_, _ = body.bytes() // until then net/http does not notice that the client is gone
+	}
 	out := s.meet(fault, r, func() outcome { return s.answer(r, body) })
 	s.requests.add(func() Request { return newRequest(r, body, out) })
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
