@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	svix "github.com/svix/svix-webhooks/go"
 	"github.com/svix/svix-webhooks/go/models"
@@ -72,7 +73,11 @@ func (e Endpoint) described() string {
 
 // quoteURL is [quote] for a URL, without a password that may be part of it.
 func quoteURL(raw string) string {
-	if u, err := url.Parse(raw); err == nil && u.User != nil {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return quote(raw[strings.LastIndex(raw, "@")+1:])
+	case u.User != nil:
 		return quote(u.Redacted())
 	}
 	return quote(raw)

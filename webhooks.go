@@ -81,7 +81,7 @@ const (
 type Client struct {
 	svix           *svix.Svix
 	redact         *strings.Replacer // takes the token out of texts
-	retention      int64  // days
+	retention      int64             // days
 	checkListeners bool
 	types          *cache.Cache[*registeredType]
 	listeners      *cache.Cache[listeners]
