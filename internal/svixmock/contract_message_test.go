@@ -96,18 +96,21 @@ func TestMessageWithApplication(t *testing.T) {
 // Section 9.2: what is delivered byte for byte is returned in a form of its own.
 func TestPayloadText(t *testing.T) {
 	t.Parallel()
-	deep := func(n int) string { return `{"a":` + strings.Repeat("[", n) + strings.Repeat("]", n) + `}` }
+	arrays := func(n int) string { return `{"a":` + strings.Repeat("[", n) + "7" + strings.Repeat("]", n) + `}` }
+	objects := func(n int) string { return strings.Repeat(`{"a":`, n) + "7" + strings.Repeat("}", n) }
 	tests := map[string]struct{ payload, returned string }{
-		"minified and sorted":   {"{ \"b\" : [ 1 , 2 ],\n\"a\": {\"d\":null,\"c\":true} }", `{"a":{"c":true,"d":null},"b":[1,2]}`},
-		"keys by byte":          {`{"é":1,"z":2,"Z":3,"aa":4,"a":5,"":6}`, `{"":6,"Z":3,"a":5,"aa":4,"z":2,"é":1}`},
-		"last of duplicates":    {`{"a":1,"b":2,"a":3}`, `{"a":3,"b":2}`},
-		"string escapes":        {`{"a":"\u0041\/\u00e9\u20ac\ud83d\ude00\"\\\b\f\n\r\t\u001F<>&\u2028"}`, `{"a":"A/é€😀\"\\\b\f\n\r\t\u001f<>&` + "\u2028" + `"}`},
-		"escaped keys":          {`{"\u0061":1}`, `{"a":1}`},
-		"digits of numbers":     {`{"a":[1.0,1.50,0.1000,-0,-0.0,12345678901234567890123456789]}`, `{"a":[1.0,1.50,0.1000,-0,-0.0,12345678901234567890123456789]}`},
-		"exponents":             {`{"a":[1e5,1E5,1e+5,1.5E-3,1e-07]}`, `{"a":[1e+5,1e+5,1e+5,1.5e-3,1e-07]}`},
-		"nested as deep as may": {deep(120), deep(120)},
-		"nested too deep":       {deep(200), expired},
-		"lone surrogate":        {`{"a":"\ud800"}`, expired},
+		"minified and sorted":     {"{ \"b\" : [ 1 , 2 ],\n\"a\": {\"d\":null,\"c\":true} }", `{"a":{"c":true,"d":null},"b":[1,2]}`},
+		"keys by byte":            {`{"é":1,"z":2,"Z":3,"aa":4,"a":5,"":6}`, `{"":6,"Z":3,"a":5,"aa":4,"z":2,"é":1}`},
+		"last of duplicates":      {`{"a":1,"b":2,"a":3}`, `{"a":3,"b":2}`},
+		"string escapes":          {`{"a":"\u0041\/\u00e9\u20ac\ud83d\ude00\"\\\b\f\n\r\t\u001F<>&\u2028"}`, `{"a":"A/é€😀\"\\\b\f\n\r\t\u001f<>&` + "\u2028" + `"}`},
+		"escaped keys":            {`{"\u0061":1}`, `{"a":1}`},
+		"digits of numbers":       {`{"a":[1.0,1.50,0.1000,-0,-0.0,12345678901234567890123456789]}`, `{"a":[1.0,1.50,0.1000,-0,-0.0,12345678901234567890123456789]}`},
+		"exponents":               {`{"a":[1e5,1E5,1e+5,1.5E-3,1e-07]}`, `{"a":[1e+5,1e+5,1e+5,1.5e-3,1e-07]}`},
+		"nested arrays":           {arrays(120), arrays(120)},
+		"nested objects":          {objects(120), objects(120)},
+		"arrays nested too deep":  {arrays(200), expired},
+		"objects nested too deep": {objects(200), expired},
+		"lone surrogate":          {`{"a":"\ud800"}`, expired},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -128,6 +128,9 @@ func TestBodies(t *testing.T) {
 		"known field given twice":    {path: "/app", body: `{"name":"a","name":"b"}`, status: 422, want: undecodableAnywhere},
 		"eventTypes and filterTypes": {path: endpoint, body: `{"url":"https://a.example","eventTypes":null,"filterTypes":null}`, status: 422, want: undecodableAnywhere},
 		"payload and data":           {path: app + "/msg", body: `{"eventType":"a","payload":{},"data":{}}`, status: 422, want: undecodableAnywhere},
+		"no such escape":             {path: "/app", body: `{"name":"\x41"}`, status: 422, want: undecodableAnywhere},
+		"no hexadecimal escape":      {path: "/app", body: `{"name":"\u004g"}`, status: 422, want: undecodableAnywhere},
+		"raw line break":             {path: "/app", body: "{\"name\":\"a\nb\"}", status: 422, want: undecodableAnywhere},
 		"invalid UTF-8":              {path: "/app", body: "{\"name\":\"\xff\"}", status: 422, want: undecodableAnywhere},
 		"all violations together": {path: "/app", body: `{"name":"","uid":"app_ a","throttleRate":0}`, status: 422, want: invalid(
 			issue{[]string{"body", "name"}, "Application names must be at least one character", "value_error"},
