@@ -138,6 +138,36 @@ func TestS8AnswersAreBounded(t *testing.T) {
 	}
 }
 
+func TestS8NoMoreThanTheLimitIsRead(t *testing.T) {
+	t.Parallel()
+	body := new(endlessReader)
+	endless := func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, ContentLength: -1, Body: io.NopCloser(body)}, nil
+	}
+	answer, _, err := call(t.Context(), t, over(serverOf(endless), impatient), http.MethodGet, serverURL, "")
+	isTooLarge(t, http.StatusOK, answer, err)
+	if body.read != transport.MaxAnswer+1 {
+		t.Errorf("read %d bytes of an endless body, want one more than the limit of %d", body.read, transport.MaxAnswer)
+	}
+
+	announced := func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, ContentLength: transport.MaxAnswer + 1, Body: io.NopCloser(body)}, nil
+	}
+	body.read = 0
+	answer, _, err = call(t.Context(), t, over(serverOf(announced), impatient), http.MethodGet, serverURL, "")
+	isTooLarge(t, http.StatusOK, answer, err)
+	if body.read != 0 {
+		t.Errorf("read %d bytes of a body that is too large by its own account", body.read)
+	}
+}
+
+type endlessReader struct{ read int }
+
+func (r *endlessReader) Read(p []byte) (int, error) {
+	r.read += len(p)
+	return len(p), nil
+}
+
 // isTooLarge checks that an answer was refused for its length, in one try, and
 // that of a success nothing but the error is left.
 func isTooLarge(t *testing.T, status int, answer transport.Answer, err error) {

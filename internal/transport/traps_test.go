@@ -211,6 +211,31 @@ func TestS2BodiesAreClosed(t *testing.T) {
 	}
 }
 
+// A context that is not cancelled would keep its timer until the deadline of the try.
+func TestS2NothingIsKeptUntilTheDeadline(t *testing.T) {
+	t.Parallel()
+	tests := map[string]step{"answer": answers(204, ""), "broken answer": breaksOff(200), "error": fails(errReset)}
+	for name, outcome := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var tries []context.Context
+			base := roundTripper(func(req *http.Request) (*http.Response, error) {
+				tries = append(tries, req.Context())
+				return outcome(req)
+			})
+			_, _, _ = call(t.Context(), t, over(base, impatient), http.MethodDelete, serverURL, "")
+			for i, ctx := range tries {
+				if ctx.Err() == nil {
+					t.Errorf("the context of try %d goes on", i+1)
+				}
+			}
+			if len(tries) == 0 {
+				t.Error("there was no try")
+			}
+		})
+	}
+}
+
 func TestS2DeletesShareAConnection(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
