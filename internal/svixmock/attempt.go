@@ -2,6 +2,7 @@ package svixmock
 
 import (
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -85,9 +86,9 @@ func (t *attempt) store() {
 
 // newestAttempt is the newest attempt at an endpoint, nil where there is none.
 func (m *message) newestAttempt(ep *endpoint) *attempt {
-	for i := len(m.attempts) - 1; i >= 0; i-- {
-		if m.attempts[i].endpoint == ep {
-			return m.attempts[i]
+	for _, t := range slices.Backward(m.attempts) {
+		if t.endpoint == ep {
+			return t
 		}
 	}
 	return nil

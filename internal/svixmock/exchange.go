@@ -133,7 +133,7 @@ func (s *Server) send(x *exchange) {
 		return
 	}
 	defer cancel()
-	defer resp.Body.Close() //nolint:errcheck // nothing depends on it
+	defer resp.Body.Close()
 	x.code = resp.StatusCode
 	x.answerHeader = resp.Header
 	x.response = readResponse(resp.Body)

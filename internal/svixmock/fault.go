@@ -125,7 +125,7 @@ func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
 	if f.AfterActing {
 		out = act()
 	}
-	if !s.hold(r.Context(), f) || f.Hang {
+	if !s.hold(r.Context(), f) {
 		return outcome{dropped: true}
 	}
 	switch {
@@ -146,12 +146,17 @@ func (s *Server) hold(ctx context.Context, f Fault) bool {
 	if !f.holds() {
 		return true
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.ctx, cancel)()
-	if f.Hang {
-		<-ctx.Done()
-		return false
+	var over <-chan time.Time // never where it hangs
+	if !f.Hang {
+		timer := time.NewTimer(f.Delay)
+		defer timer.Stop()
+		over = timer.C
 	}
-	return pause(ctx, f.Delay)
+	select {
+	case <-over:
+		return true
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
+	return false
 }

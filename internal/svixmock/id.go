@@ -43,8 +43,8 @@ func lastID(t time.Time) id  { return slotOf(t, 0xff) }
 func slotOf(t time.Time, fill byte) id {
 	var i id
 	seconds := (t.Unix() - idEpoch) & 0xffff_ffff
-	binary.BigEndian.PutUint32(i[:4], uint32(seconds)) //nolint:gosec // masked to 32 bits
-	i[4] = byte(t.Nanosecond() / 4_000_000)            //nolint:gosec // at most 249
+	binary.BigEndian.PutUint32(i[:4], uint32(seconds))
+	i[4] = byte(t.Nanosecond() / 4_000_000) //nolint:gosec // at most 249
 	for n := 5; n < len(i); n++ {
 		i[n] = fill
 	}

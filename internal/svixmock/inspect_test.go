@@ -218,7 +218,9 @@ func FuzzPayload(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var created struct{ Payload json.RawMessage }
+		var created struct {
+			Payload json.RawMessage `json:"payload"`
+		}
 		if got.status != http.StatusAccepted {
 			if json.Valid([]byte(payload)) && strings.HasPrefix(strings.TrimLeft(payload, " \t\r\n"), "{") && !strings.Contains(payload, "\\u") && isUTF8(payload) {
 				t.Fatalf("%q was refused: %s", payload, got.body)

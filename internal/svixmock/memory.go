@@ -113,7 +113,7 @@ func (w *memoryWriter) Flush() {
 }
 
 func (w *memoryWriter) send(body io.ReadCloser, length int64) {
-	w.response <- newResponse(w.request, w.status, w.sent, body, length)
+	w.response <- newResponse(w.request, w.status, w.sent, body, length) //nolint:bodyclose // who gets it closes it
 }
 
 // newResponse is a response as a client sees it.

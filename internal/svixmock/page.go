@@ -90,7 +90,7 @@ func newPaging(limit opt[uint64], iterator opt[string], rule func(string) []stri
 		p.addAll(rule(text), "iterator")
 	}
 	return paging{
-		limit:    int(min(limit.or(defaultLimit), maxLimit)), //nolint:gosec // at most 250
+		limit:    int(min(limit.or(defaultLimit), maxLimit)),
 		iterator: text,
 		given:    iterator.set,
 		prev:     prev,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,15 +88,13 @@ func textValue(s string) (string, error) { return s, nil }
 func oneOf(what string, values ...int) func(string) (int, error) {
 	return func(s string) (int, error) {
 		n, err := strconv.Atoi(s)
-		if err != nil {
+		switch {
+		case err != nil:
 			return 0, errors.New("invalid digit found in string")
+		case !slices.Contains(values, n):
+			return 0, errors.New("Failed deserializing " + what)
 		}
-		for _, v := range values {
-			if n == v {
-				return n, nil
-			}
-		}
-		return 0, errors.New("Failed deserializing " + what)
+		return n, nil
 	}
 }
 

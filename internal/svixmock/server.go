@@ -179,7 +179,7 @@ func (s *Server) serve(r *http.Request) outcome {
 	if fault.holds() {
 		_, _ = body.bytes() // until then net/http does not notice that the client is gone
 	}
-	out := s.meet(fault, r, func() outcome { return s.answer(r, body) })
+	out := s.meet(fault, r, func() outcome { return s.answer(r, body) }) //nolint:contextcheck // it is the request's
 	s.requests.add(func() Request { return newRequest(r, body, out) })
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.Int("status", out.status))

@@ -1,7 +1,6 @@
 package svixmock
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 )
@@ -38,7 +37,7 @@ func checkStatsRange(since, until, now time.Time) error {
 	}
 	if until.Sub(since) > statsWindow+5*time.Minute { // for clocks that differ
 		return failWith(http.StatusBadRequest, "invalid_range",
-			fmt.Sprintf("'since' cannot be more than 28 days prior to %s", spacedTime(until)))
+			"'since' cannot be more than 28 days prior to "+spacedTime(until))
 	}
 	return nil
 }
