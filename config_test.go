@@ -1,0 +1,326 @@
+package webhooks_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+
+	"github.com/softwareheritage/webhooks"
+)
+
+const (
+	configFolder = "testdata/config"
+	goodConfig   = configFolder + "/good.yml"
+	fileURL      = "http://127.0.0.1:8071"
+	fileToken    = "not-a-real-token"
+)
+
+// Most tests here set the environment and so cannot be parallel.
+
+// TestDecision01 tells from the request which server and token were chosen.
+func TestDecision01ExplicitOptionsWin(t *testing.T) {
+	const explicitURL, explicitToken = "http://explicit.example.org", "explicit-token"
+	other := webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: "http://value.example.org", AuthToken: "value-token"}}
+	tests := map[string]struct {
+		environment string
+		opts        []webhooks.Option
+		host, token string
+	}{
+		"file":                               {"", []webhooks.Option{webhooks.WithConfigFile(goodConfig)}, "127.0.0.1:8071", fileToken},
+		"file of the environment":            {goodConfig, nil, "127.0.0.1:8071", fileToken},
+		"environment over file":              {configFolder + "/good-minimal.yml", []webhooks.Option{webhooks.WithConfigFile(goodConfig)}, "svix.example.org", fileToken},
+		"environment over missing file":      {goodConfig, []webhooks.Option{webhooks.WithConfigFile("missing.yml")}, "127.0.0.1:8071", fileToken},
+		"value over environment":             {"missing.yml", []webhooks.Option{webhooks.WithConfig(other)}, "value.example.org", "value-token"},
+		"value over file":                    {"", []webhooks.Option{webhooks.WithConfigFile("missing.yml"), webhooks.WithConfig(other)}, "value.example.org", "value-token"},
+		"URL over file":                      {"", []webhooks.Option{webhooks.WithServerURL(explicitURL), webhooks.WithConfigFile(goodConfig)}, "explicit.example.org", fileToken},
+		"token over environment":             {goodConfig, []webhooks.Option{webhooks.WithAuthToken(explicitToken)}, "127.0.0.1:8071", explicitToken},
+		"URL and token over value":           {"", []webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)}, "explicit.example.org", explicitToken},
+		"URL and token alone":                {"", []webhooks.Option{webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)}, "explicit.example.org", explicitToken},
+		"URL completes a file without one":   {configFolder + "/good-token-missing.yml", []webhooks.Option{webhooks.WithAuthToken(explicitToken)}, "127.0.0.1:8071", explicitToken},
+		"empty ones are left to the file":    {"", []webhooks.Option{webhooks.WithServerURL(""), webhooks.WithAuthToken(""), webhooks.WithConfigFile(goodConfig)}, "127.0.0.1:8071", fileToken},
+		"nil option and empty file name":     {"", []webhooks.Option{nil, webhooks.WithConfigFile(""), webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)}, "explicit.example.org", explicitToken},
+		"path prefix, slashes at its end":    {configFolder + "/good-path-prefix.yml", nil, "example.org/svix/eu", fileToken},
+		"slashes at the end of the host":     {"", []webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL(explicitURL + "//")}, "explicit.example.org", "value-token"},
+		"path prefix with an escaped letter": {"", []webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL("https://example.org/a%2Fb/")}, "example.org/a%2Fb", "value-token"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(webhooks.ConfigFileVariable, tt.environment)
+			var url, token string
+			transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				url, token = r.URL.Host+r.URL.EscapedPath(), r.Header.Get("Authorization")
+				return nil, errors.New("not sent")
+			})
+			client, err := webhooks.NewClient(append(tt.opts, webhooks.WithHTTPClient(&http.Client{Transport: transport}),
+				webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := client.DeleteEventType(t.Context(), "a.b"); err == nil {
+				t.Fatal("got no error, want that of the transport")
+			}
+			if want := tt.host + "/api/v1/event-type/a.b"; url != want || token != "Bearer "+tt.token {
+				t.Errorf("asked %s with %q, want %s with the token %q", url, token, want, tt.token)
+			}
+		})
+	}
+}
+
+// TestDecision02 reads every file of the folder: those named good as they are, the
+// others with an error that says all of what is listed here.
+func TestDecision02ConfigFiles(t *testing.T) {
+	t.Setenv(webhooks.ConfigFileVariable, "")
+	config := func(url, token string, retention int) webhooks.Config {
+		return webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: url, AuthToken: webhooks.Secret(token)}, EventRetentionPeriod: retention}
+	}
+	good := map[string]webhooks.Config{
+		"good":                          config(fileURL+"/", fileToken, 30),
+		"good-anchors":                  config(fileURL, fileToken, 0),
+		"good-billion-laughs-elsewhere": config(fileURL, fileToken, 0),
+		"good-minimal":                  config("https://svix.example.org", fileToken, 0),
+		"good-other-keys-only":          {},
+		"good-path-prefix":              config("https://example.org/svix/eu//", fileToken, 0),
+		"good-svix-null":                config("", "", 5),
+		"good-token-missing":            config(fileURL, "", 0),
+		"good-webhooks-null":            {},
+	}
+	broken := map[string][]string{
+		"anchor-contains-itself":          {"line 2", `"svix"`},
+		"billion-laughs":                  {"line 9", "want a mapping"},
+		"comment-only":                    {"the file is empty"},
+		"duplicate-key":                   {"line 5", `"server_url"`},
+		"duplicate-webhooks":              {"line 3", `"webhooks"`},
+		"empty":                           {"the file is empty"},
+		"list-at-top":                     {"line 1", "found a list"},
+		"many-mistakes":                   {`line 6: unknown key "region"`, "svix.server_url: not an http or https URL", "svix.auth_token", "900 days, want 5 to 90"},
+		"not-yaml":                        {"not YAML", "line 2"},
+		"retention-is-fraction":           {"event_retention_period", "line 2", "found a fraction"},
+		"retention-is-list":               {"event_retention_period", "line 2", "found a list"},
+		"retention-is-text":               {"event_retention_period", "line 2", "found a text"},
+		"retention-negative":              {"event_retention_period", "-30 days"},
+		"retention-too-large-for-integer": {"event_retention_period", "line 2", "too large"},
+		"retention-too-long":              {"event_retention_period", "91 days, want 5 to 90"},
+		"retention-too-short":             {"event_retention_period", "4 days, want 5 to 90"},
+		"several-documents":               {"more than one YAML document"},
+		"svix-is-text":                    {"line 2", "found a text, want a mapping"},
+		"tab-indentation":                 {"not YAML", "line 2"},
+		"text-at-top":                     {"line 1", "found a text, want a mapping"},
+		"token-is-list":                   {"line 4", "found a list, want a text"},
+		"token-with-blank":                {"svix.auth_token"},
+		"token-with-line-break":           {"svix.auth_token"},
+		"unknown-key":                     {`line 4: unknown key "auth_tokn"`},
+		"unknown-key-case":                {`line 2: unknown key "Svix"`},
+		"unknown-key-twice":               {`line 4: unknown key "auth-token"`, `line 5: unknown key "retention"`},
+		"url-is-mapping":                  {"line 3", "found a mapping, want a text"},
+		"url-not-a-url":                   {"svix.server_url", "not a URL"},
+		"url-with-fragment":               {"svix.server_url", "fragment"},
+		"url-with-other-scheme":           {"svix.server_url", "not an http or https URL"},
+		"url-with-port-but-no-scheme":     {"svix.server_url"},
+		"url-with-query":                  {"svix.server_url", "query"},
+		"url-with-user":                   {"svix.server_url", "user information"},
+		"url-without-host":                {"svix.server_url", "no host"},
+		"url-without-scheme":              {"svix.server_url", "not an http or https URL"},
+		"webhooks-is-list":                {"line 2", "found a list, want a mapping"},
+		"webhooks-is-text":                {"line 1", "found a text, want a mapping"},
+	}
+	files, err := filepath.Glob(configFolder + "/*.yml")
+	if err != nil || len(files) != len(good)+len(broken) {
+		t.Fatalf("found %d files (%v), want %d", len(files), err, len(good)+len(broken))
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".yml")
+		t.Run(name, func(t *testing.T) {
+			got, err := webhooks.LoadConfig(file)
+			want, isGood := good[name]
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("configuration (-want +got):\n%s", diff)
+			}
+			if isGood {
+				if err != nil {
+					t.Errorf("got the error %v, want none", err)
+				}
+				return
+			}
+			checkConfigError(t, err, append(broken[name], file)...)
+			_, err = webhooks.NewClient(webhooks.WithConfigFile(file), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken("explicit"))
+			checkConfigError(t, err, broken[name]...)
+		})
+	}
+}
+
+// checkConfigError checks that an error is an ErrInvalidConfig that says what is
+// wanted and shows no secret.
+func checkConfigError(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if !errors.Is(err, webhooks.ErrInvalidConfig) {
+		t.Fatalf("got the error %v, want an ErrInvalidConfig", err)
+	}
+	for _, text := range want {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("the error does not say %q: %v", text, err)
+		}
+	}
+	for _, secret := range []string{"not-a-real", "not a real token"} {
+		if strings.Contains(err.Error(), secret) {
+			t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+}
+
+func TestDecision02FindsTheFile(t *testing.T) {
+	folder := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	const thirty = "webhooks: {event_retention_period: 30}\n"
+	tests := map[string]struct {
+		environment, path string
+		want              int      // retention period
+		wantErr           []string // in the error; nil: none
+	}{
+		"nothing named":                     {"", "", 0, nil},
+		"with .yml appended":                {"", strings.TrimSuffix(write("appended.yml", thirty), ".yml"), 30, nil},
+		"with .yml appended to environment": {strings.TrimSuffix(write("appended2.yml", thirty), ".yml"), "", 30, nil},
+		"any other name":                    {"", write("webhooks.conf", thirty), 30, nil},
+		"JSON is YAML":                      {"", write("config.json", `{"webhooks": {"event_retention_period": 30}}`), 30, nil},
+		"byte order mark":                   {"", write("bom.yml", "\ufeff"+thirty), 30, nil},
+		"lines of Windows":                  {"", write("crlf.yml", strings.ReplaceAll(thirty, "\n", "\r\n")), 30, nil},
+		"as large as possible":              {"", write("large.yml", thirty+strings.Repeat("#", 1<<20-len(thirty))), 30, nil},
+		"too large":                         {"", write("too-large.yml", thirty+strings.Repeat("#", 1<<20-len(thirty)+1)), 0, []string{"1 MiB", "too-large.yml"}},
+		"missing":                           {"", filepath.Join(folder, "missing"), 0, []string{"missing", "missing.yml"}},
+		"missing, named by environment":     {filepath.Join(folder, "missing"), goodConfig, 0, []string{"missing", "missing.yml"}},
+		"below a file":                      {"", filepath.Join(goodConfig, "config.yml"), 0, []string{"good.yml"}},
+		"a folder":                          {"", folder, 0, []string{folder}},
+		"no list of files":                  {"", goodConfig + ":" + goodConfig, 0, []string{"good.yml:"}},
+		"no home":                           {"", "~/config.yml", 0, []string{"~/config.yml"}},
+		"NUL in its name":                   {"", "a\x00b", 0, []string{"invalid"}},
+		"not text":                          {"", write("binary.yml", "webhooks: \x00\xff"), 0, []string{"not YAML"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(webhooks.ConfigFileVariable, tt.environment)
+			cfg, err := webhooks.LoadConfig(tt.path)
+			if cfg.EventRetentionPeriod != tt.want {
+				t.Errorf("got the configuration %+v, want a retention of %d days", cfg, tt.want)
+			}
+			if tt.wantErr == nil && err != nil {
+				t.Errorf("got the error %v, want none", err)
+			}
+			if tt.wantErr != nil {
+				checkConfigError(t, err, tt.wantErr...)
+			}
+		})
+	}
+}
+
+// TestNewClientNamesEveryMistake: one error tells all that is wrong.
+func TestNewClientNamesEveryMistake(t *testing.T) {
+	t.Setenv(webhooks.ConfigFileVariable, "")
+	const missingURL, missingToken = "URL of the Svix server is missing", "authentication token is missing"
+	tests := map[string]struct {
+		opts []webhooks.Option
+		want []string
+	}{
+		"nothing":    {nil, []string{missingURL, missingToken}},
+		"no URL":     {[]webhooks.Option{webhooks.WithAuthToken(fileToken)}, []string{missingURL}},
+		"no token":   {[]webhooks.Option{webhooks.WithServerURL(fileURL)}, []string{missingToken}},
+		"empty file": {[]webhooks.Option{webhooks.WithConfigFile(configFolder + "/good-webhooks-null.yml")}, []string{missingURL, missingToken}},
+		"value": {
+			[]webhooks.Option{webhooks.WithConfig(webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: "svix.example.org", AuthToken: "not a real token"}, EventRetentionPeriod: 91})},
+			[]string{"svix.server_url", "svix.auth_token", "91 days"},
+		},
+		"options": {
+			[]webhooks.Option{
+				webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: -1}), webhooks.WithCacheTTL(-time.Second),
+				webhooks.WithServerURL("https://someone:not-a-real-password@svix.example.org"),
+			},
+			[]string{"retry policy", "cache TTL", "user information", missingToken},
+		},
+		"negative backoff":    {[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: -1})}, []string{"retry policy"}},
+		"negative maximum":    {[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxBackoff: -1})}, []string{"retry policy"}},
+		"negative timeout":    {[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{AttemptTimeout: -1})}, []string{"retry policy"}},
+		"token with newline":  {[]webhooks.Option{webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken + "\n")}, []string{"svix.auth_token"}},
+		"token outside ASCII": {[]webhooks.Option{webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken + "é")}, []string{"svix.auth_token"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			client, err := webhooks.NewClient(tt.opts...)
+			checkConfigError(t, err, tt.want...)
+			if client != nil {
+				t.Error("got a client and an error")
+			}
+		})
+	}
+}
+
+// The SDK casts http.DefaultTransport, which a program may have replaced.
+func TestNewClientWithAnotherDefaultTransport(t *testing.T) {
+	original := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = original })
+	http.DefaultTransport = roundTripFunc(original.RoundTrip)
+	_, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken))
+	checkConfigError(t, err, "http.DefaultTransport", "WithHTTPClient")
+}
+
+func TestSecretIsNeverShown(t *testing.T) {
+	t.Parallel()
+	cfg := webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: fileURL, AuthToken: fileToken}}
+	var logged bytes.Buffer
+	slog.New(slog.NewTextHandler(&logged, nil)).Info("configured", "config", cfg, "token", cfg.Svix.AuthToken)
+	asJSON, errJSON := json.Marshal(cfg)
+	asYAML, errYAML := yaml.Marshal(cfg)
+	if err := errors.Join(errJSON, errYAML); err != nil {
+		t.Fatal(err)
+	}
+	shown := map[string]string{
+		"%v": fmt.Sprintf("%v", cfg), "%+v": fmt.Sprintf("%+v", cfg), "%#v": fmt.Sprintf("%#v", cfg), "%s": fmt.Sprintf("%s", cfg.Svix.AuthToken),
+		"%q": fmt.Sprintf("%q", cfg.Svix.AuthToken), "%x": fmt.Sprintf("%x", cfg.Svix.AuthToken), "%d": fmt.Sprintf("%d", cfg.Svix.AuthToken),
+		"slog": logged.String(), "JSON": string(asJSON), "YAML": string(asYAML),
+	}
+	for how, text := range shown {
+		if strings.Contains(text, fileToken) || strings.Contains(text, fmt.Sprintf("%x", fileToken)) {
+			t.Errorf("%s shows the token: %s", how, text)
+		}
+	}
+	if got := cfg.Svix.AuthToken.String(); got != "[redacted]" || string(cfg.Svix.AuthToken) != fileToken {
+		t.Errorf("String gives %q, want [redacted], and the secret is still there", got)
+	}
+}
+
+// TestHTTPClient: what the caller's client has is used, but never changed.
+func TestHTTPClient(t *testing.T) {
+	t.Parallel()
+	redirecting := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
+	t.Cleanup(redirecting.Close)
+	given := redirecting.Client()
+	given.Timeout = time.Hour
+	before := *given
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(redirecting.URL), webhooks.WithAuthToken(fileToken),
+		webhooks.WithHTTPClient(given))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var api *webhooks.APIError
+	if _, err := client.GetEventType(t.Context(), "a.b"); !errors.As(err, &api) || api.StatusCode != http.StatusFound {
+		t.Errorf("got %v, want an APIError of status 302", err)
+	}
+	if given.Transport != before.Transport || given.Timeout != before.Timeout || given.CheckRedirect != nil || given.Jar != nil {
+		t.Errorf("the caller's client was changed: %+v, it was %+v", given, before)
+	}
+}
