@@ -5,11 +5,13 @@ package webhooks_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -21,6 +23,7 @@ import (
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/identity"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
 // BenchmarkSend compares SendEvent with the bare SDK, given a transport that keeps
@@ -38,8 +41,8 @@ func BenchmarkSend(b *testing.B) {
 		name string
 		send func(ctx context.Context) error
 	}{
-		{"sdk", sdkSend(b, serverURL, token)},
-		{"webhooks", clientSend(b, serverURL, token)},
+		{"sdk", sdkSend(b, serverURL, token, tuned(b))},
+		{"webhooks", clientSend(b, serverURL, token, tuned(b))},
 	}
 	for _, goroutines := range []int{1, 64, 256} {
 		for _, client := range clients {
@@ -83,6 +86,40 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
+// BenchmarkSendCost compares what the two do besides the network, whose answers
+// come from memory.
+func BenchmarkSendCost(b *testing.B) {
+	mock := svixmock.New(svixmock.Config{})
+	b.Cleanup(mock.Close)
+	canned := cannedAnswers{live: mock.RoundTripper()}
+	clients := []struct {
+		name string
+		send func(ctx context.Context) error
+	}{
+		{"sdk", sdkSend(b, "http://svix.test", mock.Token(), canned)},
+		{"webhooks", clientSend(b, "http://svix.test", mock.Token(), canned)},
+	}
+	for _, client := range clients {
+		b.Run("client="+client.name, func(b *testing.B) { measureSends(b, 1, client.send) })
+	}
+}
+
+// cannedAnswers answers the creation of messages without a server.
+type cannedAnswers struct{ live http.RoundTripper }
+
+func (c cannedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, "/msg") {
+		return c.live.RoundTrip(r)
+	}
+	const answer = `{"channels":null,"eventId":"0d2a5d1e-6f0e-4a39-9c7b-8a9b3a0c7a10","eventType":"origin.visit","id":"msg_3MWc7F7brIv82SXLiFXTAmsHiDx","payload":{},"timestamp":"2026-11-23T21:33:14.593839Z"}`
+	_, _ = io.Copy(io.Discard, r.Body)
+	return &http.Response{
+		Status: "202 Accepted", StatusCode: http.StatusAccepted, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(answer)),
+		ContentLength: int64(len(answer)), Request: r,
+	}, nil
+}
+
 // benchPayload is one of the archive's commonest events.
 func benchPayload() map[string]any {
 	return map[string]any{
@@ -96,13 +133,13 @@ func benchPayload() map[string]any {
 
 const benchEventType = "origin.visit"
 
-func sdkSend(b *testing.B, serverURL, token string) func(context.Context) error {
+func sdkSend(b *testing.B, serverURL, token string, transport http.RoundTripper) func(context.Context) error {
 	b.Helper()
 	address, err := url.Parse(serverURL)
 	if err != nil {
 		b.Fatal(err)
 	}
-	sdk, err := svix.New(token, &svix.SvixOptions{ServerUrl: address, HTTPClient: &http.Client{Transport: tuned(b)}})
+	sdk, err := svix.New(token, &svix.SvixOptions{ServerUrl: address, HTTPClient: &http.Client{Transport: transport}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -113,11 +150,11 @@ func sdkSend(b *testing.B, serverURL, token string) func(context.Context) error 
 	}
 }
 
-func clientSend(b *testing.B, serverURL, token string) func(context.Context) error {
+func clientSend(b *testing.B, serverURL, token string, transport http.RoundTripper) func(context.Context) error {
 	b.Helper()
 	newClient := func() *webhooks.Client {
 		client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(serverURL), webhooks.WithAuthToken(token),
-			webhooks.WithHTTPClient(&http.Client{Transport: tuned(b)}), webhooks.WithCacheTTL(24*time.Hour))
+			webhooks.WithHTTPClient(&http.Client{Transport: transport}), webhooks.WithCacheTTL(24*time.Hour))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -103,9 +104,6 @@ func (m Message) IsZero() bool { return m == Message{} }
 // may have been sent all the same; to send it again with the same Event.ID is
 // then safe.
 func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
-	if !validEventTypeName(ev.Type) {
-		return Message{}, eventTypeNotFound(ev.Type, nil)
-	}
 	if err := ev.validateID(); err != nil {
 		return Message{}, err
 	}
@@ -787,8 +785,9 @@ type instant struct{ time.Time }
 // UnmarshalJSON never fails, so that one odd time does not cost a page.
 func (i *instant) UnmarshalJSON(text []byte) error {
 	i.Time = time.Time{}
-	for _, layout := range []string{`"` + time.RFC3339Nano + `"`, `"2006-01-02T15:04:05.999999999"`} {
-		if t, err := time.Parse(layout, string(text)); err == nil {
+	unquoted := string(bytes.Trim(text, `"`))
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05"} {
+		if t, err := time.Parse(layout, unquoted); err == nil {
 			i.Time = t.UTC()
 			return nil
 		}
