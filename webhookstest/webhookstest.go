@@ -5,17 +5,17 @@
 //
 //	func TestSend(t *testing.T) {
 //		srv := webhookstest.NewServer(t)
-//		client := srv.Client()
-//		for _, et := range webhooks.DefaultEventTypes() {
-//			if err := client.CreateEventType(t.Context(), et); err != nil {
-//				t.Fatal(err)
-//			}
+//		client := srv.Client(webhooks.WithoutListenerCheck())
+//		if err := client.CreateEventType(t.Context(), eventType); err != nil {
+//			t.Fatal(err)
 //		}
 //		// ... call the code under test with client, then look at what it sent:
 //		for _, m := range srv.Messages() {
 //			t.Logf("%s %s", m.EventType, m.Payload)
 //		}
 //	}
+//
+// Without that option a client sends only what an endpoint listens to, so the test would have to create one.
 //
 // # A receiver's test
 //
@@ -39,7 +39,7 @@
 // [Server.FailNext] and [Server.FailRate] make requests fail: with any answer, broken connections, or none at all, before
 // or after the server acted on the request.
 //
-// The tests of this package are complete examples.
+// The file example_test.go of this package has a complete test of each kind.
 package webhookstest
 
 import (
@@ -184,7 +184,7 @@ func (s *Server) Deliveries() []Delivery { return s.mock.Deliveries() }
 func (s *Server) Requests() []Request { return s.mock.Requests() }
 
 // WaitForDeliveries waits until n attempts in all were made and can be listed; failed ones count. It fails when ctx
-// ends, and when for ten seconds nothing was under way that could become a delivery: the error then says what may
+// ends, and when for 40 seconds nothing was under way that could become a delivery: the error then says what may
 // be missing, such as an endpoint that would receive the message.
 func (s *Server) WaitForDeliveries(ctx context.Context, n int) error {
 	return s.mock.WaitForDeliveries(ctx, n)

@@ -23,84 +23,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const receiver = "https://receiver.example"
 
-// register makes the default event types and an endpoint at url for one of them.
-func register(t *testing.T, client *webhooks.Client, url string) webhooks.Endpoint {
+// listen makes an endpoint at url.
+func listen(t *testing.T, client *webhooks.Client, url string) {
 	t.Helper()
-	for _, et := range webhooks.DefaultEventTypes() {
-		if err := client.CreateEventType(t.Context(), et); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ep := webhooks.Endpoint{EventType: "origin.create", URL: url}
-	if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
-		t.Fatal(err)
-	}
-	return ep
+	register(t, client, webhooks.Endpoint{EventType: "origin.create", URL: url}, "")
 }
 
 func send(t *testing.T, client *webhooks.Client) {
 	t.Helper()
-	event := webhooks.Event{Type: "origin.create", Payload: map[string]any{"origin_url": "https://example.org/"}}
-	if _, err := client.SendEvent(t.Context(), event); err != nil {
+	if err := announce(t.Context(), client, "https://example.org/"); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A sender's test.
-func TestSender(t *testing.T) {
-	t.Parallel()
-	srv := webhookstest.NewServer(t)
-	client := srv.Client(webhooks.WithoutListenerCheck())
-	for _, et := range webhooks.DefaultEventTypes() {
-		if err := client.CreateEventType(t.Context(), et); err != nil {
-			t.Fatal(err)
-		}
-	}
-	send(t, client) // the code under test
-	messages := srv.Messages()
-	if len(messages) != 1 || string(messages[0].Payload) != `{"origin_url":"https://example.org/"}` {
-		t.Errorf("got messages %s, want one about https://example.org/", messages)
-	}
-}
-
-// A receiver's test.
-func TestReceiver(t *testing.T) {
-	t.Parallel()
-	srv := webhookstest.NewServer(t)
-	client := srv.Client()
-	endpoint := register(t, client, receiver)
-	secret, err := client.GetEndpointSecret(t.Context(), endpoint)
-	if err != nil {
-		t.Fatal(err)
-	}
-	received := make(chan string, 1)
-	srv.Handle(receiver, webhooks.NewHandler([]string{secret}, func(_ context.Context, d webhooks.Delivery) error {
-		received <- d.EventType
-		return nil
-	}))
-	send(t, client)
-	if got := <-received; got != "origin.create" {
-		t.Errorf("received %s, want origin.create", got)
-	}
-}
-
-// A test of retries in zero time.
-func TestRetries(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		srv := webhookstest.NewServer(t, webhookstest.InMemory(), webhookstest.WithRetrySchedule(time.Hour, 10*time.Hour))
-		client := srv.Client()
-		register(t, client, receiver)
-		srv.Handle(receiver, http.NotFoundHandler())
-		start := time.Now()
-		send(t, client)
-		if err := srv.WaitForDeliveries(t.Context(), 3); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(start); took != 11*time.Hour {
-			t.Errorf("the last attempt came after %v, want 11h", took)
-		}
-	})
 }
 
 func TestDeliveryOverTheNetwork(t *testing.T) {
@@ -108,7 +41,7 @@ func TestDeliveryOverTheNetwork(t *testing.T) {
 	target := webhookstest.NewServer(t) // any server will do: it answers 405 to a POST of its health
 	srv := webhookstest.NewServer(t, webhookstest.WithRetrySchedule())
 	client := srv.Client()
-	register(t, client, target.URL+"/api/v1/health")
+	listen(t, client, target.URL+"/api/v1/health")
 	send(t, client)
 	if err := srv.WaitForDeliveries(t.Context(), 1); err != nil {
 		t.Fatal(err)
@@ -136,7 +69,7 @@ func TestHeaderFamilies(t *testing.T) {
 			t.Parallel()
 			srv := webhookstest.NewServer(t, tt.opts...)
 			client := srv.Client()
-			register(t, client, receiver)
+			listen(t, client, receiver)
 			srv.Handle(receiver, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 			send(t, client)
 			if err := srv.WaitForDeliveries(t.Context(), 1); err != nil {
@@ -174,7 +107,10 @@ func TestWaitForDeliveriesSaysWhatIsMissing(t *testing.T) {
 		}, "there is no endpoint to deliver to"},
 		"other event type": {func(t *testing.T, client *webhooks.Client) {
 			t.Helper()
-			register(t, client, receiver)
+			listen(t, client, receiver)
+			if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[1]); err != nil {
+				t.Fatal(err)
+			}
 			event := webhooks.Event{Type: "origin.visit", Payload: webhooks.OriginVisit{
 				OriginURL: "https://example.org/", VisitType: "git", VisitDate: webhooks.NewVisitDate(time.Now()), VisitStatus: webhooks.VisitFull,
 			}}
@@ -231,7 +167,7 @@ func TestSetClock(t *testing.T) {
 	t.Parallel()
 	srv := webhookstest.NewServer(t)
 	client := srv.Client(webhooks.WithoutListenerCheck())
-	register(t, client, receiver)
+	listen(t, client, receiver)
 	srv.Handle(receiver, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	past := time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC)
 	srv.SetClock(func() time.Time { return past })
