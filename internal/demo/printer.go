@@ -38,6 +38,8 @@ func (p *printer) paint(color, text string) string {
 	return color + text + normal
 }
 
+func (p *printer) title(text string) { p.printf("%s\n", p.paint(bold, text)) }
+
 func (p *printer) heading(text string) { p.printf("\n%s\n", p.paint(bold, text)) }
 
 func (p *printer) blank() { p.printf("\n") }
