@@ -14,8 +14,8 @@ import (
 // The tests in this file are examples to begin with.
 
 // announce stands for the code of a sender.
-func announce(ctx context.Context, client *webhooks.Client, origin string) error {
-	_, err := client.SendEvent(ctx, webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: origin}})
+func announce(ctx context.Context, client *webhooks.Client) error {
+	_, err := client.SendEvent(ctx, webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://example.org/"}})
 	return err
 }
 
@@ -27,7 +27,7 @@ func TestSender(t *testing.T) {
 	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := announce(t.Context(), client, "https://example.org/"); err != nil {
+	if err := announce(t.Context(), client); err != nil {
 		t.Fatal(err)
 	}
 	messages := srv.Messages()
@@ -49,7 +49,7 @@ func TestReceiver(t *testing.T) {
 			received <- string(d.Payload)
 			return nil
 		}))
-	if err := announce(t.Context(), client, "https://example.org/"); err != nil {
+	if err := announce(t.Context(), client); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := <-received, `{"origin_url":"https://example.org/"}`; got != want {
@@ -66,7 +66,7 @@ func TestRetries(t *testing.T) {
 		endpoint := webhooks.Endpoint{EventType: "origin.create", URL: "https://receiver.example/hook"}
 		register(t, client, endpoint, "")
 		srv.Handle(endpoint.URL, http.NotFoundHandler())
-		if err := announce(t.Context(), client, "https://example.org/"); err != nil {
+		if err := announce(t.Context(), client); err != nil {
 			t.Fatal(err)
 		}
 		if err := srv.WaitForDeliveries(t.Context(), 3); err != nil {

@@ -31,7 +31,7 @@ func listen(t *testing.T, client *webhooks.Client, url string) {
 
 func send(t *testing.T, client *webhooks.Client) {
 	t.Helper()
-	if err := announce(t.Context(), client, "https://example.org/"); err != nil {
+	if err := announce(t.Context(), client); err != nil {
 		t.Fatal(err)
 	}
 }
