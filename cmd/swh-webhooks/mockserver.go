@@ -16,7 +16,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// stopTimeout is how long requests that are being answered have when the mock server stops.
+// stopTimeout is how long requests that are being answered have when the mock
+// server stops.
 const stopTimeout = 5 * time.Second
 
 func newMockServerCommand() *cobra.Command {
@@ -82,32 +83,31 @@ func (m *mockServer) run(ctx context.Context, out io.Writer) error {
 	mock := svixmock.New(m.config)
 	defer mock.Close()
 	server := &http.Server{Handler: mock, ReadHeaderTimeout: 10 * time.Second}
+	defer server.Close() //nolint:errcheck // its error is that of the listener, which is closed by then
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	_, err = fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()), mock.Token())
-	if err == nil {
-		select {
-		case err = <-served:
-			return err
-		case <-ctx.Done():
-		}
-	}
-	mock.Close() // lets go of the requests that wait for something
-	return errors.Join(err, stop(server, served))
-}
-
-// stop ends a server once the requests that it answers are through, or their
-// time is up.
-func stop(server *http.Server, served <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		_ = server.Close() // its error is that of the listener, which Shutdown has closed
-	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+	if _, err := fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()), mock.Token()); err != nil {
 		return err
 	}
-	return nil
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+		mock.Close() // lets go of the requests that hang
+		return shutDown(ctx, server)
+	}
+}
+
+// shutDown ends a server, after ctx is done: the requests that are being
+// answered have some time left.
+func shutDown(ctx context.Context, server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil // they had their time
+	}
+	return err
 }
 
 // open listens on an address of this machine alone, unless others are allowed.

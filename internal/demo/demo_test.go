@@ -140,7 +140,7 @@ func TestRunWithColor(t *testing.T) {
 // sample are the objects of a file of samples, read anew.
 func sample(t *testing.T, name string) []map[string]any {
 	t.Helper()
-	data, err := os.ReadFile("../../testdata/" + name + ".ndjson")
+	data, err := os.ReadFile("../../testdata/" + name + ".ndjson") //nolint:gosec // one of the project's own files
 	if err != nil {
 		t.Fatal(err)
 	}

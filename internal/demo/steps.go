@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -230,7 +231,7 @@ func (d *demo) listSent(ctx context.Context) error {
 		}
 		rows = append(rows, []string{
 			sent.Timestamp.Format("15:04:05.000"),
-			fmt.Sprint(sent.ResponseStatusCode),
+			strconv.Itoa(sent.ResponseStatusCode),
 			sent.EndpointURL,
 			shorten(string(sent.Payload)),
 		})
