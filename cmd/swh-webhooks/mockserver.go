@@ -83,7 +83,7 @@ func (m *mockServer) run(ctx context.Context, out io.Writer) error {
 	mock := svixmock.New(m.config)
 	defer mock.Close()
 	server := &http.Server{Handler: mock, ReadHeaderTimeout: 10 * time.Second}
-	defer server.Close() //nolint:errcheck // its error is that of the listener, which is closed by then
+	defer server.Close()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	if _, err := fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()), mock.Token()); err != nil {
