@@ -219,8 +219,8 @@ func yamlMistakes(err error) []error {
 	if err == nil {
 		return nil
 	}
-	var typeErr *yaml.TypeError
-	if !errors.As(err, &typeErr) {
+	typeErr, ok := errors.AsType[*yaml.TypeError](err)
+	if !ok {
 		return []error{fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))}
 	}
 	mistakes := make([]error, len(typeErr.Errors))

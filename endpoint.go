@@ -229,7 +229,7 @@ func (c *Client) setSecret(ctx context.Context, ep Endpoint, secret string) erro
 	_, err := c.call(ctx, "endpoint secret rotate", func(ctx context.Context) error {
 		return c.svix.Endpoint.RotateSecret(ctx, identity.Application(ep.EventType), ep.address(), in, nil)
 	})
-	if api := (*APIError)(nil); errors.As(err, &api) && api.Code == codeLimitReached {
+	if api, ok := errors.AsType[*APIError](err); ok && api.Code == codeLimitReached {
 		return fmt.Errorf("webhooks: %w: %w", ErrSecretRotationLimit, err)
 	}
 	return c.missing(ctx, ep, err)

@@ -266,11 +266,11 @@ func quote(text string) string {
 }
 
 func isNotFound(err error) bool {
-	api := (*APIError)(nil)
-	return errors.As(err, &api) && api.StatusCode == http.StatusNotFound && api.Code == codeNotFound
+	api, ok := errors.AsType[*APIError](err)
+	return ok && api.StatusCode == http.StatusNotFound && api.Code == codeNotFound
 }
 
 func isConflict(err error) bool {
-	api := (*APIError)(nil)
-	return errors.As(err, &api) && api.StatusCode == http.StatusConflict
+	api, ok := errors.AsType[*APIError](err)
+	return ok && api.StatusCode == http.StatusConflict
 }

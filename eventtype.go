@@ -251,8 +251,8 @@ func (b eventTypeBody) eventType() EventType {
 }
 
 func schemaError(err error) error {
-	var refused *schema.Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*schema.Error](err)
+	if !ok {
 		return &SchemaError{Violations: []Violation{{Message: err.Error()}}, err: err}
 	}
 	return &SchemaError{Violations: violations(refused.Violations), err: refused.Err}

@@ -41,7 +41,7 @@ func sized(normal, whole int) int {
 const originCreate = "origin.create"
 
 // loadServer is a mock server behind a socket, with the default event types.
-func loadServer(t testing.TB, cfg svixmock.Config, opts ...webhooks.Option) (*svixmock.Server, *webhooks.Client) {
+func loadServer(t *testing.T, cfg svixmock.Config, opts ...webhooks.Option) (*svixmock.Server, *webhooks.Client) {
 	t.Helper()
 	mock := svixmock.New(cfg)
 	srv := httptest.NewServer(mock)
@@ -202,7 +202,7 @@ func (p payloadSource) text() string {
 	odd := []rune("<>&\"\\/'\x00\x08\x0c\n\r\t\x1f\x7f\u0080\u00a0\u2028\u2029\ufeff\ufffdé日😀\U0010ffff")
 	text := make([]rune, p.IntN(12))
 	for i := range text {
-		if text[i] = rune('a' + p.IntN(26)); p.IntN(2) == 0 {
+		if text[i] = 'a' + p.Int32N(26); p.IntN(2) == 0 {
 			text[i] = odd[p.IntN(len(odd))]
 		}
 	}
@@ -443,7 +443,7 @@ func anything(ctx context.Context, client *webhooks.Client, which int) error {
 	}
 }
 
-func seedAttempts(t testing.TB, mock *svixmock.Server, endpoint webhooks.Endpoint, n int, at func(i int) time.Time) {
+func seedAttempts(t *testing.T, mock *svixmock.Server, endpoint webhooks.Endpoint, n int, at func(i int) time.Time) {
 	t.Helper()
 	err := mock.SeedAttempts(n, svixmock.Seed{
 		App:       identity.Application(endpoint.EventType),

@@ -410,7 +410,7 @@ func (h *handler) verify(w http.ResponseWriter, r *http.Request) (Delivery, int,
 }
 
 func bodyStatus(err error) int {
-	if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return http.StatusRequestEntityTooLarge
 	}
 	return http.StatusBadRequest

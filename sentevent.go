@@ -160,7 +160,7 @@ func (rt *registeredType) validate(payload map[string]any) error {
 		return fmt.Errorf("webhooks: event type %s, nothing was sent: %w", rt.Name, schemaError(err))
 	}
 	err = compiled.Validate(payload)
-	if refused := (*schema.Error)(nil); errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*schema.Error](err); ok {
 		return &PayloadError{EventType: rt.Name, Violations: violations(refused.Violations), err: refused.Err}
 	}
 	return err

@@ -359,7 +359,7 @@ func readBody[T answerBody](op string, answer transport.Answer) (T, error) {
 // keeps its zero value.
 func decode(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
-	if misfit := (*json.UnmarshalTypeError)(nil); errors.As(err, &misfit) {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return nil
 	}
 	return err

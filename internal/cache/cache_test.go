@@ -3,7 +3,7 @@ package cache_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -40,7 +40,7 @@ func TestLoadKeepsForTTL(t *testing.T) {
 		if got := load(t, c, "a", next); got != first {
 			t.Errorf("before the TTL: got %d, want %d", got, first)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if got := load(t, c, "a", next); got != first+1 {
 			t.Errorf("after the TTL: got %d, want %d", got, first+1)
 		}
@@ -63,11 +63,11 @@ func TestBounded(t *testing.T) {
 	c := cache.New[int](time.Hour, limit)
 	next, loads := counter()
 	for i := range 3 * limit {
-		load(t, c, fmt.Sprint(i), next)
+		load(t, c, strconv.Itoa(i), next)
 	}
 	before := loads.Load()
 	for i := range 3 * limit {
-		load(t, c, fmt.Sprint(i), next)
+		load(t, c, strconv.Itoa(i), next)
 	}
 	if again := loads.Load() - before; again < 2*limit {
 		t.Errorf("%d of %d keys loaded again, so more than %d were kept", again, 3*limit, limit)
@@ -125,10 +125,10 @@ func TestStaleNoIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cache.New[int](time.Hour, 10)
 		var there atomic.Int64
-		look := func(context.Context) (int, error) {
+		look := func(ctx context.Context) (int, error) {
 			found := there.Load()
 			time.Sleep(time.Second)
-			return int(found), nil
+			return int(found), ctx.Err()
 		}
 		isThere := func(v int) bool { return v == 1 }
 		go func() { _, _ = c.Load(t.Context(), "a", isThere, look) }()

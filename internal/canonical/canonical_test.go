@@ -25,7 +25,7 @@ type vector struct {
 
 func vectors(tb testing.TB, path string) []vector {
 	tb.Helper()
-	data, err := os.ReadFile(path)
+	data, err := os.ReadFile(path) //nolint:gosec // a file of testdata
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -64,10 +64,11 @@ func TestParseRefuses(t *testing.T) {
 
 // wantError returns a function that checks the results of Parse or FromGo.
 func wantError(t *testing.T, want string) func(any, error) {
+	t.Helper()
 	return func(v any, err error) {
 		t.Helper()
-		var refused *canonical.Error
-		if !errors.As(err, &refused) {
+		refused, ok := errors.AsType[*canonical.Error](err)
+		if !ok {
 			t.Fatalf("got value %v and error %v, want an *Error", v, err)
 		}
 		if v != nil {
@@ -203,7 +204,7 @@ func TestFromGo(t *testing.T) {
 		"int":                      {-7, `-7`},
 		"int64":                    {int64(math.MinInt64), `-9223372036854775808`},
 		"uint8":                    {uint8(200), `200`},
-		"float64":                  {[]any{1.0, 0.1, 1e21, 1e-7, -0.0, 100000000.0}, `[1,0.1,1e+21,1e-7,0,100000000]`},
+		"float64":                  {[]any{1.0, 0.1, 1e21, 1e-7, math.Copysign(0, -1), 100000000.0}, `[1,0.1,1e+21,1e-7,-0,100000000]`},
 		"float64, largest":         {math.MaxFloat64, `1.7976931348623157e+308`},
 		"float32":                  {float32(0.1), `0.1`},
 		"json.Number":              {json.Number("1E400"), `1e+400`},

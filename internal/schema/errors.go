@@ -66,21 +66,17 @@ func refusal(path, message string, err error) *Error {
 
 // compileError translates what the library says about a schema.
 func compileError(err error, document any) *Error {
-	var invalid *jsonschema.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return explain(invalid, document, nil)
 	}
-	var external *referenceError
-	if errors.As(err, &external) {
+	if external, ok := errors.AsType[*referenceError](err); ok {
 		return refusal("", external.Error(), err)
 	}
-	var loop jsonschema.InfiniteLoopError
-	if errors.As(err, &loop) {
+	if _, ok := errors.AsType[jsonschema.InfiniteLoopError](err); ok {
 		return refusal("", "refers to itself without end", err)
 	}
 	reason := err
-	var failed *jsonschema.SchemaError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*jsonschema.SchemaError](err); ok {
 		reason = failed.Err
 	}
 	return refusal("", strings.ReplaceAll(strings.TrimPrefix(reason.Error(), "jsonschema: "), address, ""), err)
@@ -88,8 +84,7 @@ func compileError(err error, document any) *Error {
 
 // validateError translates what the library says about a value.
 func (s *Schema) validateError(err error, value any) *Error {
-	var invalid *jsonschema.ValidationError
-	if errors.As(err, &invalid) {
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 		return explain(invalid, value, s.parts)
 	}
 	return refusal("", err.Error(), err)

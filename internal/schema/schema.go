@@ -85,8 +85,7 @@ func Compile(text []byte) (*Schema, error) {
 
 func parse(text []byte) (map[string]any, error) {
 	v, err := canonical.Parse(text)
-	var refused *canonical.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*canonical.Error](err); ok {
 		return nil, refusal(refused.Path, refused.Reason, err)
 	}
 	document, ok := v.(map[string]any)

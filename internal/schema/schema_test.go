@@ -45,7 +45,7 @@ func caseFiles(tb testing.TB, folder string) map[string]caseFile {
 	}
 	files := make(map[string]caseFile)
 	for _, path := range paths {
-		data, err := os.ReadFile(path)
+		data, err := os.ReadFile(path) //nolint:gosec // a file of testdata
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -103,8 +103,8 @@ func TestCompileRefuses(t *testing.T) {
 // violations returns those of an error, which must be an *Error of the promised form.
 func violations(tb testing.TB, err error) []violation {
 	tb.Helper()
-	var refused *schema.Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*schema.Error](err)
+	if !ok {
 		tb.Fatalf("got error %v, want an *Error", err)
 	}
 	if n := len(refused.Violations); n == 0 || n > 20 {
@@ -157,8 +157,8 @@ func TestCompileTakesTheLargestSchema(t *testing.T) {
 func TestErrorUnwraps(t *testing.T) {
 	t.Parallel()
 	_, err := schema.Compile([]byte(`{"a":1,"a":2}`))
-	var refused *canonical.Error
-	if !errors.As(err, &refused) {
+	refused, ok := errors.AsType[*canonical.Error](err)
+	if !ok {
 		t.Errorf("error %v does not wrap the parser's", err)
 	}
 }

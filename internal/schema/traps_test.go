@@ -296,8 +296,8 @@ func TestJ7InvalidSchemas(t *testing.T) {
 		}
 	}
 	_, err := schema.Compile([]byte(`{"type":"obj"}`))
-	var invalid *jsonschema.ValidationError
-	if !errors.As(err, &invalid) {
+	invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
+	if !ok {
 		t.Errorf("error %v does not wrap the library's", err)
 	}
 }
