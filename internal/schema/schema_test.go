@@ -103,7 +103,8 @@ func TestCompileRefuses(t *testing.T) {
 // violations returns those of an error, which must be an *Error of the promised form.
 func violations(tb testing.TB, err error) []violation {
 	tb.Helper()
-	if _, ok := errors.AsType[*schema.Error](err); !ok {
+	refused, ok := errors.AsType[*schema.Error](err)
+	if !ok {
 		tb.Fatalf("got error %v, want an *Error", err)
 	}
 	if n := len(refused.Violations); n == 0 || n > 20 {
