@@ -1,0 +1,893 @@
+package webhooks_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/openapi"
+	"github.com/softwareheritage/webhooks/testdata"
+	"github.com/softwareheritage/webhooks/webhookstest"
+)
+
+// The tests of this file describe the behaviour of the library. They run on a
+// mock server each or, where the environment names one, on a real Svix server
+// (see testdata/svix/compose.yaml), which may be in use by others.
+const (
+	realServerURL   = "WEBHOOKS_TEST_SVIX_URL"
+	realServerToken = "WEBHOOKS_TEST_SVIX_TOKEN" //nolint:gosec // the name of a variable
+)
+
+// patience is how long a test waits for what a real server does in its own time.
+const patience = 30 * time.Second
+
+const (
+	channel1 = "https://git.example.org/user/projekt-ä"
+	channel2 = "https://hg.example.org/?p=project&x=1"
+)
+
+// A server is what a test runs on. It is the test and a client in one.
+type server struct {
+	*testing.T
+	*webhooks.Client
+
+	url, token   string
+	hc           *http.Client
+	group        string // that the names of the test's own event types begin with
+	originCreate string // the default event types, registered under names of the test's own
+	originVisit  string
+
+	mock  *webhookstest.Server // nil: the server is real
+	ahead atomic.Int64         // of the clock, in nanoseconds
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	hc := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	t.Cleanup(hc.CloseIdleConnections)
+	s := &server{T: t, hc: hc, url: os.Getenv(realServerURL), token: os.Getenv(realServerToken), group: "test-" + uuid.NewString()[:8]}
+	if s.url == "" {
+		s.mock = webhookstest.NewServer(t, webhookstest.WithRetrySchedule())
+		s.url, s.token = s.mock.URL, s.mock.Token
+		s.mock.SetClock(func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) })
+		t.Cleanup(s.checkAnswers)
+	}
+	s.Client = s.newClient()
+	defaults := webhooks.DefaultEventTypes()
+	s.originCreate, s.originVisit = s.createType("create", string(defaults[0].Schema)), s.createType("visit", string(defaults[1].Schema))
+	return s
+}
+
+// newClient is another client of the server.
+func (s *server) newClient(opts ...webhooks.Option) *webhooks.Client {
+	s.Helper()
+	client, err := webhooks.NewClient(append([]webhooks.Option{
+		webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(s.url), webhooks.WithAuthToken(s.token), webhooks.WithHTTPClient(s.hc),
+	}, opts...)...)
+	s.must(err)
+	return client
+}
+
+// checkAnswers holds all answers of the mock against the description of the real
+// server's API: a test is only worth something if these could be real.
+func (s *server) checkAnswers() {
+	doc, err := openapi.Load()
+	if err != nil {
+		s.Error(err)
+		return
+	}
+	for _, r := range s.mock.Requests() {
+		if err := doc.Check(r.Method, r.Path, r.Status, r.AnswerHeader, r.Answer); err != nil {
+			s.Error(err)
+		}
+	}
+}
+
+// tick makes sure that what is made next gets a later id: the ids of one slot of
+// 4 ms are in no order.
+func (s *server) tick() {
+	const slot = 5 * time.Millisecond
+	if s.mock != nil {
+		s.ahead.Add(int64(slot))
+		return
+	}
+	<-time.After(slot)
+}
+
+func (s *server) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// wantError checks that an error is another one and says more besides.
+func (s *server) wantError(got, want error, texts ...string) {
+	s.Helper()
+	checkError(s.T, got, want, texts...)
+}
+
+func checkError(t *testing.T, got, want error, texts ...string) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("got the error %v, want %q", got, want)
+		return
+	}
+	for _, text := range texts {
+		if !strings.Contains(got.Error(), text) {
+			t.Errorf("the error does not say %q: %v", text, got)
+		}
+	}
+}
+
+// wantEqual compares what the library gave with what it should have given.
+func (s *server) wantEqual(what string, want, got any, opts ...cmp.Option) {
+	s.Helper()
+	if diff := cmp.Diff(want, got, opts...); diff != "" {
+		s.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// onServers runs each check on a server of its own.
+func onServers(t *testing.T, checks map[string]func(s *server)) {
+	t.Helper()
+	for name, check := range checks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			check(newServer(t))
+		})
+	}
+}
+
+// createType registers an event type and returns its name.
+func (s *server) createType(event, schema string) string {
+	s.Helper()
+	name := s.group + "." + event
+	s.must(s.CreateEventType(s.Context(), webhooks.EventType{Name: name, Description: "Of a test", Schema: json.RawMessage(schema)}))
+	return name
+}
+
+// createEndpoints creates endpoints one after the other, with generated secrets.
+func (s *server) createEndpoints(endpoints ...webhooks.Endpoint) {
+	s.Helper()
+	for _, ep := range endpoints {
+		s.tick()
+		s.must(s.CreateEndpoint(s.Context(), ep, ""))
+	}
+}
+
+// endpoint describes an endpoint of origin.create that nothing is sent to.
+func (s *server) endpoint(path, channel string) webhooks.Endpoint {
+	return webhooks.Endpoint{URL: "https://example.org/" + path, EventType: s.originCreate, Channel: channel}
+}
+
+func (s *server) endpoints(eventType string, q webhooks.EndpointQuery) []webhooks.Endpoint {
+	s.Helper()
+	endpoints, err := webhooks.Collect(s.ListEndpoints(s.Context(), eventType, q))
+	s.must(err)
+	return endpoints
+}
+
+// withoutIDs leaves the server's ids out of a comparison of endpoints.
+var withoutIDs = cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID")
+
+func (s *server) secret(ep webhooks.Endpoint) string {
+	s.Helper()
+	secret, err := s.GetEndpointSecret(s.Context(), ep)
+	s.must(err)
+	return secret
+}
+
+// originURLs are sample origins of the archive, different ones.
+func originURLs(n int) []string {
+	var urls []string
+	for line := range bytes.Lines(testdata.Origins) {
+		var origin struct {
+			URL string `json:"url"`
+		}
+		if err := json.Unmarshal(line, &origin); err != nil {
+			panic(err)
+		}
+		urls = append(urls, origin.URL)
+	}
+	return urls[:n]
+}
+
+// sendOrigins sends events of origin.create, one after the other.
+func (s *server) sendOrigins(n int, channel string) []webhooks.Message {
+	s.Helper()
+	var messages []webhooks.Message
+	for _, url := range originURLs(n) {
+		messages = append(messages, s.send(webhooks.Event{Type: s.originCreate, Payload: webhooks.OriginCreate{OriginURL: url}, Channel: channel}))
+	}
+	return messages
+}
+
+func (s *server) send(ev webhooks.Event) webhooks.Message {
+	s.Helper()
+	s.tick()
+	message, err := s.SendEvent(s.Context(), ev)
+	s.must(err)
+	if message.IsZero() {
+		s.Fatalf("the event %+v was not sent, nobody listens", ev)
+	}
+	return message
+}
+
+// sentEvents lists sent events until there are n.
+func (s *server) sentEvents(n int, list iter.Seq2[webhooks.SentEvent, error]) []webhooks.SentEvent {
+	s.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for enough := time.After(patience); ; {
+		events, err := webhooks.Collect(list)
+		s.must(err)
+		if len(events) >= n {
+			return events
+		}
+		select {
+		case <-again.C:
+		case <-enough:
+			s.Fatalf("got %d sent events, want %d: %+v", len(events), n, events)
+		}
+	}
+}
+
+// An inbox receives what is delivered to it, at any path.
+type inbox struct {
+	*server
+
+	address string
+	posts   chan post
+}
+
+// A post is what was delivered.
+type post struct {
+	url    string
+	header http.Header
+	body   string
+}
+
+func (s *server) newInbox() *inbox {
+	s.Helper()
+	in := &inbox{server: s, posts: make(chan post, 1000)}
+	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			s.Error(err)
+		}
+		in.posts <- post{url: in.address + r.URL.Path, header: r.Header, body: string(body)}
+		_, _ = io.WriteString(w, "OK")
+	}))
+	s.Cleanup(receiver.Close)
+	in.address = receiver.URL
+	return in
+}
+
+// endpoint describes an endpoint of origin.create that delivers here.
+func (in *inbox) endpoint(path, channel string) webhooks.Endpoint {
+	return webhooks.Endpoint{URL: in.address + "/" + path, EventType: in.originCreate, Channel: channel}
+}
+
+// receive waits for n deliveries.
+func (in *inbox) receive(n int) []post {
+	in.Helper()
+	enough := time.After(patience)
+	var posts []post
+	for range n {
+		select {
+		case p := <-in.posts:
+			posts = append(posts, p)
+		case <-enough:
+			in.Fatalf("got %d deliveries, want %d: %+v", len(posts), n, posts)
+		}
+	}
+	return posts
+}
+
+// raw makes a request of the server's API without the library, as other programs do.
+func (s *server) raw(method, path, body string, into any) {
+	s.Helper()
+	req, err := http.NewRequestWithContext(s.Context(), method, s.url+"/api/v1"+path, strings.NewReader(body))
+	s.must(err)
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	resp, err := s.hc.Do(req)
+	s.must(err)
+	defer func() { _ = resp.Body.Close() }()
+	answer, err := io.ReadAll(resp.Body)
+	s.must(err)
+	if resp.StatusCode > 299 {
+		s.Fatalf("%s %s: %s %s", method, path, resp.Status, answer)
+	}
+	if into != nil {
+		s.must(json.Unmarshal(answer, into))
+	}
+}
+
+// derived is the identifier of a name, by the rule of the Python module.
+func derived(name string) string {
+	return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name)).String()
+}
+
+// application is the path of the Svix application of an event type.
+func application(eventType string) string { return "/app/" + derived(eventType) }
+
+// compacted is a JSON text without white space.
+func compacted(t testing.TB, text string) string {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Compact(&out, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestEventTypes(t *testing.T) {
+	t.Parallel()
+	onServers(t, map[string]func(s *server){
+		"01 created, then got": func(s *server) {
+			want := webhooks.EventType{
+				Name: s.group + ".full-Name_9", Description: "Ein Projekt <b>& mehr</b>, 日本語 😀",
+				Schema: json.RawMessage(`{"type":"object","properties":{"z":{"maximum":1.00},"a":{"const":123456789012345678901234567890}}, "title":"<&>\u00e9"}`),
+			}
+			s.must(s.CreateEventType(s.Context(), want))
+			want.Schema = json.RawMessage(`{"properties":{"a":{"const":123456789012345678901234567890},"z":{"maximum":1.00}},"title":"<&>é","type":"object"}`)
+			got, err := s.GetEventType(s.Context(), want.Name)
+			s.must(err)
+			s.wantEqual("event type", want, got)
+		},
+		"02 created, then listed": func(s *server) {
+			s.wantEqual("event types", []string{s.originCreate, s.originVisit}, s.typeNames())
+			for et, err := range s.ListEventTypes(s.Context()) {
+				s.must(err)
+				got, err := s.GetEventType(s.Context(), et.Name)
+				s.must(err)
+				s.wantEqual("listed event type", got, et)
+			}
+		},
+		"03 created again": func(s *server) {
+			want := webhooks.EventType{Name: s.originCreate, Schema: json.RawMessage(`{"title":"other"}`)}
+			for range 2 {
+				s.must(s.CreateEventType(s.Context(), want))
+			}
+			got, err := s.GetEventType(s.Context(), s.originCreate)
+			s.must(err)
+			s.wantEqual("event type", want, got)
+		},
+		"04 unknown": func(s *server) {
+			_, err := s.GetEventType(s.Context(), s.group+".unknown")
+			s.wantError(err, webhooks.ErrEventTypeNotFound, s.group+".unknown")
+			s.wantAPIError(err, http.StatusNotFound, "not_found")
+		},
+		"05 bad name": func(s *server) {
+			err := s.CreateEventType(s.Context(), webhooks.EventType{Name: "origin", Schema: json.RawMessage(`{}`)})
+			s.wantError(err, webhooks.ErrInvalidEventTypeName, "'<group>.<event>'", "origin")
+		},
+		"06 bad schema": func(s *server) {
+			err := s.CreateEventType(s.Context(), webhooks.EventType{Name: s.group + ".bad", Schema: json.RawMessage(`{"type": "obj"}`)})
+			s.wantError(err, webhooks.ErrInvalidSchema)
+			var refused *webhooks.SchemaError
+			if !errors.As(err, &refused) || len(refused.Violations) == 0 || refused.Violations[0].Path != "/type" {
+				s.Errorf("got %v, want a SchemaError with a violation at /type", err)
+			}
+			_, err = s.GetEventType(s.Context(), s.group+".bad")
+			s.wantError(err, webhooks.ErrEventTypeNotFound)
+		},
+		"07 listing of a hundred": func(s *server) {
+			want := []string{s.originCreate}
+			for i := range 100 {
+				want = append(want, s.createType(fmt.Sprintf("test%03d", i), `{"type":"object"}`))
+			}
+			s.wantEqual("names", append(want, s.originVisit), s.typeNames())
+		},
+		"08 10 deleted": func(s *server) {
+			s.must(s.DeleteEventType(s.Context(), s.originCreate))
+			s.wantEqual("event types", []string{s.originVisit}, s.typeNames())
+			_, err := s.GetEventType(s.Context(), s.originCreate)
+			s.wantError(err, webhooks.ErrEventTypeArchived, s.originCreate)
+			s.must(s.DeleteEventType(s.Context(), s.originCreate))
+		},
+		"09 unknown deleted": func(s *server) {
+			s.wantError(s.DeleteEventType(s.Context(), s.group+".unknown"), webhooks.ErrEventTypeNotFound, s.group+".unknown")
+		},
+		"revived with another schema and its endpoints": func(s *server) {
+			want := webhooks.EventType{Name: s.originCreate, Description: "Revived", Schema: json.RawMessage(`{"type":"object"}`)}
+			s.createEndpoints(s.endpoint("a", ""))
+			s.must(s.DeleteEventType(s.Context(), s.originCreate))
+			s.must(s.CreateEventType(s.Context(), want))
+			got, err := s.GetEventType(s.Context(), s.originCreate)
+			s.must(err)
+			s.wantEqual("event type", want, got)
+			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("a", "")}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+		},
+	})
+}
+
+// typeNames lists the names of the test's own event types.
+func (s *server) typeNames() []string {
+	s.Helper()
+	var names []string
+	for et, err := range s.ListEventTypes(s.Context()) {
+		s.must(err)
+		if strings.HasPrefix(et.Name, s.group+".") {
+			names = append(names, et.Name)
+		}
+	}
+	return names
+}
+
+// wantAPIError checks that an error tells of an answer of the server.
+func (s *server) wantAPIError(err error, status int, code string) {
+	s.Helper()
+	var api *webhooks.APIError
+	if !errors.As(err, &api) || api.StatusCode != status || api.Code != code {
+		s.Errorf("got the error %v, want an APIError of status %d and code %q", err, status, code)
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	onServers(t, map[string]func(s *server){
+		"11 secret generated": func(s *server) {
+			for _, ep := range []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("a", channel1)} {
+				s.must(s.CreateEndpoint(s.Context(), ep, ""))
+				if secret := s.secret(ep); !strings.HasPrefix(secret, "whsec_") {
+					s.Errorf("got the secret %q, want one that begins with whsec_", secret)
+				}
+			}
+		},
+		"12 13 14 secret given, changed and rotated": func(s *server) {
+			for _, ep := range []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("a", channel1)} {
+				for _, secret := range []string{secretA, secretB, secretB} {
+					s.must(s.CreateEndpoint(s.Context(), ep, secret))
+					s.wantEqual("secret", secret, s.secret(ep))
+				}
+				s.must(s.CreateEndpoint(s.Context(), ep, ""))
+				if secret := s.secret(ep); secret == secretA || secret == secretB {
+					s.Errorf("got the secret %q again, want a new one", secret)
+				}
+			}
+		},
+		"15 listing in order of creation": func(s *server) {
+			want := []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("b", "")}
+			want[1].Metadata = map[string]string{"team": "arkiv, 日本語"}
+			s.createEndpoints(want...)
+			s.wantEqual("endpoints", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
+		},
+		"16 17 18 listing by channel": func(s *server) {
+			on1, on2, onNone := s.endpoint("a", channel1), s.endpoint("a", channel2), s.endpoint("a", "")
+			on1.Metadata = map[string]string{"team": "archive"}
+			s.createEndpoints(on1, on2, onNone)
+			for name, tt := range map[string]struct {
+				q    webhooks.EndpointQuery
+				want []webhooks.Endpoint
+			}{
+				"decision 4: all":      {webhooks.EndpointQuery{}, []webhooks.Endpoint{onNone, on2, on1}},
+				"no channel":           {webhooks.EndpointQuery{NoChannel: true}, []webhooks.Endpoint{onNone}},
+				"channel 1":            {webhooks.EndpointQuery{Channel: channel1}, []webhooks.Endpoint{onNone, on1}},
+				"channel 1, ascending": {webhooks.EndpointQuery{Channel: channel1, Ascending: true}, []webhooks.Endpoint{on1, onNone}},
+				"channel 2":            {webhooks.EndpointQuery{Channel: channel2}, []webhooks.Endpoint{onNone, on2}},
+				"channel 2, limit 1":   {webhooks.EndpointQuery{Channel: channel2, Limit: 1}, []webhooks.Endpoint{onNone}},
+				"in other letters":     {webhooks.EndpointQuery{Channel: strings.ToUpper(channel1)}, []webhooks.Endpoint{onNone}},
+				"limit beyond the end": {webhooks.EndpointQuery{Limit: 4}, []webhooks.Endpoint{onNone, on2, on1}},
+			} {
+				s.wantEqual(name, tt.want, s.endpoints(s.originCreate, tt.q), withoutIDs)
+			}
+			s.wantEqual("of the other type", []webhooks.Endpoint(nil), s.endpoints(s.originVisit, webhooks.EndpointQuery{}))
+		},
+		"19 20 21 listing of a hundred": func(s *server) {
+			var want []webhooks.Endpoint
+			for i := range 100 {
+				want = append(want, s.endpoint(strconv.Itoa(i), ""))
+			}
+			s.createEndpoints(want...)
+			s.wantEqual("ascending", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
+			s.wantEqual("ascending, limit 30", want[:30], s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true, Limit: 30}), withoutIDs)
+			slices.Reverse(want)
+			s.wantEqual("newest first", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+		},
+		"22 secret of an unknown one": func(s *server) {
+			_, err := s.GetEndpointSecret(s.Context(), s.endpoint("a", ""))
+			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate)
+			_, err = s.GetEndpointSecret(s.Context(), s.endpoint("a", channel1))
+			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate, channel1)
+		},
+		"23 unknown one deleted": func(s *server) {
+			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")), webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate)
+			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", channel1)), webhooks.ErrEndpointNotFound, channel1)
+		},
+		"24 one of two deleted": func(s *server) {
+			s.createEndpoints(s.endpoint("a", ""), s.endpoint("b", ""))
+			s.must(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")))
+			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("b", "")}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			_, err := s.GetEndpointSecret(s.Context(), s.endpoint("a", ""))
+			s.wantError(err, webhooks.ErrEndpointNotFound)
+			s.createEndpoints(s.endpoint("a", ""))
+			if got := s.endpoints(s.originCreate, webhooks.EndpointQuery{}); len(got) != 2 {
+				s.Errorf("created again after it was deleted: got %d endpoints, want 2", len(got))
+			}
+		},
+		"of an unknown type": func(s *server) {
+			unknown := webhooks.Endpoint{URL: "https://example.org/", EventType: s.group + ".unknown"}
+			_, errSecret := s.GetEndpointSecret(s.Context(), unknown)
+			s.wantError(errSecret, webhooks.ErrEndpointNotFound)
+			_, errList := webhooks.Collect(s.ListEndpoints(s.Context(), unknown.EventType, webhooks.EndpointQuery{}))
+			for _, err := range []error{
+				errList, s.CreateEndpoint(s.Context(), unknown, ""), s.DeleteEndpoint(s.Context(), unknown),
+				s.SetEndpointDisabled(s.Context(), unknown, true), s.RotateEndpointSecret(s.Context(), unknown, ""),
+			} {
+				s.wantError(err, webhooks.ErrEventTypeNotFound, unknown.EventType)
+			}
+		},
+		"disabled and enabled": func(s *server) {
+			in := s.newInbox()
+			ep := in.endpoint("a", "")
+			ep.Metadata = map[string]string{"team": "archive"}
+			s.createEndpoints(ep)
+			for _, disabled := range []bool{true, true, false} {
+				s.must(s.SetEndpointDisabled(s.Context(), ep, disabled))
+				ep.Disabled = disabled
+				s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			}
+			s.sendOrigins(1, "")
+			in.receive(1)
+		},
+		"secret rotated": func(s *server) {
+			s.must(s.CreateEndpoint(s.Context(), s.endpoint("a", ""), secretA))
+			s.must(s.RotateEndpointSecret(s.Context(), s.endpoint("a", ""), secretB))
+			s.wantEqual("secret", secretB, s.secret(s.endpoint("a", "")))
+			s.must(s.RotateEndpointSecret(s.Context(), s.endpoint("a", ""), ""))
+			if s.secret(s.endpoint("a", "")) == secretB {
+				s.Error("the secret is the same, want a new one")
+			}
+			s.wantError(s.RotateEndpointSecret(s.Context(), s.endpoint("b", ""), ""), webhooks.ErrEndpointNotFound)
+		},
+	})
+}
+
+func TestSending(t *testing.T) {
+	t.Parallel()
+	visit := func() webhooks.OriginVisit {
+		return webhooks.OriginVisit{OriginURL: originURLs(1)[0], VisitType: "git", VisitDate: "2026-11-23T09:30:00+00:00", VisitStatus: webhooks.VisitFull}
+	}
+	onServers(t, map[string]func(s *server){
+		"25 unknown type": func(s *server) {
+			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: s.group + ".unknown", Payload: struct{}{}})
+			s.wantError(err, webhooks.ErrEventTypeNotFound, s.group+".unknown")
+		},
+		"26 bad payload": func(s *server) {
+			bad := visit()
+			bad.SnapshotSWHID = new("invalid_swhid")
+			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: s.originVisit, Payload: bad})
+			s.wantError(err, webhooks.ErrInvalidPayload, "nothing was sent", "/snapshot_swhid", "does not match")
+			var refused *webhooks.PayloadError
+			if !errors.As(err, &refused) || refused.EventType != s.originVisit || len(refused.Violations) != 1 || refused.Violations[0].Path != "/snapshot_swhid" || errors.Unwrap(refused) == nil {
+				s.Errorf("got %#v, want a PayloadError with one violation, at /snapshot_swhid, and the validator's error", err)
+			}
+		},
+		"27 date without offset": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(webhooks.Endpoint{URL: in.address, EventType: s.originVisit})
+			payload := visit()
+			payload.VisitDate = "2026-11-23T09:30:00"
+			s.send(webhooks.Event{Type: s.originVisit, Payload: payload})
+			in.receive(1)
+		},
+		"28 29 30 two endpoints, two events": func(s *server) {
+			in := s.newInbox()
+			a, b := in.endpoint("a", ""), in.endpoint("b", "")
+			s.createEndpoints(a, b)
+			s.sendOrigins(2, "")
+			want := map[string][]string{}
+			for _, url := range originURLs(2) {
+				for _, ep := range []webhooks.Endpoint{a, b} {
+					want[ep.URL] = append(want[ep.URL], `{"origin_url":"`+url+`"}`)
+				}
+			}
+			got := map[string][]string{}
+			for _, p := range in.receive(4) {
+				got[p.url] = append(got[p.url], p.body)
+				verified, err := webhooks.VerifyPayload(s.secret(webhooks.Endpoint{URL: p.url, EventType: s.originCreate}), p.header, []byte(p.body))
+				s.must(err)
+				s.wantEqual("verified payload", p.body, string(verified))
+				s.wantEqual("X-Swh-Event", s.originCreate, p.header.Get("X-Swh-Event"))
+				for _, name := range []string{"Webhook-Id", "Webhook-Timestamp", "Webhook-Signature"} {
+					if p.header.Get(name) == "" {
+						s.Errorf("header %s is missing", name)
+					}
+				}
+			}
+			s.wantEqual("deliveries", want, got, cmpopts.SortSlices(strings.Compare))
+			s.sentEvents(4, s.ListSentEventsForEventType(s.Context(), s.originCreate, webhooks.SentEventQuery{}))
+			if len(in.posts) != 0 {
+				s.Errorf("got %d deliveries more than 4", len(in.posts))
+			}
+		},
+		"31 channels": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("one", channel1), in.endpoint("two", channel2), in.endpoint("none", ""))
+			for channel, want := range map[string][]string{channel1: {"none", "one"}, channel2: {"none", "two"}, "": {"none"}} {
+				s.sendOrigins(1, channel)
+				var got []string
+				for _, p := range in.receive(len(want)) {
+					got = append(got, strings.TrimPrefix(p.url, in.address+"/"))
+				}
+				slices.Sort(got)
+				s.wantEqual("receivers of "+channel, want, got)
+			}
+			s.sentEvents(5, s.ListSentEventsForEventType(s.Context(), s.originCreate, webhooks.SentEventQuery{}))
+			if len(in.posts) != 0 {
+				s.Errorf("got %d deliveries more than 5", len(in.posts))
+			}
+		},
+		"32 null": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(webhooks.Endpoint{URL: in.address, EventType: s.originVisit})
+			s.send(webhooks.Event{Type: s.originVisit, Payload: visit()})
+			var got webhooks.OriginVisit
+			s.must(json.Unmarshal([]byte(in.receive(1)[0].body), &got))
+			s.wantEqual("payload", visit(), got)
+		},
+		"33 nobody listens": func(s *server) {
+			client := s.newClient(webhooks.WithoutListenerCheck())
+			message, err := client.SendEvent(s.Context(), webhooks.Event{Type: s.originVisit, Payload: visit()})
+			s.must(err)
+			if message.IsZero() || !strings.HasPrefix(message.ID, "msg_") || time.Since(message.Timestamp).Abs() > time.Hour || message.Timestamp.Location() != time.UTC {
+				s.Errorf("got the message %v, want one with an id and the time in UTC", message)
+			}
+		},
+		"payload of every kind": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("", ""))
+			type named map[string]string
+			for _, payload := range []any{
+				webhooks.OriginCreate{OriginURL: "https://example.org/"}, &webhooks.OriginCreate{OriginURL: "https://example.org/"},
+				map[string]any{"origin_url": "https://example.org/"}, named{"origin_url": "https://example.org/"},
+				json.RawMessage(" {\n\"origin_url\" : \"https:\\/\\/example.org/\"}\n"),
+			} {
+				s.send(webhooks.Event{Type: s.originCreate, Payload: payload})
+				s.wantEqual(fmt.Sprintf("body of a %T", payload), `{"origin_url":"https://example.org/"}`, in.receive(1)[0].body)
+			}
+		},
+		"sample visits": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(webhooks.Endpoint{URL: in.address, EventType: s.originVisit})
+			want := samplePayloads(s.T, 50)
+			for _, payload := range want {
+				s.send(webhooks.Event{Type: s.originVisit, Payload: json.RawMessage(payload)})
+			}
+			var got []string
+			for _, p := range in.receive(len(want)) {
+				got = append(got, p.body)
+			}
+			s.wantEqual("payloads", want, got, cmpopts.SortSlices(strings.Compare))
+		},
+	})
+}
+
+// samplePayloads are payloads of origin.visit about sample visits of the archive,
+// as the Python module sends them: compact, with sorted keys.
+func samplePayloads(t *testing.T, n int) []string {
+	t.Helper()
+	var payloads []string
+	for line := range bytes.Lines(testdata.Visits) {
+		var visit struct {
+			Origin, Type, Date, Status string
+			Snapshot                   *string
+		}
+		if err := json.Unmarshal(line, &visit); err != nil {
+			t.Fatal(err)
+		}
+		if visit.Snapshot != nil {
+			visit.Snapshot = new("swh:1:snp:" + *visit.Snapshot)
+		}
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false)
+		err := enc.Encode(map[string]any{
+			"origin_url": visit.Origin, "visit_type": visit.Type, "visit_date": visit.Date, "visit_status": visit.Status, "snapshot_swhid": visit.Snapshot,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		payloads = append(payloads, strings.TrimSpace(text.String()))
+	}
+	return payloads[:n]
+}
+
+// A channelled test has an endpoint on no channel and one on each of two, and a
+// message sent on each of the three.
+type channelled struct {
+	*inbox
+
+	onNone, on1, on2 webhooks.Endpoint
+	posts            map[[2]string]post // by URL and message id
+}
+
+func newChannelled(s *server) channelled {
+	s.Helper()
+	in := s.newInbox()
+	c := channelled{
+		inbox: in, onNone: in.endpoint("none", ""), on1: in.endpoint("one", channel1), on2: in.endpoint("two", channel2),
+		posts: map[[2]string]post{},
+	}
+	s.createEndpoints(c.onNone, c.on1, c.on2)
+	for _, channel := range []string{"", channel1, channel2} {
+		s.sendOrigins(1, channel)
+	}
+	for _, p := range in.receive(5) {
+		c.posts[[2]string{p.url, p.header.Get("Webhook-Id")}] = p
+	}
+	return c
+}
+
+func (c channelled) forType(n int, q webhooks.SentEventQuery) []webhooks.SentEvent {
+	c.Helper()
+	return c.sentEvents(n, c.ListSentEventsForEventType(c.Context(), c.originCreate, q))
+}
+
+func (c channelled) forEndpoint(n int, ep webhooks.Endpoint, q webhooks.SentEventQuery) []webhooks.SentEvent {
+	c.Helper()
+	return c.sentEvents(n, c.ListSentEventsForEndpoint(c.Context(), ep, q))
+}
+
+// channels are the channels of sent events, sorted.
+func channels(events []webhooks.SentEvent) []string {
+	var channels []string
+	for _, e := range events {
+		channels = append(channels, e.Channel)
+	}
+	slices.Sort(channels)
+	return channels
+}
+
+func TestSentEvents(t *testing.T) {
+	t.Parallel()
+	onServers(t, map[string]func(s *server){
+		"34 35 36 37 38 39 what is listed is what was received": func(s *server) {
+			c := newChannelled(s)
+			byEndpoint := slices.Concat(c.forEndpoint(3, c.onNone, webhooks.SentEventQuery{}),
+				c.forEndpoint(1, c.on1, webhooks.SentEventQuery{}), c.forEndpoint(1, c.on2, webhooks.SentEventQuery{}))
+			byType := c.forType(5, webhooks.SentEventQuery{})
+			s.wantEqual("the two listings", byEndpoint, byType, cmpopts.SortSlices(func(a, b webhooks.SentEvent) int { return strings.Compare(a.AttemptID, b.AttemptID) }))
+			for _, e := range byType {
+				p, ok := c.posts[[2]string{e.EndpointURL, e.MessageID}]
+				if !ok {
+					s.Errorf("nothing was received of %+v", e)
+				}
+				wantChannel := map[string]string{c.onNone.URL: "", c.on1.URL: channel1, c.on2.URL: channel2}[e.EndpointURL]
+				s.wantEqual("event type, channel, response, status", []any{s.originCreate, wantChannel, "OK", 200}, []any{e.EventType, e.Channel, e.Response, e.ResponseStatusCode})
+				s.wantEqual("payload", p.body, string(e.Payload))
+				s.wantEqual("number of headers", 6, len(e.Headers))
+				for name, values := range e.Headers {
+					s.wantEqual("header "+name, p.header[name], values)
+				}
+				if !strings.HasPrefix(e.AttemptID, "atmpt_") || !strings.HasPrefix(e.EndpointID, "ep_") || e.Duration < 0 || e.Duration > patience ||
+					e.Timestamp.Location() != time.UTC || strconv.FormatInt(e.Timestamp.Unix(), 10) != p.header.Get("Webhook-Timestamp") {
+					s.Errorf("ids, duration or time are wrong: %+v", e)
+				}
+			}
+		},
+		"40 41 listing by channel": func(s *server) {
+			c := newChannelled(s)
+			s.wantEqual("all", []string{"", "", "", channel1, channel2}, channels(c.forType(5, webhooks.SentEventQuery{})))
+			s.wantEqual("channel 1", []string{"", channel1}, channels(c.forType(2, webhooks.SentEventQuery{Channel: channel1})))
+			s.wantEqual("channel 2", []string{"", channel2}, channels(c.forType(2, webhooks.SentEventQuery{Channel: channel2})))
+			s.wantEqual("channel 2, endpoint on none", []string{""}, channels(c.forEndpoint(1, c.onNone, webhooks.SentEventQuery{Channel: channel2})))
+			s.wantEqual("channel 2, endpoint on 1", []string(nil), channels(c.forEndpoint(0, c.on1, webhooks.SentEventQuery{Channel: channel2})))
+		},
+		"42 43 before and after": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("", ""))
+			const n = 5
+			for range n {
+				s.sendOrigins(1, "")
+				in.receive(1)
+			}
+			for name, list := range s.bothListings(in.endpoint("", "")) {
+				all := s.sentEvents(n, list(webhooks.SentEventQuery{}))
+				if !slices.IsSortedFunc(all, func(a, b webhooks.SentEvent) int { return b.Timestamp.Compare(a.Timestamp) }) {
+					s.Errorf("%s is not newest first: %+v", name, all)
+				}
+				for i, e := range all {
+					older, errOlder := webhooks.Collect(list(webhooks.SentEventQuery{Before: e.Timestamp}))
+					newer, errNewer := webhooks.Collect(list(webhooks.SentEventQuery{After: e.Timestamp}))
+					s.must(errors.Join(errOlder, errNewer))
+					s.wantEqual(fmt.Sprintf("%s before event %d", name, i), all[i+1:], older, cmpopts.EquateEmpty())
+					s.wantEqual(fmt.Sprintf("%s after event %d", name, i), all[:i], newer, cmpopts.EquateEmpty())
+					// In another zone, and just beyond it.
+					later := e.Timestamp.Add(time.Nanosecond).In(time.FixedZone("", 3600))
+					until, err := webhooks.Collect(list(webhooks.SentEventQuery{Before: later}))
+					s.must(err)
+					s.wantEqual(fmt.Sprintf("%s until event %d", name, i), all[i:], until)
+				}
+			}
+		},
+		"44 limits": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("", ""))
+			s.sendOrigins(100, "")
+			for name, list := range s.bothListings(in.endpoint("", "")) {
+				all := s.sentEvents(100, list(webhooks.SentEventQuery{}))
+				for _, limit := range []int{1, 5, 10, 100, 101} {
+					got, err := webhooks.Collect(list(webhooks.SentEventQuery{Limit: limit}))
+					s.must(err)
+					s.wantEqual(fmt.Sprintf("%s, limit %d", name, limit), all[:min(limit, 100)], got)
+				}
+			}
+		},
+		"46 a time has a zone; the zero one is no bound": func(s *server) {
+			c := newChannelled(s)
+			c.forType(5, webhooks.SentEventQuery{Before: time.Time{}, After: time.Time{}.In(time.FixedZone("", 3600))})
+			c.forEndpoint(3, c.onNone, webhooks.SentEventQuery{Before: time.Now().Add(time.Hour)})
+		},
+		"of what does not exist": func(s *server) {
+			unknown := webhooks.Endpoint{URL: "https://example.org/", EventType: s.group + ".unknown"}
+			for name, list := range s.bothListings(unknown) {
+				_, errs := pairs(list(webhooks.SentEventQuery{}))
+				if len(errs) != 1 {
+					s.Errorf("%s: got %d pairs, want one", name, len(errs))
+				}
+				s.wantError(errs[0], webhooks.ErrEventTypeNotFound, unknown.EventType)
+			}
+			_, err := webhooks.Collect(s.ListSentEventsForEndpoint(s.Context(), s.endpoint("unknown", channel1), webhooks.SentEventQuery{}))
+			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/unknown", channel1)
+		},
+		"failed attempts": func(s *server) {
+			receiver := httptest.NewServer(http.NotFoundHandler())
+			ep := webhooks.Endpoint{URL: receiver.URL + "/gone", EventType: s.originCreate}
+			s.createEndpoints(ep)
+			message := s.sendOrigins(1, "")[0]
+			got := s.sentEvents(1, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{}))[0]
+			s.wantEqual("message, status, response", []any{message.ID, 404, "404 page not found\n"}, []any{got.MessageID, got.ResponseStatusCode, got.Response})
+			receiver.Close()
+			s.tick()
+			s.sendOrigins(1, "")
+			unreachable := func(e webhooks.SentEvent) bool { return e.ResponseStatusCode == 0 && e.Response != "" }
+			if events := s.sentEvents(2, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{})); !slices.ContainsFunc(events, unreachable) {
+				s.Errorf("no attempt has status 0 and an explanation: %+v", events)
+			}
+		},
+	})
+}
+
+// bothListings are the two listings of sent events of an endpoint, the only one
+// of its event type.
+func (s *server) bothListings(ep webhooks.Endpoint) map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
+	return map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error]{
+		"listing by endpoint": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
+			return s.ListSentEventsForEndpoint(s.Context(), ep, q)
+		},
+		"listing by event type": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
+			return s.ListSentEventsForEventType(s.Context(), ep.EventType, q)
+		},
+	}
+}
+
+func Test49SignedPayloadVerifies(t *testing.T) {
+	t.Parallel()
+	body := []byte(samplePayloads(t, 1)[0])
+	got, err := webhooks.VerifyPayload(secretA, signedHeader(t, "Webhook-", secretA, messageID, time.Now(), body), body)
+	if err != nil || string(got) != string(body) {
+		t.Errorf("got %s, %v; want the payload", got, err)
+	}
+	_, err = webhooks.VerifyPayload(secretB, signedHeader(t, "Webhook-", secretA, messageID, time.Now(), body), body)
+	checkError(t, err, webhooks.ErrVerification)
+}
