@@ -111,16 +111,16 @@ func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
+	body := canonical.Append(nil, payload)
+	if len(body) > maxPayload {
+		return Message{}, payloadTooLarge(len(body))
+	}
 	et, err := c.registered(ctx, ev.Type)
 	if err != nil {
 		return Message{}, err
 	}
 	if err := et.validate(payload); err != nil {
 		return Message{}, err
-	}
-	body := canonical.Append(nil, payload)
-	if len(body) > maxPayload {
-		return Message{}, payloadTooLarge(len(body))
 	}
 	var channels []string
 	if ev.Channel != "" {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -891,3 +893,415 @@ func Test49SignedPayloadVerifies(t *testing.T) {
 	_, err = webhooks.VerifyPayload(secretB, signedHeader(t, "Webhook-", secretA, messageID, time.Now(), body), body)
 	checkError(t, err, webhooks.ErrVerification)
 }
+
+// TestDecision03: an event is not sent where nobody listens, and never dropped
+// where somebody does.
+func TestDecision03NobodyListens(t *testing.T) {
+	t.Parallel()
+	notSent := func(s *server, c *webhooks.Client, channel string) {
+		s.Helper()
+		message, err := c.SendEvent(s.Context(), s.origin(0, channel))
+		if err != nil || !message.IsZero() {
+			s.Errorf("got %v, %v; want the zero Message", message, err)
+		}
+	}
+	onServers(t, map[string]func(s *server){
+		"no endpoint": func(s *server) {
+			notSent(s, s.Client, "")
+			notSent(s, s.Client, channel1)
+			s.wantEqual("messages", 0, s.messages(s.originCreate))
+		},
+		"only on another channel": func(s *server) {
+			s.createEndpoints(s.endpoint("a", channel1))
+			notSent(s, s.Client, "")
+			notSent(s, s.Client, channel2)
+			s.wantEqual("messages", 0, s.messages(s.originCreate))
+			s.sendOrigins(1, channel1)
+		},
+		"disabled": func(s *server) {
+			ep := s.endpoint("a", "")
+			ep.Disabled = true
+			s.createEndpoints(ep)
+			notSent(s, s.Client, "")
+			s.wantEqual("messages", 0, s.messages(s.originCreate))
+		},
+		"without the check": func(s *server) {
+			message, err := s.newClient(webhooks.WithoutListenerCheck()).SendEvent(s.Context(), s.origin(0, ""))
+			if err != nil || message.IsZero() {
+				s.Errorf("got %v, %v; want a message", message, err)
+			}
+			s.wantEqual("messages", 1, s.messages(s.originCreate))
+		},
+		"a no is never remembered": func(s *server) {
+			in, other := s.newInbox(), s.newClient()
+			for _, channel := range []string{channel1, channel2, ""} {
+				notSent(s, s.Client, channel)
+				s.must(other.CreateEndpoint(s.Context(), in.endpoint("a", channel), ""))
+				s.sendOrigins(1, channel)
+				in.receive(1)
+			}
+		},
+		"one's own changes count at once": func(s *server) {
+			ep := s.endpoint("a", "")
+			for range 2 {
+				s.createEndpoints(ep)
+				s.sendOrigins(1, "")
+				s.must(s.SetEndpointDisabled(s.Context(), ep, true))
+				notSent(s, s.Client, "")
+				s.must(s.SetEndpointDisabled(s.Context(), ep, false))
+				s.sendOrigins(1, "")
+				s.must(s.DeleteEndpoint(s.Context(), ep))
+				notSent(s, s.Client, "")
+			}
+		},
+	})
+}
+
+// origin is an event about the i-th sample origin.
+func (s *server) origin(i int, channel string) webhooks.Event {
+	return webhooks.Event{Type: s.originCreate, Payload: webhooks.OriginCreate{OriginURL: originURLs(i + 1)[i]}, Channel: channel}
+}
+
+// messages counts the messages that the server has of an event type.
+func (s *server) messages(eventType string) int {
+	s.Helper()
+	var page struct{ Data []struct{} }
+	s.raw(http.MethodGet, application(eventType)+"/msg?limit=250", "", &page)
+	return len(page.Data)
+}
+
+// offline is a client for calls that must not make a request.
+func offline(t *testing.T) *webhooks.Client {
+	t.Helper()
+	return clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		t.Errorf("a request was made: %s %s", r.Method, r.URL)
+		return nil, errors.New("no request should be made")
+	}), "token", webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+}
+
+// TestDecision05 06: queries are checked at the call, without a request.
+func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
+	t.Parallel()
+	c, ctx := offline(t), t.Context()
+	now := time.Now()
+	ep := webhooks.Endpoint{URL: "https://example.org/", EventType: originCreate}
+	endpoints := func(q webhooks.EndpointQuery) []error {
+		return errorsOf(c.ListEndpoints(ctx, originCreate, q))
+	}
+	forEndpoint := func(q webhooks.SentEventQuery) []error {
+		return errorsOf(c.ListSentEventsForEndpoint(ctx, ep, q))
+	}
+	forType := func(q webhooks.SentEventQuery) []error {
+		return errorsOf(c.ListSentEventsForEventType(ctx, originCreate, q))
+	}
+	bothTimes := webhooks.SentEventQuery{Before: now, After: now.Add(-time.Hour)}
+	tests := map[string]struct {
+		got  []error
+		text string
+	}{
+		"endpoints, negative limit":                   {endpoints(webhooks.EndpointQuery{Limit: -1}), "-1"},
+		"endpoints, channel and none":                 {endpoints(webhooks.EndpointQuery{Channel: "a", NoChannel: true}), "only one"},
+		"sent events of endpoint, negative limit":     {forEndpoint(webhooks.SentEventQuery{Limit: -5}), "-5"},
+		"sent events of event type, negative limit":   {forType(webhooks.SentEventQuery{Limit: -5}), "-5"},
+		"45 sent events of endpoint, before, after":   {forEndpoint(bothTimes), "only one"},
+		"45 sent events of event type, before, after": {forType(bothTimes), "only one"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if len(tt.got) != 2 { // one pair each of two loops
+				t.Fatalf("got %d pairs in two loops, want one each", len(tt.got))
+			}
+			for _, err := range tt.got {
+				checkError(t, err, webhooks.ErrInvalidQuery, tt.text)
+			}
+		})
+	}
+}
+
+// errorsOf ranges twice over a sequence and returns the errors of all pairs.
+func errorsOf[T any](seq iter.Seq2[T, error]) []error {
+	_, first := pairs(seq)
+	_, second := pairs(seq)
+	return append(first, second...)
+}
+
+// TestDecision07: what cannot be a name reaches no server.
+func TestDecision07NamesThatCannotExist(t *testing.T) {
+	t.Parallel()
+	c, ctx := offline(t), t.Context()
+	names := []string{
+		"", ".", "..", "a", "a.", ".a", "a.b.c", "a..b", "a/b", "a.b/c", "a.b/../c.d", "../a.b", "a.b?x=y", "a.b#c", "a.b%2Fc", "%61.b", "a.b ", " a.b", "a b.c",
+		"a.b\n", "a.b\r\nX-Header: x", "a.b\x00", "ä.b", "a.ｂ", "a.b;c", "a.b:c", "a.b@c", "a\\b.c", "a.b,c.d", "a.\xff", "a." + strings.Repeat("b", 255), strings.Repeat("a.", 1<<20),
+	}
+	schema := json.RawMessage(`{"type":"object"}`)
+	for _, name := range names {
+		t.Run(strconv.Quote(name[:min(len(name), 20)]), func(t *testing.T) {
+			t.Parallel()
+			ep := webhooks.Endpoint{URL: "https://example.org/", EventType: name}
+			err := c.CreateEventType(ctx, webhooks.EventType{Name: name, Schema: schema})
+			checkError(t, err, webhooks.ErrInvalidEventTypeName)
+			_, errGet := c.GetEventType(ctx, name)
+			_, errSecret := c.GetEndpointSecret(ctx, ep)
+			_, errSend := c.SendEvent(ctx, webhooks.Event{Type: name, Payload: struct{}{}})
+			errs := []error{
+				errGet, errSecret, errSend, c.DeleteEventType(ctx, name), c.CreateEndpoint(ctx, ep, ""), c.DeleteEndpoint(ctx, ep),
+				c.RotateEndpointSecret(ctx, ep, ""), c.SetEndpointDisabled(ctx, ep, true),
+			}
+			for _, listed := range [][]error{
+				errorsOf(c.ListEndpoints(ctx, name, webhooks.EndpointQuery{})), errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})),
+				errorsOf(c.ListSentEventsForEventType(ctx, name, webhooks.SentEventQuery{})),
+			} {
+				if len(listed) != 2 {
+					t.Errorf("got %d pairs in two loops over a listing, want one each", len(listed))
+				}
+				errs = append(errs, listed...)
+			}
+			for _, err := range errs {
+				checkError(t, err, webhooks.ErrEventTypeNotFound)
+				if len(err.Error()) > 1000 || strings.ContainsAny(err.Error(), "\n\x00") {
+					t.Errorf("the error is not fit to be shown: %q", err)
+				}
+			}
+		})
+	}
+}
+
+func TestDecision07LongestName(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	name := s.createType(strings.Repeat("x", 255-len(s.group)), `{}`)
+	got, err := s.GetEventType(s.Context(), name)
+	s.must(err)
+	s.wantEqual("length of the name", 256, len(got.Name))
+}
+
+// TestDecision07EndpointIDs: an ID goes into a request path, too.
+func TestDecision07EndpointIDs(t *testing.T) {
+	t.Parallel()
+	c, ctx := offline(t), t.Context()
+	for _, id := range []string{"..", "ep_", "ep_a/../b", "ep_a?b", "ep_%2e%2e", "app_2Yq", "ep_" + strings.Repeat("a", 251), "ep_a\n", "ep_ä", "2Yq"} {
+		ep := webhooks.Endpoint{URL: "https://example.org/", EventType: originCreate, ID: id}
+		_, errSecret := c.GetEndpointSecret(ctx, ep)
+		errs := append(errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})), errSecret, c.CreateEndpoint(ctx, ep, ""),
+			c.DeleteEndpoint(ctx, ep), c.RotateEndpointSecret(ctx, ep, ""), c.SetEndpointDisabled(ctx, ep, true))
+		for _, err := range errs {
+			checkError(t, err, webhooks.ErrInvalidEndpoint)
+		}
+	}
+}
+
+// TestDecision08BrokenSchemas: a schema that cannot be used is refused before any
+// request, also one that asks for files or servers.
+func TestDecision08BrokenSchemas(t *testing.T) {
+	t.Parallel()
+	c := offline(t)
+	schemas := schemaFiles(t, "broken")
+	schemas["nil"], schemas["too large"] = "", `{"title":"`+strings.Repeat("x", 256<<10)+`"}`
+	for name, schema := range schemas {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := c.CreateEventType(t.Context(), webhooks.EventType{Name: originCreate, Schema: json.RawMessage(schema)})
+			checkError(t, err, webhooks.ErrInvalidSchema)
+			var refused *webhooks.SchemaError
+			if !errors.As(err, &refused) || len(refused.Violations) == 0 || refused.Violations[0].Message == "" {
+				t.Errorf("got %#v, want a SchemaError that says what is wrong", err)
+			}
+			if strings.Contains(fmt.Sprint(err), "root:") {
+				t.Errorf("a file was read: %v", err)
+			}
+		})
+	}
+}
+
+func schemaFiles(t *testing.T, kind string) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/schemas/" + kind + "/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %d schemas (%v)", len(files), err)
+	}
+	schemas := map[string]string{}
+	for _, file := range files {
+		text, err := os.ReadFile(file) //nolint:gosec // of this repository
+		if err != nil {
+			t.Fatal(err)
+		}
+		schemas[filepath.Base(file)] = string(text)
+	}
+	return schemas
+}
+
+// TestDecision08ValidSchemas: they are read back as they were, in canonical form.
+func TestDecision08ValidSchemas(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for file, text := range schemaFiles(t, "valid") {
+		name := s.createType(strings.TrimSuffix(strings.ReplaceAll(file, ".", "_"), "_json"), text)
+		got, err := s.GetEventType(s.Context(), name)
+		s.must(err)
+		text = strings.ReplaceAll(text, "1e400", "1e+400")
+		s.wantEqual(file+" as JSON", exactJSON(t, text), exactJSON(t, string(got.Schema)))
+		s.wantEqual(file+" as text", compacted(t, string(got.Schema)), string(got.Schema))
+	}
+}
+
+// exactJSON decodes JSON without rounding its numbers.
+func exactJSON(t *testing.T, text string) any {
+	t.Helper()
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.UseNumber()
+	var value any
+	if err := dec.Decode(&value); err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// TestDecision08Drafts sends payloads on which drafts differ.
+func TestDecision08Drafts(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	client := s.newClient(webhooks.WithoutListenerCheck())
+	tests := []struct{ name, schema, good, bad string }{
+		{"items-array-is-draft-7", `{"properties":{"a":{"items":[{"type":"string"}]}}}`, `{"a":["x",1]}`, `{"a":[1]}`},
+		{"ref-hides-siblings-in-draft-7", `{"definitions":{"any":{}},"properties":{"a":{"$ref":"#/definitions/any","type":"string"}},"required":["a"]}`, `{"a":1}`, `{}`},
+		{"ref-siblings-in-2020", `{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"any":{}},"properties":{"a":{"$ref":"#/$defs/any","type":"string"}}}`, `{"a":"x"}`, `{"a":1}`},
+		{"exclusive-minimum-of-draft-4", `{"$schema":"http://json-schema.org/draft-04/schema#","properties":{"a":{"minimum":0,"exclusiveMinimum":true}}}`, `{"a":1}`, `{"a":0}`},
+		{"format-is-an-annotation", `{"properties":{"a":{"type":"string","format":"date-time"}}}`, `{"a":"yesterday"}`, `{"a":1}`},
+		{"patterns-are-not-anchored", `{"properties":{"a":{"pattern":"b+"}}}`, `{"a":"abc"}`, `{"a":"ac"}`},
+		{"numbers-are-exact", `{"properties":{"a":{"maximum":9007199254740993}}}`, `{"a":9007199254740993}`, `{"a":9007199254740994}`},
+		{"integers-may-have-a-point", `{"properties":{"a":{"type":"integer"}}}`, `{"a":1.0}`, `{"a":1.5}`},
+		{"an-empty-schema-allows-any-object", `{}`, `{"a":null}`, `[]`},
+	}
+	for _, tt := range tests {
+		name := s.createType(tt.name, tt.schema)
+		_, err := client.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: json.RawMessage(tt.good)})
+		if err != nil {
+			s.Errorf("%s: got the error %v for %s, want none", tt.name, err, tt.good)
+		}
+		_, err = client.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: json.RawMessage(tt.bad)})
+		s.wantError(err, webhooks.ErrInvalidPayload)
+	}
+}
+
+// TestDecision09 and 5.1: what receivers get is canonical JSON, is signed as such
+// and is listed as such.
+func TestDecision09PayloadBytes(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	eventType := s.createType("anything", `{}`)
+	in := s.newInbox()
+	ep := webhooks.Endpoint{URL: in.address + "/", EventType: eventType}
+	s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+	tests := map[string]struct {
+		payload any
+		want    string
+	}{
+		"white space":         {json.RawMessage(" {\t\"a\" :\r\n [ 1 , { } ] } "), `{"a":[1,{}]}`},
+		"keys at every level": {json.RawMessage(`{"b":{"z":1,"a":[{"d":1,"c":2}]},"a":null}`), `{"a":null,"b":{"a":[{"c":2,"d":1}],"z":1}}`},
+		"keys by bytes":       {json.RawMessage(`{"é":1,"z":2,"Z":3,"😀":4,"ﬀ":5,"":6}`), `{"":6,"Z":3,"z":2,"é":1,"ﬀ":5,"😀":4}`},
+		"no HTML escapes":     {map[string]any{"a": "<b>&'\u2028\u2029"}, "{\"a\":\"<b>&'\u2028\u2029\"}"},
+		"escapes undone":      {json.RawMessage(`{"a":"\u00e9\/\u003c\uD83D\uDE00\u0041"}`), `{"a":"é/<😀A"}`},
+		"escapes demanded":    {json.RawMessage(`{"a":"\"\\\b\f\n\r\t\u0000\u001F\u007f"}`), "{\"a\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\"}"},
+		"numbers to the digit": {
+			json.RawMessage(`{"a":[1.00,-0,0.10,123456789012345678901234567890,1E5,1e-05,2.50E+10]}`),
+			`{"a":[1.00,-0,0.10,123456789012345678901234567890,1e+5,1e-05,2.50e+10]}`,
+		},
+		"numbers of Go":          {map[string]any{"a": json.Number("1.50"), "b": 1e21, "c": uint64(1<<64 - 1), "d": float32(0.1)}, `{"a":1.50,"b":1e+21,"c":18446744073709551615,"d":0.1}`},
+		"structs and times":      {struct{ B, A any }{time.Date(2026, 1, 5, 17, 51, 36, 0, time.UTC), []byte("<>")}, `{"A":"PD4=","B":"2026-01-05T17:51:36Z"}`},
+		"no normalisation":       {map[string]any{"a": "é e\u0301 \u00c5 \u212b"}, "{\"a\":\"é e\u0301 \u00c5 \u212b\"}"},
+		"number with 400 digits": {json.RawMessage(`{"a":` + strings.Repeat("9", 400) + `}`), `{"a":` + strings.Repeat("9", 400) + `}`},
+		"exponent of 400":        {json.RawMessage(`{"a":[1e400,1e-400]}`), `{"a":[1e+400,1e-400]}`},
+		"nested 64 deep":         {json.RawMessage(`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`), `{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`},
+		"empty":                  {struct{}{}, `{}`},
+		"1 MiB":                  {json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`), `{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`},
+	}
+	want := map[string]string{} // by message id
+	for name, tt := range tests {
+		message := s.send(webhooks.Event{Type: eventType, Payload: tt.payload})
+		p := in.receive(1)[0]
+		want[message.ID] = tt.want
+		if p.body != tt.want || p.header.Get("Webhook-Id") != message.ID {
+			s.Errorf("%s: got %.500s of %s, want %.500s of %s", name, p.body, p.header.Get("Webhook-Id"), tt.want, message.ID)
+		}
+		if _, err := webhooks.VerifyPayload(secretA, p.header, []byte(p.body)); err != nil {
+			s.Errorf("%s: %v", name, err)
+		}
+		s.wantEqual(name+": Content-Length", strconv.Itoa(len(tt.want)), p.header.Get("Content-Length"))
+	}
+	for _, e := range s.sentEvents(len(tests), s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{})) {
+		if string(e.Payload) != want[e.MessageID] {
+			s.Errorf("listed %.500s, want %.500s", e.Payload, want[e.MessageID])
+		}
+		s.wantEqual("listed Content-Length", strconv.Itoa(len(want[e.MessageID])), e.Headers.Get("Content-Length"))
+	}
+}
+
+// TestDecision09 20: payloads that no server could take to the byte, and those
+// beyond the limits.
+func TestDecision09And20PayloadsThatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	c := offline(t)
+	tests := map[string]struct {
+		payload any
+		text    string // what the error says
+	}{
+		"nil":                       {nil, "not a JSON object"},
+		"number":                    {1, "not a JSON object"},
+		"text":                      {"{}", "not a JSON object"},
+		"list":                      {[]int{1}, "not a JSON object"},
+		"null":                      {json.RawMessage("null"), "not a JSON object"},
+		"nil pointer":               {(*webhooks.OriginCreate)(nil), "not a JSON object"},
+		"bytes":                     {[]byte("{}"), "not a JSON object"},
+		"empty raw text":            {json.RawMessage{}, ""},
+		"nil raw text":              {json.RawMessage(nil), ""},
+		"blank raw text":            {json.RawMessage(" "), ""},
+		"cut off":                   {json.RawMessage(`{"a":`), ""},
+		"two objects":               {json.RawMessage(`{}{}`), ""},
+		"comma too many":            {json.RawMessage(`{"a":1,}`), ""},
+		"leading zero":              {json.RawMessage(`{"a":01}`), ""},
+		"not a number":              {json.RawMessage(`{"a":NaN}`), ""},
+		"byte order mark":           {json.RawMessage("\ufeff{}"), ""},
+		"key twice":                 {json.RawMessage(`{"a":1,"a":1}`), "two members"},
+		"key twice, escaped":        {json.RawMessage(`{"b":{"a":1,"\u0061":2}}`), "two members"},
+		"invalid UTF-8":             {json.RawMessage("{\"a\":\"\xff\"}"), "UTF-8"},
+		"invalid UTF-8 in a key":    {json.RawMessage("{\"\xc3(\":1}"), "UTF-8"},
+		"invalid UTF-8 of Go":       {map[string]any{"a": "\xff"}, "UTF-8"},
+		"lone surrogate":            {json.RawMessage(`{"a":"\ud800"}`), "surrogate"},
+		"surrogates in wrong order": {json.RawMessage(`{"a":"\udc00\ud800"}`), "surrogate"},
+		"nested 65 deep":            {json.RawMessage(`{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`), "64"},
+		"nested without end":        {json.RawMessage(strings.Repeat(`{"a":`, 100_000)), "64"},
+		"401 digits":                {json.RawMessage(`{"a":` + strings.Repeat("9", 401) + `}`), "400"},
+		"401 digits with a point":   {json.RawMessage(`{"a":0.` + strings.Repeat("9", 400) + `}`), "400"},
+		"exponent of 401":           {json.RawMessage(`{"a":1e401}`), "400"},
+		"exponent of -401":          {json.RawMessage(`{"a":1e-401}`), "400"},
+		"exponent beyond integers":  {json.RawMessage(`{"a":1e99999999999999999999}`), "400"},
+		"number of a million":       {map[string]any{"a": json.Number("1e1000000")}, "400"},
+		"1 MiB and a byte":          {json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), "1048576"},
+		"1 MiB and a byte of Go":    {map[string]any{"a": strings.Repeat("x", 1<<20-7)}, "1048576"},
+		"1 MiB of white space":      {json.RawMessage(`{}` + strings.Repeat(" ", 1<<20)), "1048576"},
+		"function":                  {map[string]any{"a": func() {}}, ""},
+		"channel":                   {map[string]any{"a": make(chan int)}, ""},
+		"infinity":                  {map[string]any{"a": math.Inf(1)}, ""},
+		"fails to encode":           {failingMarshaler{}, errMarshal.Error()},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			message, err := c.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: tt.payload})
+			checkError(t, err, webhooks.ErrInvalidPayload, "nothing was sent", tt.text)
+			if !message.IsZero() {
+				t.Errorf("got the message %v, want none", message)
+			}
+			if err != nil && len(err.Error()) > 2000 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
+	}
+}
+
+var errMarshal = errors.New("cannot be encoded")
+
+type failingMarshaler struct{}
+
+func (failingMarshaler) MarshalJSON() ([]byte, error) { return nil, errMarshal }
