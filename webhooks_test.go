@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -1305,3 +1306,690 @@ var errMarshal = errors.New("cannot be encoded")
 type failingMarshaler struct{}
 
 func (failingMarshaler) MarshalJSON() ([]byte, error) { return nil, errMarshal }
+
+// TestDecision10 is about what a listing reconstructs; its order and its bounds
+// are in TestSentEvents.
+func TestDecision10SentEvents(t *testing.T) {
+	t.Parallel()
+	onServers(t, map[string]func(s *server){
+		"nested and non-ASCII payloads, to the byte": func(s *server) {
+			eventType := s.createType("anything", `{}`)
+			in := s.newInbox()
+			ep := webhooks.Endpoint{URL: in.address + "/", EventType: eventType}
+			s.createEndpoints(ep)
+			s.send(webhooks.Event{Type: eventType, Payload: json.RawMessage(`{"z":{"ö":[1.0,"<&>"],"a":"日本"},"a":"😀\u2028"}`)})
+			p := in.receive(1)[0]
+			e := s.sentEvents(1, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{}))[0]
+			s.wantEqual("payload", p.body, string(e.Payload))
+			for _, name := range []string{"Content-Length", "Content-Type", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "X-Swh-Event"} {
+				s.wantEqual(name, p.header.Get(name), e.Headers.Get(name))
+			}
+		},
+		"expired payload": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("a", ""))
+			message := s.sendOrigins(1, "")[0]
+			in.receive(1)
+			for name, list := range s.bothListings(in.endpoint("a", "")) {
+				s.sentEvents(1, list(webhooks.SentEventQuery{}))
+				s.raw(http.MethodDelete, application(s.originCreate)+"/msg/"+message.ID+"/content", "", nil)
+				e := s.sentEvents(1, list(webhooks.SentEventQuery{}))[0]
+				s.wantEqual(name+": payload", `{"expired":true}`, string(e.Payload))
+				s.wantEqual(name+": headers", []string{"Content-Type", "Webhook-Id", "Webhook-Timestamp", "X-Swh-Event"}, headerNames(e.Headers))
+			}
+		},
+		"several attempts of a message": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("a", ""))
+			message := s.sendOrigins(1, "")[0]
+			in.receive(1)
+			s.sentEvents(1, s.ListSentEventsForEventType(s.Context(), s.originCreate, webhooks.SentEventQuery{}))
+			s.tick()
+			s.raw(http.MethodPost, application(s.originCreate)+"/msg/"+message.ID+"/endpoint/"+in.endpoint("a", "").UID()+"/resend", "", nil)
+			in.receive(1)
+			for name, list := range s.bothListings(in.endpoint("a", "")) {
+				got := s.sentEvents(2, list(webhooks.SentEventQuery{}))
+				if got[0].MessageID != message.ID || got[1].MessageID != message.ID || !got[0].Timestamp.After(got[1].Timestamp) || got[0].AttemptID == got[1].AttemptID {
+					s.Errorf("%s: got %+v, want two attempts of %s, newest first", name, got, message.ID)
+				}
+				only, err := webhooks.Collect(list(webhooks.SentEventQuery{After: got[1].Timestamp}))
+				s.must(err)
+				s.wantEqual(name+": after the first attempt", got[:1], only)
+			}
+		},
+	})
+}
+
+func headerNames(header http.Header) []string {
+	names := make([]string, 0, len(header))
+	for name := range header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// TestDecision11: what other programs have made on the server never ends a listing.
+func TestDecision11ForeignObjects(t *testing.T) {
+	t.Parallel()
+	object := func(pairs ...any) string {
+		members := map[string]any{}
+		for pair := range slices.Chunk(pairs, 2) {
+			members[pair[0].(string)] = pair[1]
+		}
+		text, err := json.Marshal(members)
+		if err != nil {
+			panic(err)
+		}
+		return string(text)
+	}
+	onServers(t, map[string]func(s *server){
+		"event types": func(s *server) {
+			s.raw(http.MethodPost, "/event-type", object("name", s.group+".none", "description", "No schema"), nil)
+			s.raw(http.MethodPost, "/event-type", object("name", s.group+".other", "description", "", "schemas", map[string]any{"2": struct{}{}}), nil)
+			s.raw(http.MethodPost, "/event-type", object("name", s.group+".too.many.dots", "description", ""), nil)
+			s.wantEqual("names", []string{".create", ".none", ".other", ".too.many.dots", ".visit"}, trimAll(s.typeNames(), s.group))
+			for _, name := range []string{s.group + ".none", s.group + ".other"} {
+				et, err := s.GetEventType(s.Context(), name)
+				s.must(err)
+				if et.Schema != nil || et.Name != name {
+					s.Errorf("got %+v, want it without a schema", et)
+				}
+			}
+		},
+		"event type without schema and application": func(s *server) {
+			name := s.group + ".none"
+			s.raw(http.MethodPost, "/event-type", object("name", name, "description", "No schema"), nil)
+			for _, client := range []*webhooks.Client{s.Client, s.newClient(webhooks.WithoutListenerCheck())} {
+				message, err := client.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: struct{}{}})
+				if err != nil || !message.IsZero() {
+					s.Errorf("got %v, %v; want the zero Message: without an application there is no endpoint", message, err)
+				}
+			}
+			in := s.newInbox()
+			ep := webhooks.Endpoint{URL: in.address + "/a", EventType: name}
+			s.wantEqual("endpoints", []webhooks.Endpoint(nil), s.endpoints(name, webhooks.EndpointQuery{}))
+			s.sentEvents(0, s.ListSentEventsForEventType(s.Context(), name, webhooks.SentEventQuery{}))
+			s.wantError(s.DeleteEndpoint(s.Context(), ep), webhooks.ErrEndpointNotFound)
+			s.createEndpoints(ep)
+			s.send(webhooks.Event{Type: name, Payload: map[string]any{"anything": true}})
+			s.wantEqual("body", `{"anything":true}`, in.receive(1)[0].body)
+			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: []int{1}})
+			s.wantError(err, webhooks.ErrInvalidPayload)
+		},
+		"event type with a schema that cannot be used": func(s *server) {
+			name := s.group + ".large"
+			s.raw(http.MethodPost, "/event-type", object("name", name, "description", "", "schemas", map[string]any{"1": map[string]any{"title": strings.Repeat("x", 256<<10)}}), nil)
+			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: struct{}{}})
+			s.wantError(err, webhooks.ErrInvalidSchema, "nothing was sent", name, "256 KiB")
+			if slices.Index(s.typeNames(), name) < 0 {
+				s.Error("the event type is not listed")
+			}
+		},
+		"endpoints": func(s *server) {
+			path := application(s.originCreate) + "/endpoint"
+			create := func(pairs ...any) {
+				s.tick()
+				s.raw(http.MethodPost, path, object(pairs...), nil)
+			}
+			create("url", "https://example.org/no-types")
+			create("url", "https://example.org/other-type", "filterTypes", []string{s.originVisit})
+			create("url", "https://example.org/channel", "channels", []string{"a-channel"}, "filterTypes", []string{s.originCreate, s.originVisit})
+			create("url", "https://example.org/channels", "channels", []string{derived(channel1), derived(channel2)},
+				"metadata", map[string]string{derived(channel1): channel1, derived(channel2): channel2, "team": "archive"})
+			create("url", "https://example.org/disabled", "disabled", true)
+			got := s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true})
+			if len(got) != 4 {
+				s.Fatalf("got %+v, want four endpoints", got)
+			}
+			of := func(path, channel string) webhooks.Endpoint { return s.endpoint(path, channel) }
+			several := of("channels", channel1) // or the other one: the server keeps them in no order
+			several.Metadata = map[string]string{"team": "archive", derived(channel2): channel2}
+			if got[2].Channel == channel2 {
+				several.Channel, several.Metadata = channel2, map[string]string{"team": "archive", derived(channel1): channel1}
+			}
+			disabled := of("disabled", "")
+			disabled.Disabled = true
+			want := []webhooks.Endpoint{of("no-types", ""), of("channel", "a-channel"), several, disabled}
+			s.wantEqual("endpoints", want, got, withoutIDs)
+			for channel, want := range map[string]int{channel1: 3, channel2: 3, "a-channel": 2} {
+				if got := s.endpoints(s.originCreate, webhooks.EndpointQuery{Channel: channel}); len(got) != want {
+					s.Errorf("on channel %s: got %+v, want %d endpoints", channel, got, want)
+				}
+			}
+			if got := s.endpoints(s.originCreate, webhooks.EndpointQuery{NoChannel: true}); len(got) != 2 {
+				s.Errorf("on no channel: got %+v, want two endpoints", got)
+			}
+			s.sendOrigins(1, "") // the one without filter types listens
+			for _, ep := range got {
+				if s.secret(ep) == "" {
+					s.Errorf("%+v has no secret", ep)
+				}
+				s.must(s.DeleteEndpoint(s.Context(), ep))
+			}
+		},
+		"sent events of deleted endpoints": func(s *server) {
+			c := newChannelled(s)
+			c.forType(5, webhooks.SentEventQuery{})
+			s.must(s.DeleteEndpoint(s.Context(), c.on1))
+			got := c.forType(5, webhooks.SentEventQuery{})
+			s.wantEqual("channels", []string{"", "", "", "", channel2}, channels(got))
+			for _, e := range got {
+				p := c.posts[[2]string{e.EndpointURL, e.MessageID}]
+				s.wantEqual("payload", p.body, string(e.Payload))
+				want := p.header.Get("Webhook-Signature")
+				if e.EndpointURL == c.on1.URL {
+					want = ""
+				}
+				s.wantEqual("signature", want, e.Headers.Get("Webhook-Signature"))
+			}
+			_, err := webhooks.Collect(s.ListSentEventsForEndpoint(s.Context(), c.on1, webhooks.SentEventQuery{}))
+			s.wantError(err, webhooks.ErrEndpointNotFound)
+		},
+		"messages": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("a", ""))
+			s.raw(http.MethodPost, application(s.originCreate)+"/msg",
+				`{"eventType":"`+s.originCreate+`","payload":{"z": 1.0, "a": {"y": "\u00e9", "x": 1E2}},"channels":["one","two"]}`, nil)
+			p := in.receive(1)[0]
+			for name, list := range s.bothListings(in.endpoint("a", "")) {
+				e := s.sentEvents(1, list(webhooks.SentEventQuery{}))[0]
+				s.wantEqual(name+": payload", `{"a":{"x":1e+2,"y":"é"},"z":1.0}`, string(e.Payload))
+				s.wantEqual(name+": message", p.header.Get("Webhook-Id"), e.MessageID)
+			}
+		},
+	})
+}
+
+func trimAll(texts []string, prefix string) []string {
+	trimmed := slices.Clone(texts)
+	for i, text := range texts {
+		trimmed[i] = strings.TrimPrefix(text, prefix)
+	}
+	return trimmed
+}
+
+func TestDecision12CreatingAgain(t *testing.T) {
+	t.Parallel()
+	onServers(t, map[string]func(s *server){
+		"metadata and Disabled are updated": func(s *server) {
+			ep := s.endpoint("a", channel1)
+			ep.Metadata = map[string]string{"team": "archive", "room": "1"}
+			s.createEndpoints(ep)
+			for _, change := range []func(){
+				func() { ep.Metadata, ep.Disabled = map[string]string{"team": "другая"}, true },
+				func() { ep.Metadata, ep.Disabled = nil, false },
+			} {
+				change()
+				s.createEndpoints(ep)
+				s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			}
+		},
+		"other headers stay": func(s *server) {
+			in := s.newInbox()
+			ep := in.endpoint("a", "")
+			s.createEndpoints(ep)
+			s.raw(http.MethodPut, application(s.originCreate)+"/endpoint/"+ep.UID()+"/headers", `{"headers":{"X-Team":"archive"}}`, nil)
+			s.createEndpoints(ep)
+			s.sendOrigins(1, "")
+			header := in.receive(1)[0].header
+			s.wantEqual("headers", []string{"archive", s.originCreate}, []string{header.Get("X-Team"), header.Get("X-Swh-Event")})
+		},
+		"one uid of two descriptions": func(s *server) {
+			stored, other := s.endpoint("a", "b-c"), s.endpoint("a-b", "c")
+			if stored.UID() != other.UID() {
+				s.Fatal("the uids differ: they are no collision")
+			}
+			stored.Metadata, other.Disabled = map[string]string{"team": "archive"}, true
+			s.must(s.CreateEndpoint(s.Context(), stored, secretA))
+			s.wantError(s.CreateEndpoint(s.Context(), other, secretB), webhooks.ErrInvalidEndpoint, "https://example.org/a", "b-c")
+			s.wantEqual("endpoint", []webhooks.Endpoint{stored}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			s.wantEqual("secret", secretA, s.secret(stored))
+		},
+		"a URL that the server normalises": func(s *server) {
+			ep := webhooks.Endpoint{URL: "HTTPS://EXAMPLE.org:443/a/../b c?q=ä", EventType: s.originCreate}
+			s.createEndpoints(ep, ep)
+			got := s.endpoints(s.originCreate, webhooks.EndpointQuery{})
+			if len(got) != 1 || got[0].URL != "https://example.org/b%20c?q=%C3%A4" {
+				s.Errorf("got %+v, want one endpoint with a normalised URL", got)
+			}
+		},
+		"a given secret that is the current one": func(s *server) {
+			in := s.newInbox()
+			ep := in.endpoint("a", "")
+			for range 3 {
+				s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+			}
+			s.sendOrigins(1, "")
+			if signatures := strings.Fields(in.receive(1)[0].header.Get("Webhook-Signature")); len(signatures) != 1 {
+				s.Errorf("got %d signatures, want one: the secret did not change", len(signatures))
+			}
+		},
+	})
+}
+
+// TestDecision12 12: what cannot be created is refused without a request.
+func TestDecision12EndpointsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	c := offline(t)
+	tests := map[string]struct {
+		endpoint webhooks.Endpoint
+		secret   string
+		want     error
+	}{
+		"channel None":       {webhooks.Endpoint{URL: "https://example.org/", Channel: "None"}, "", webhooks.ErrInvalidEndpoint},
+		"no URL":             {webhooks.Endpoint{}, "", webhooks.ErrInvalidEndpoint},
+		"URL without scheme": {webhooks.Endpoint{URL: "example.org"}, "", webhooks.ErrInvalidEndpoint},
+		"URL without host":   {webhooks.Endpoint{URL: "https:///path"}, "", webhooks.ErrInvalidEndpoint},
+		"other scheme":       {webhooks.Endpoint{URL: "ftp://example.org/"}, "", webhooks.ErrInvalidEndpoint},
+		"path":               {webhooks.Endpoint{URL: "/webhook"}, "", webhooks.ErrInvalidEndpoint},
+		"not a URL":          {webhooks.Endpoint{URL: "https://exa mple.org:port"}, "", webhooks.ErrInvalidEndpoint},
+		"line break in URL":  {webhooks.Endpoint{URL: "https://example.org/\n"}, "", webhooks.ErrInvalidEndpoint},
+		"metadata too large": {webhooks.Endpoint{URL: "https://example.org/", Metadata: map[string]string{"a": strings.Repeat("x", 4089)}}, "", webhooks.ErrInvalidEndpoint},
+		"metadata with channel too large": {
+			webhooks.Endpoint{URL: "https://example.org/", Channel: strings.Repeat("x", 4096)}, "", webhooks.ErrInvalidEndpoint,
+		},
+		"metadata not UTF-8":   {webhooks.Endpoint{URL: "https://example.org/", Metadata: map[string]string{"a": "\xff"}}, "", webhooks.ErrInvalidEndpoint},
+		"secret of no base64":  {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_" + strings.Repeat("=", 32), webhooks.ErrInvalidSecret},
+		"= in a secret":        {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_aaaaaaaa=aaaaaaaaaaaaaaaaaaaaaaa", webhooks.ErrInvalidSecret},
+		"secret not padded":    {webhooks.Endpoint{URL: "https://example.org/"}, secretA + "a", webhooks.ErrInvalidSecret},
+		"secret too short":     {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=", webhooks.ErrInvalidSecret},
+		"secret too long":      {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_" + strings.Repeat("a", 104), webhooks.ErrInvalidSecret},
+		"secret with newline":  {webhooks.Endpoint{URL: "https://example.org/"}, secretA + "\n", webhooks.ErrInvalidSecret},
+		"secret of no prefix":  {webhooks.Endpoint{URL: "https://example.org/"}, strings.Repeat("a", 32), webhooks.ErrInvalidSecret},
+		"secret, other prefix": {webhooks.Endpoint{URL: "https://example.org/"}, "whsk_" + strings.Repeat("a", 32), webhooks.ErrInvalidSecret},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.endpoint.EventType = originCreate
+			err := c.CreateEndpoint(t.Context(), tt.endpoint, tt.secret)
+			checkError(t, err, tt.want)
+			if tt.secret != "" {
+				checkError(t, c.RotateEndpointSecret(t.Context(), tt.endpoint, tt.secret), tt.want)
+				if strings.Contains(fmt.Sprint(err), strings.TrimSpace(tt.secret)) {
+					t.Errorf("the error shows the secret: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestDecision12LargestMetadata(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ep := s.endpoint("a", "")
+	ep.Metadata = map[string]string{"a": strings.Repeat("x", 4088)} // with {"a":""} 4096 bytes
+	s.createEndpoints(ep, ep)
+	s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+}
+
+func TestDecision13RotationLimit(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	ep := s.endpoint("a", "")
+	s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+	for range 10 {
+		s.must(s.RotateEndpointSecret(s.Context(), ep, ""))
+	}
+	last := s.secret(ep)
+	headers := application(s.originCreate) + "/endpoint/" + ep.UID() + "/headers"
+	s.raw(http.MethodPut, headers, `{"headers":{}}`, nil)
+	for _, secret := range []string{"", secretA} {
+		ep.Metadata, ep.Disabled = map[string]string{"secret": secret}, !ep.Disabled
+		err := s.CreateEndpoint(s.Context(), ep, secret)
+		s.wantError(err, webhooks.ErrSecretRotationLimit)
+		s.wantAPIError(err, http.StatusBadRequest, "limit_reached")
+		s.wantEqual("secret", last, s.secret(ep))
+		s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+	}
+	var stored struct{ Headers map[string]string }
+	s.raw(http.MethodGet, headers, "", &stored)
+	s.wantEqual("headers", map[string]string{"X-Swh-Event": s.originCreate}, stored.Headers)
+	s.wantError(s.RotateEndpointSecret(s.Context(), ep, ""), webhooks.ErrSecretRotationLimit)
+	s.must(s.CreateEndpoint(s.Context(), ep, last)) // changes nothing
+}
+
+func TestDecision14EventID(t *testing.T) {
+	t.Parallel()
+	onServers(t, map[string]func(s *server){
+		"stands for the event": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("a", ""))
+			event := s.origin(0, "")
+			event.ID = "swh.journal.objects.origin-3-17"
+			first := s.send(event)
+			in.receive(1)
+			again, other := event, event
+			again.Channel, other.Payload = channel1, s.origin(1, "").Payload
+			for _, client := range []*webhooks.Client{s.Client, s.newClient(), s.newClient(webhooks.WithoutListenerCheck())} {
+				for _, event := range []webhooks.Event{event, again, other} {
+					message, err := client.SendEvent(s.Context(), event)
+					s.must(err)
+					s.wantEqual("message", first, message)
+				}
+			}
+			s.wantEqual("messages", 1, s.messages(s.originCreate))
+			s.sentEvents(1, s.ListSentEventsForEventType(s.Context(), s.originCreate, webhooks.SentEventQuery{}))
+			if len(in.posts) != 0 {
+				s.Error("the event was delivered twice")
+			}
+		},
+		"of one event type": func(s *server) {
+			in := s.newInbox()
+			s.createEndpoints(in.endpoint("a", ""), webhooks.Endpoint{URL: in.address, EventType: s.originVisit})
+			origin := s.origin(0, "")
+			visit := webhooks.Event{Type: s.originVisit, Payload: json.RawMessage(samplePayloads(s.T, 1)[0])}
+			origin.ID, visit.ID = "1", "1"
+			if a, b := s.send(origin), s.send(visit); a.ID == b.ID {
+				s.Errorf("events of two types are one message, %v", a)
+			}
+			in.receive(2)
+		},
+		"none: each send is an event": func(s *server) {
+			s.createEndpoints(s.endpoint("a", ""))
+			for range 3 {
+				s.send(s.origin(0, ""))
+			}
+			s.wantEqual("messages", 3, s.messages(s.originCreate))
+		},
+		"of every form": func(s *server) {
+			s.createEndpoints(s.endpoint("a", ""))
+			for _, id := range []string{"a", "...", "-", "_", "MSG_1", strings.Repeat("x", 256)} {
+				event := s.origin(0, "")
+				event.ID = id
+				s.wantEqual(id, s.send(event), s.send(event))
+			}
+		},
+	})
+}
+
+func TestDecision14EventIDsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	c := offline(t)
+	for _, id := range []string{"msg_1", "msg_", "a b", "a/b", "a:b", "ä", "a\n", "\x00", ".", "..", "a+b", strings.Repeat("x", 257)} {
+		_, err := c.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: webhooks.OriginCreate{}, ID: id})
+		checkError(t, err, webhooks.ErrInvalidEvent)
+	}
+}
+
+func TestDecision16ListedEndpoints(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	in := s.newInbox()
+	created := webhooks.Endpoint{URL: in.address, EventType: s.originCreate, Channel: channel1} // without a slash
+	s.must(s.CreateEndpoint(s.Context(), created, secretA))
+	listed := s.endpoints(s.originCreate, webhooks.EndpointQuery{})[0]
+	if listed.URL != created.URL+"/" || listed.UID() == created.UID() || !strings.HasPrefix(listed.ID, "ep_") {
+		s.Fatalf("got %+v, want an ID and the URL with a slash", listed)
+	}
+	s.wantEqual("secret", secretA, s.secret(listed))
+	s.sendOrigins(1, channel1)
+	in.receive(1)
+	s.sentEvents(1, s.ListSentEventsForEndpoint(s.Context(), listed, webhooks.SentEventQuery{}))
+	listed.Metadata = map[string]string{"team": "archive"}
+	s.must(s.CreateEndpoint(s.Context(), listed, secretB))
+	s.must(s.RotateEndpointSecret(s.Context(), listed, secretA))
+	s.must(s.SetEndpointDisabled(s.Context(), listed, true))
+	listed.Disabled = true
+	s.wantEqual("endpoints", []webhooks.Endpoint{listed}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}))
+	s.wantEqual("secret by uid", secretA, s.secret(created))
+	s.must(s.DeleteEndpoint(s.Context(), listed))
+	s.wantError(s.CreateEndpoint(s.Context(), listed, ""), webhooks.ErrEndpointNotFound) // it is never created anew
+	s.wantError(s.DeleteEndpoint(s.Context(), created), webhooks.ErrEndpointNotFound)
+	s.wantEqual("endpoints", []webhooks.Endpoint(nil), s.endpoints(s.originCreate, webhooks.EndpointQuery{}))
+}
+
+// TestDecision20 1 MiB of payload that doubles inside the request's JSON string.
+func TestDecision20RequestTooLarge(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	client := s.newClient(webhooks.WithoutListenerCheck())
+	payload := json.RawMessage(`{"origin_url":"` + strings.Repeat(`\"`, 1<<19-20) + `"}`)
+	message, err := client.SendEvent(s.Context(), webhooks.Event{Type: s.originCreate, Payload: payload})
+	s.wantError(err, webhooks.ErrInvalidPayload, "nothing was sent")
+	if !message.IsZero() {
+		s.Errorf("got the message %v, want none", message)
+	}
+	s.wantEqual("messages", 0, s.messages(s.originCreate))
+}
+
+func TestDecision21ArchivedEventType(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	in := s.newInbox()
+	ep := in.endpoint("a", "")
+	s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+	s.sendOrigins(1, "")
+	in.receive(1)
+	s.must(s.DeleteEventType(s.Context(), s.originCreate))
+
+	_, errSend := s.SendEvent(s.Context(), s.origin(0, ""))
+	_, errGet := s.GetEventType(s.Context(), s.originCreate)
+	_, errList := webhooks.Collect(s.ListEndpoints(s.Context(), s.originCreate, webhooks.EndpointQuery{}))
+	for _, err := range []error{errSend, errGet, errList, s.CreateEndpoint(s.Context(), ep, "")} {
+		s.wantError(err, webhooks.ErrEventTypeArchived, s.originCreate)
+	}
+	for name, list := range s.bothListings(ep) {
+		_, errs := pairs(list(webhooks.SentEventQuery{}))
+		if len(errs) != 1 || !errors.Is(errs[0], webhooks.ErrEventTypeArchived) {
+			s.Errorf("%s: got the errors %v, want ErrEventTypeArchived in the only pair", name, errs)
+		}
+	}
+	s.wantEqual("messages", 1, s.messages(s.originCreate))
+
+	s.wantEqual("secret", secretA, s.secret(ep))
+	s.must(s.RotateEndpointSecret(s.Context(), ep, secretB))
+	s.must(s.SetEndpointDisabled(s.Context(), ep, true))
+	s.must(s.DeleteEndpoint(s.Context(), ep))
+	err := s.DeleteEndpoint(s.Context(), ep)
+	s.wantError(err, webhooks.ErrEndpointNotFound)
+	if errors.Is(err, webhooks.ErrEventTypeNotFound) {
+		s.Errorf("got %v, but the event type exists", err)
+	}
+	unknown := webhooks.Endpoint{URL: ep.URL, EventType: s.group + ".unknown"}
+	err = s.DeleteEndpoint(s.Context(), unknown)
+	s.wantError(err, webhooks.ErrEventTypeNotFound)
+	if errors.Is(err, webhooks.ErrEndpointNotFound) {
+		s.Errorf("got %v, but it is the event type that is missing", err)
+	}
+}
+
+// TestStoredObjects looks at what the Python module needs to find (behaviour.md,
+// sections A, C.1, C.5 and C.9).
+func TestStoredObjects(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	for _, channel := range []string{"", channel1} {
+		ep := s.endpoint("a", channel)
+		ep.Metadata = map[string]string{"team": "archive"}
+		s.createEndpoints(ep)
+		message := s.sendOrigins(1, channel)[0]
+
+		var app struct{ UID, Name string }
+		s.raw(http.MethodGet, application(s.originCreate), "", &app)
+		s.wantEqual("application", []string{derived(s.originCreate), s.originCreate}, []string{app.UID, app.Name})
+
+		type endpoint struct {
+			UID, URL    string
+			Version     int
+			Disabled    bool
+			FilterTypes []string
+			Channels    []string
+			Metadata    map[string]string
+		}
+		name, channels, metadata := channel, []string(nil), map[string]string{"team": "archive"}
+		if channel == "" {
+			name = "None"
+		} else {
+			channels, metadata[derived(channel)] = []string{derived(channel)}, channel
+		}
+		var stored endpoint
+		path := application(s.originCreate) + "/endpoint/" + derived(s.originCreate+"-"+ep.URL+"-"+name)
+		s.raw(http.MethodGet, path, "", &stored)
+		s.wantEqual("endpoint", endpoint{UID: ep.UID(), URL: ep.URL, Version: 1, FilterTypes: []string{s.originCreate}, Channels: channels, Metadata: metadata}, stored)
+		var headers struct{ Headers map[string]string }
+		s.raw(http.MethodGet, path+"/headers", "", &headers)
+		s.wantEqual("headers", map[string]string{"X-Swh-Event": s.originCreate}, headers.Headers)
+
+		var sent struct {
+			EventType string
+			Channels  []string
+			Payload   webhooks.OriginCreate
+			Timestamp time.Time
+		}
+		s.raw(http.MethodGet, application(s.originCreate)+"/msg/"+message.ID, "", &sent)
+		s.wantEqual("event type and channels of the message", []any{s.originCreate, channels}, []any{sent.EventType, sent.Channels})
+		s.wantEqual("payload", webhooks.OriginCreate{OriginURL: originURLs(1)[0]}, sent.Payload)
+		s.wantEqual("time", message.Timestamp, sent.Timestamp)
+	}
+	var et struct {
+		Description string
+		Schemas     map[string]json.RawMessage
+	}
+	s.raw(http.MethodGet, "/event-type/"+s.originCreate, "", &et)
+	if len(et.Schemas) != 1 || et.Schemas["1"] == nil || et.Description != "Of a test" {
+		s.Errorf("got the event type %+v, want one schema, of version 1", et)
+	}
+}
+
+// TestIdentityVectors: behaviour.md, section A.
+func TestIdentityVectors(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/vectors/identity.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Endpoints []struct {
+			Note          string  `json:"note"`
+			EventTypeName string  `json:"event_type_name"`
+			URL           string  `json:"url"`
+			Channel       *string `json:"channel"`
+			EndpointUID   string  `json:"endpoint_uid"`
+		} `json:"endpoints"`
+	}
+	if err := json.Unmarshal(text, &vectors); err != nil || len(vectors.Endpoints) == 0 {
+		t.Fatalf("read %d vectors: %v", len(vectors.Endpoints), err)
+	}
+	for _, v := range vectors.Endpoints {
+		ep := webhooks.Endpoint{EventType: v.EventTypeName, URL: v.URL}
+		if v.Channel != nil {
+			if *v.Channel == "" {
+				continue // no endpoint has an empty channel; the tests of internal/identity have the vector
+			}
+			ep.Channel = *v.Channel
+		}
+		if got := ep.UID(); got != v.EndpointUID {
+			t.Errorf("%s: got %s, want %s", v.Note, got, v.EndpointUID)
+		}
+	}
+}
+
+// TestDefaultEventTypes: behaviour.md, section I, but for the descriptions.
+func TestDefaultEventTypes(t *testing.T) {
+	t.Parallel()
+	want := map[string]string{
+		"origin.create": `{"type":"object","title":"origin.create","properties":{"origin_url":{"type":"string","format":"iri"}},"required":["origin_url"]}`,
+		"origin.visit": `{"type":"object","title":"origin.visit","properties":{
+			"origin_url":{"type":"string","format":"iri"},"visit_type":{"type":"string"},"visit_date":{"type":"string","format":"date-time"},
+			"visit_status":{"type":"string","enum":["created","ongoing","full","partial","not_found","failed"]},
+			"snapshot_swhid":{"type":["string","null"],"pattern":"^swh:1:snp:[0-9a-f]{40}$"}},
+			"required":["origin_url","visit_type","visit_date","visit_status","snapshot_swhid"]}`,
+	}
+	got := webhooks.DefaultEventTypes()
+	if len(got) != len(want) || got[0].Name != "origin.create" || got[1].Name != "origin.visit" {
+		t.Fatalf("got %+v, want origin.create and origin.visit", got)
+	}
+	for _, et := range got {
+		var schema map[string]any
+		if err := json.Unmarshal(et.Schema, &schema); err != nil {
+			t.Fatal(err)
+		}
+		if schema["description"] != et.Description || et.Description == "" {
+			t.Errorf("the schema describes itself as %q, the event type as %q", schema["description"], et.Description)
+		}
+		delete(schema, "description")
+		for _, property := range schema["properties"].(map[string]any) {
+			delete(property.(map[string]any), "description")
+		}
+		if diff := cmp.Diff(exactJSON(t, want[et.Name]), any(schema)); diff != "" {
+			t.Errorf("schema of %s (-want +got):\n%s", et.Name, diff)
+		}
+	}
+	got[0].Schema[0] = 'x'
+	if webhooks.DefaultEventTypes()[0].Schema[0] != '{' {
+		t.Error("what the caller changes is changed for all")
+	}
+}
+
+// TestDefaultSchemas sends what the default schemas accept and refuse.
+func TestDefaultSchemas(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	client := s.newClient(webhooks.WithoutListenerCheck())
+	const visit = `{"origin_url":"u","visit_type":"git","visit_date":"d","visit_status":"full","snapshot_swhid":null}`
+	with := func(old, changed string) string { return strings.Replace(visit, old, changed, 1) }
+	tests := map[string]struct {
+		eventType, payload string
+		path               string // of the violation; "-": none
+	}{
+		"origin":                    {s.originCreate, `{"origin_url":"not an IRI"}`, "-"},
+		"origin with other members": {s.originCreate, `{"origin_url":"u","x":{"y":[1]}}`, "-"},
+		"origin without URL":        {s.originCreate, `{}`, ""},
+		"origin with number":        {s.originCreate, `{"origin_url":1}`, "/origin_url"},
+		"visit":                     {s.originVisit, visit, "-"},
+		"visit with snapshot":       {s.originVisit, with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef01234567"`), "-"},
+		"snapshot too short":        {s.originVisit, with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef0123456"`), "/snapshot_swhid"},
+		"snapshot and newline":      {s.originVisit, with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef01234567\n"`), "/snapshot_swhid"},
+		"snapshot in upper case":    {s.originVisit, with("null", `"swh:1:snp:0123456789ABCDEF0123456789abcdef01234567"`), "/snapshot_swhid"},
+		"no snapshot":               {s.originVisit, with(`,"snapshot_swhid":null`, ""), ""},
+		"unknown status":            {s.originVisit, with("full", "done"), "/visit_status"},
+		"no visit type":             {s.originVisit, with(`"git"`, "null"), "/visit_type"},
+	}
+	for name, tt := range tests {
+		_, err := client.SendEvent(s.Context(), webhooks.Event{Type: tt.eventType, Payload: json.RawMessage(tt.payload)})
+		var refused *webhooks.PayloadError
+		switch {
+		case tt.path == "-" && err != nil:
+			s.Errorf("%s: got the error %v, want none", name, err)
+		case tt.path != "-" && (!errors.As(err, &refused) || refused.Violations[0].Path != tt.path):
+			s.Errorf("%s: got %v, want a violation at %q", name, err, tt.path)
+		}
+	}
+}
+
+// TestWrongToken: every operation says what the server says.
+func TestWrongToken(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	const wrong = "not-a-token-of-this-server"
+	client := s.newClient(webhooks.WithAuthToken(wrong))
+	for name, do := range everyOperation() {
+		err := do(s.Context(), client)
+		s.wantAPIError(err, http.StatusUnauthorized, "authentication_failed")
+		if err != nil && (strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "Invalid token")) {
+			s.Errorf("%s: the error shows the token, or not what is wrong: %v", name, err)
+		}
+	}
+}
+
+func TestServerDown(t *testing.T) {
+	t.Parallel()
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(down.URL), webhooks.WithAuthToken("token"),
+		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2, MaxBackoff: time.Millisecond}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range everyOperation() {
+		err := do(t.Context(), client)
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: got %v, want the refused connection", name, err)
+		}
+		if api := (*webhooks.APIError)(nil); errors.As(err, &api) {
+			t.Errorf("%s: got %v, but there was no answer", name, err)
+		}
+	}
+}
