@@ -51,6 +51,8 @@ type Event struct {
 const (
 	maxPayload = 1 << 20 // bytes, of the JSON text given and of the canonical one
 
+	usualPayload = 512 // bytes, of those of the archive
+
 	messageIDPrefix = "msg_"
 )
 
@@ -111,7 +113,7 @@ func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
 	if err != nil {
 		return Message{}, err
 	}
-	body := canonical.Append(nil, payload)
+	body := canonical.Append(make([]byte, 0, usualPayload), payload)
 	if len(body) > maxPayload {
 		return Message{}, payloadTooLarge(len(body))
 	}

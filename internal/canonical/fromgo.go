@@ -2,7 +2,9 @@ package canonical
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -13,8 +15,8 @@ import (
 // []any, strings, booleans, nil, [json.Number] and Go's numbers is converted
 // directly; a nil map or slice is null, as for [encoding/json]. Everything else
 // (structs, typed maps, whatever has a MarshalJSON method) goes through
-// [json.Marshal] first, wherever in the tree it stands. v is never changed and
-// the result shares no map and no slice with it.
+// [json.Marshal] first, wherever in the tree it stands. v is never changed; maps
+// and slices in which nothing needs converting are part of the result.
 //
 // What encoding/json would mend silently is refused: strings that are not valid
 // UTF-8, and a [json.Number] that is empty, except where that lies in a struct,
@@ -25,32 +27,40 @@ import (
 //
 // Every error is an [*Error].
 func FromGo(v any) (any, error) {
-	converted, err := convert(v, 0)
+	converted, _, err := convert(v, 0)
 	if err != nil {
 		return nil, err
 	}
 	return converted, nil
 }
 
-// convert returns the value of v, which lies within depth arrays and objects.
-func convert(v any, depth int) (any, *Error) {
-	switch v := v.(type) {
+// convert returns the value of v, which lies within depth arrays and objects, and
+// whether that is v itself.
+func convert(v any, depth int) (value any, same bool, err *Error) {
+	switch x := v.(type) {
 	case nil, bool:
-		return v, nil
+		return v, true, nil
 	case string:
-		return checkString(v)
+		return v, true, checkString(x)
 	case json.Number:
-		return checkNumber(v)
+		return v, true, checkNumber(x)
+	case map[string]any:
+		return fromMap(x, v, depth+1)
+	case []any:
+		return fromSlice(x, v, depth+1)
+	}
+	value, err = convertOther(v, depth)
+	return value, false, err
+}
+
+func convertOther(v any, depth int) (any, *Error) {
+	switch v := v.(type) {
 	case int:
 		return json.Number(strconv.Itoa(v)), nil
 	case int64:
 		return json.Number(strconv.FormatInt(v, 10)), nil
 	case float64:
 		return fromFloat(v)
-	case map[string]any:
-		return fromMap(v, depth+1)
-	case []any:
-		return fromSlice(v, depth+1)
 	case json.RawMessage:
 		p := parser{text: string(v), outer: depth}
 		return p.document()
@@ -59,22 +69,22 @@ func convert(v any, depth int) (any, *Error) {
 	}
 }
 
-func checkString(s string) (any, *Error) {
+func checkString(s string) *Error {
 	if !utf8.ValidString(s) {
-		return nil, &Error{Reason: "a string is not valid UTF-8"}
+		return &Error{Reason: "a string is not valid UTF-8"}
 	}
-	return s, nil
+	return nil
 }
 
-func checkNumber(number json.Number) (any, *Error) {
+func checkNumber(number json.Number) *Error {
 	n, reason := scanNumber(string(number))
 	if reason == "" && n < len(number) {
 		reason = "not a JSON number"
 	}
 	if reason != "" {
-		return nil, &Error{Reason: reason}
+		return &Error{Reason: reason}
 	}
-	return number, nil
+	return nil
 }
 
 // fromFloat writes the shortest text that reads back as f, as encoding/json does.
@@ -89,43 +99,63 @@ func fromFloat(f float64) (any, *Error) {
 	return json.Number(text), nil
 }
 
-func fromMap(members map[string]any, depth int) (any, *Error) {
+// fromMap converts a map; v is the map, too.
+func fromMap(members map[string]any, v any, depth int) (value any, same bool, err *Error) {
 	if members == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	if depth > MaxDepth { // also where a map holds itself
-		return nil, tooDeep()
+		return nil, false, tooDeep()
 	}
-	converted := make(map[string]any, len(members))
+	var converted map[string]any // nil as long as it would be the same
 	for name, member := range members {
 		if !utf8.ValidString(name) {
-			return nil, &Error{Reason: "the name of a member is not valid UTF-8"}
+			return nil, false, &Error{Reason: "the name of a member is not valid UTF-8"}
 		}
-		v, err := convert(member, depth)
+		value, same, err := convert(member, depth)
 		if err != nil {
-			return nil, err.in(name)
+			return nil, false, err.in(name)
 		}
-		converted[name] = v
+		if same {
+			continue
+		}
+		if converted == nil {
+			converted = maps.Clone(members)
+		}
+		converted[name] = value
 	}
-	return converted, nil
+	if converted == nil {
+		return v, true, nil
+	}
+	return converted, false, nil
 }
 
-func fromSlice(items []any, depth int) (any, *Error) {
+// fromSlice converts a slice; v is the slice, too.
+func fromSlice(items []any, v any, depth int) (value any, same bool, err *Error) {
 	if items == nil {
-		return nil, nil
+		return nil, false, nil
 	}
 	if depth > MaxDepth {
-		return nil, tooDeep()
+		return nil, false, tooDeep()
 	}
-	converted := make([]any, len(items))
+	var converted []any // nil as long as it would be the same
 	for i, item := range items {
-		v, err := convert(item, depth)
+		value, same, err := convert(item, depth)
 		if err != nil {
-			return nil, err.in(strconv.Itoa(i))
+			return nil, false, err.in(strconv.Itoa(i))
 		}
-		converted[i] = v
+		if same {
+			continue
+		}
+		if converted == nil {
+			converted = slices.Clone(items)
+		}
+		converted[i] = value
 	}
-	return converted, nil
+	if converted == nil {
+		return v, true, nil
+	}
+	return converted, false, nil
 }
 
 func fromMarshal(v any, depth int) (any, *Error) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 )
 
@@ -65,20 +66,38 @@ func readBody(resp *http.Response) ([]byte, error) {
 	if resp.ContentLength > MaxAnswer {
 		return nil, ErrAnswerTooLarge
 	}
-	var buf bytes.Buffer
-	if known := min(resp.ContentLength, trustedLength); known > 0 {
-		buf.Grow(int(known) + bytes.MinRead) // ReadFrom wants MinRead spare bytes to find the end
-	}
-	_, err := buf.ReadFrom(io.LimitReader(resp.Body, MaxAnswer+1))
+	body, err := readAll(io.LimitReader(resp.Body, MaxAnswer+1), min(resp.ContentLength, trustedLength))
 	switch {
 	case err != nil:
-		return buf.Bytes(), fmt.Errorf("answer of the server broke off: %w", err)
-	case buf.Len() > MaxAnswer:
+		return body, fmt.Errorf("answer of the server broke off: %w", err)
+	case len(body) > MaxAnswer:
 		return nil, ErrAnswerTooLarge
-	case int64(buf.Len()) < resp.ContentLength:
-		return buf.Bytes(), fmt.Errorf("answer of the server broke off: %w", io.ErrUnexpectedEOF)
+	case int64(len(body)) < resp.ContentLength:
+		return body, fmt.Errorf("answer of the server broke off: %w", io.ErrUnexpectedEOF)
 	}
-	return buf.Bytes(), nil
+	return body, nil
+}
+
+// readAll is [io.ReadAll] for a text whose length is probably known: it takes no
+// more memory than that.
+func readAll(r io.Reader, length int64) ([]byte, error) {
+	if length < 0 {
+		length = bytes.MinRead
+	}
+	body := make([]byte, 0, length+1) // a byte to find the end in
+	for {
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			return body, nil
+		}
+		if err != nil {
+			return body, err
+		}
+		if len(body) == cap(body) {
+			body = slices.Grow(body, len(body))
+		}
+	}
 }
 
 func (a *Answer) isSuccess() bool {
