@@ -40,8 +40,8 @@ With -o json the summary is an object with the members events, sent (now or earl
 they were not sent), failed, failed_file (null: none), next_line (the first that was not dealt with) and seconds.`,
 		Example: `  swh-webhooks event send-batch events.ndjson
 
-  # make the lines of payloads
-  jq -c '{type: "origin.create", channel: .origin_url, payload: .}' origins.ndjson | swh-webhooks event send-batch -
+  # make the lines from a file that has a payload on each
+  sed 's/.*/{"type": "origin.create", "payload": &}/' origins.ndjson | swh-webhooks event send-batch -
 
   # once the causes are gone
   swh-webhooks event send-batch events.failed.ndjson`,

@@ -16,12 +16,12 @@ func newCompletionCommand() *cobra.Command {
 		Short: "Print a script that lets a shell complete commands and event type names",
 		Long: `Print a script that lets a shell complete commands, options, names of event types and URLs of endpoints. The names
 come from the server, so the shell needs to know it, by SWH_CONFIG_FILENAME or by SVIX_URL and SVIX_TOKEN.`,
-		Example: `  # bash: for this session
-  eval "$(swh-webhooks completion bash)"
+		Example: `  # into a file that ~/.bashrc sources
+  swh-webhooks completion bash > swh-webhooks.bash
 
-  # zsh, fish: for all sessions
-  swh-webhooks completion zsh > _swh-webhooks        # into a directory of $fpath
-  swh-webhooks completion fish > swh-webhooks.fish   # into ~/.config/fish/completions`,
+  # into a directory of zsh's $fpath, and into ~/.config/fish/completions
+  swh-webhooks completion zsh > _swh-webhooks
+  swh-webhooks completion fish > swh-webhooks.fish`,
 		Args:      arguments("SHELL"),
 		ValidArgs: []cobra.Completion{"bash", "zsh", "fish", "powershell"},
 		RunE: func(cmd *cobra.Command, args []string) error {

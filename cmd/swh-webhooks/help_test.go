@@ -1,0 +1,108 @@
+package main_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks"
+	main "github.com/softwareheritage/webhooks/cmd/swh-webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// TestHelpExamples runs the examples of each command's help, as they are, in a shell.
+func TestHelpExamples(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range allCommands(main.NewRootCommand()) {
+		if cmd.Name() == "help" {
+			continue // cobra's own
+		}
+		t.Run(cmd.CommandPath(), func(t *testing.T) {
+			t.Parallel()
+			if cmd.Short == "" || !cmd.HasExample() {
+				t.Fatal("a command without description or example")
+			}
+			runExample(t, cmd.Example)
+		})
+	}
+}
+
+func allCommands(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, child := range cmd.Commands() {
+		all = append(all, allCommands(child)...)
+	}
+	return all
+}
+
+// runExample runs a shell script in a directory with the files, and with a server that has the event types and
+// endpoints, that examples speak of.
+func runExample(t *testing.T, example string) {
+	t.Helper()
+	mock := svixmock.New(svixmock.Config{Token: token, RetrySchedule: []time.Duration{}})
+	mock.Handle("https://example.org", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server := httptest.NewServer(mock)
+	t.Cleanup(server.Close)
+	t.Cleanup(mock.Close)
+	prepareServer(t, server.URL, "https://example.org/webhook")
+	dir := t.TempDir()
+	writeExampleFiles(t, dir, server.URL)
+
+	shell := exec.CommandContext(t.Context(), "sh", "-eu", "-c", "trap 'kill ${!:-} 2>/dev/null || :' EXIT\n"+example) //nolint:gosec // the text is our own
+	shell.Dir = dir
+	shell.Env = append(os.Environ(), "SVIX_URL="+server.URL, "SVIX_TOKEN="+token, "SWH_CONFIG_FILENAME=")
+	shell.WaitDelay = 10 * time.Second // for what runs in the background
+	out, err := shell.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if strings.Contains(string(out), "Error") {
+		t.Errorf("output: %s", out)
+	}
+}
+
+// prepareServer registers event types, each with an endpoint.
+func prepareServer(t *testing.T, url, receiver string) {
+	t.Helper()
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: url, AuthToken: token}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := append(webhooks.DefaultEventTypes(), webhooks.EventType{Name: "a.b", Schema: json.RawMessage(`{"type": "object"}`)})
+	for _, et := range types {
+		if err := client.CreateEventType(t.Context(), et); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{EventType: et.Name, URL: receiver}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func writeExampleFiles(t *testing.T, dir, url string) {
+	t.Helper()
+	config := "webhooks:\n  svix:\n    server_url: " + url + "\n    auth_token: " + token + "\n"
+	files := map[string]string{
+		"webhooks.yml":         config,
+		"other.yml":            config,
+		"payload.json":         `{"origin_url": "https://github.com/torvalds/linux"}`,
+		"schema.json":          `{"type": "object", "description": "An origin has a new URL"}`,
+		"secret.txt":           "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+		"events.ndjson":        `{"type": "origin.create", "payload": {"origin_url": "https://a.org"}}` + "\n",
+		"events.failed.ndjson": `{"type": "origin.create", "payload": {"origin_url": "https://b.org"}, "id": "b", "line": 1, "error": "e"}` + "\n",
+		"origins.ndjson":       `{"origin_url": "https://c.org"}` + "\n",
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
