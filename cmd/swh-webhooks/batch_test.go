@@ -102,6 +102,19 @@ func TestBatchInterruptMessage(t *testing.T) {
 	server.checkDeliveries(t, 2)
 }
 
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	server := newBatchServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	server.mock.FailNext(1, svixmock.Fault{Hang: true, Only: func(*http.Request) bool { cancel(); return true }})
+	cmd := server.program(ctx, "event-type", "list")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	if stderr, status := runToEnd(t, cmd); status != 1 || stderr != "Error: Interrupted\n" {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+}
+
 // TestBatchServerGone wants a batch to end when nothing gets through any more.
 func TestBatchServerGone(t *testing.T) {
 	t.Parallel()
@@ -234,7 +247,11 @@ func (s *batchServer) checkDeliveries(t *testing.T, n int) {
 
 // command returns "swh-webhooks event send-batch" with the arguments.
 func (s *batchServer) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "swh-webhooks", append([]string{"event", "send-batch"}, args...)...) //nolint:gosec // this program
+	return s.program(ctx, append([]string{"event", "send-batch"}, args...)...)
+}
+
+func (s *batchServer) program(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "swh-webhooks", args...) //nolint:gosec // this program
 	cmd.Env = append(os.Environ(), "SVIX_URL="+s.url, "SVIX_TOKEN="+token, "SWH_CONFIG_FILENAME=")
 	return cmd
 }

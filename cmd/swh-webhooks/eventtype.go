@@ -127,7 +127,7 @@ func unusable(argument, path string, err error) error {
 	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
 		err = pathError.Err
 	}
-	return inputError{fmt.Errorf("Invalid value for '%s': '%s': %w", argument, path, err)} //nolint:staticcheck,revive // it is one sentence with the "Error:" before it
+	return inputError{fmt.Errorf("invalid value for '%s': '%s': %w", argument, path, err)}
 }
 
 // describedBy returns the description that a schema has of itself.

@@ -90,7 +90,7 @@ func prepareServer(t *testing.T, url, receiver string) {
 func writeExampleFiles(t *testing.T, dir, url string) {
 	t.Helper()
 	config := "webhooks:\n  svix:\n    server_url: " + url + "\n    auth_token: " + token + "\n"
-	files := map[string]string{
+	files := map[string]string{ //nolint:gosec // the credentials are of the mock server
 		"webhooks.yml":         config,
 		"other.yml":            config,
 		"payload.json":         `{"origin_url": "https://github.com/torvalds/linux"}`,

@@ -21,7 +21,7 @@ func main() {
 // run carries out one command line, in the environment of the process, and returns the exit status. It writes at most
 // one line of error.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	root := newRootCommand() //nolint:contextcheck // its commands get the context with ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

@@ -19,7 +19,7 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-const token = "testsk_of_the_command_line"
+const token = "testsk_of_the_command_line" //nolint:gosec // of the mock server
 
 // The race detector keeps a program from ending for a second, unless it is told otherwise.
 const (
@@ -71,7 +71,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			setUp(env, newMock(env))
+			setUp(env, newScript())
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -104,7 +104,7 @@ func setUp(env *testscript.Env, s *script) {
 	env.Values[scriptKey{}] = s
 }
 
-func newMock(env *testscript.Env) *script {
+func newScript() *script {
 	mock := svixmock.New(svixmock.Config{Token: token, WhiteLabel: true, RetrySchedule: []time.Duration{}, KeepDeliveries: 1000, KeepRequests: 10_000})
 	mock.Handle("http://receiver.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("OK"))

@@ -49,7 +49,7 @@ func addFormat(cmd *cobra.Command, f *format) {
 // isTerminal tells whether people read what is written.
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 func bold(w io.Writer, text string) string { return coloured(w, "1", text) }
@@ -121,7 +121,7 @@ func appendASCII(dst, text []byte) []byte {
 		r, size := utf8.DecodeRune(text)
 		switch text = text[size:]; {
 		case r < 0x7f:
-			dst = append(dst, byte(r))
+			dst = append(dst, byte(r)) //nolint:gosec // ASCII
 		case r > 0xffff:
 			high, low := utf16.EncodeRune(r)
 			dst = fmt.Appendf(dst, `\u%04x\u%04x`, high, low)

@@ -13,7 +13,7 @@ import (
 // Environment variables that stand for the options of the same name.
 const (
 	urlVariable   = "SVIX_URL"
-	tokenVariable = "SVIX_TOKEN" //nolint:gosec // the name of a variable, not a token
+	tokenVariable = "SVIX_TOKEN"
 )
 
 // settings are the options that all commands have.
@@ -81,7 +81,7 @@ func missing(value, what, option, variable, key string) error {
 	if value != "" {
 		return nil
 	}
-	return inputError{fmt.Errorf("Svix %s is missing: set %s, use %s or write webhooks.svix.%s into the configuration file", what, variable, option, key)}
+	return inputError{fmt.Errorf("Svix %s is missing: set %s, use %s or write webhooks.svix.%s into the configuration file", what, variable, option, key)} //nolint:staticcheck // a name
 }
 
 // client returns the client that a command works with.
