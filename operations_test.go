@@ -63,8 +63,10 @@ func memoryServer(t testing.TB, cfg svixmock.Config) *svixmock.Server {
 	t.Cleanup(mock.Close)
 	mock.Handle(memoryHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	client := clientOver(t, mock.RoundTripper(), mock.Token())
-	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
-		t.Fatal(err)
+	for _, et := range webhooks.DefaultEventTypes() {
+		if err := client.CreateEventType(t.Context(), et); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := client.CreateEndpoint(t.Context(), knownEndpoint(), secretA); err != nil {
 		t.Fatal(err)
