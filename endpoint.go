@@ -226,7 +226,7 @@ func (c *Client) setSecret(ctx context.Context, ep Endpoint, secret string) erro
 		}
 		in.Key = &secret
 	}
-	_, err := c.call(ctx, "endpoint secret rotate", func(ctx context.Context) error {
+	_, err := c.command(ctx, "endpoint secret rotate", func(ctx context.Context) error {
 		return c.svix.Endpoint.RotateSecret(ctx, identity.Application(ep.EventType), ep.address(), in, nil)
 	})
 	if api, ok := errors.AsType[*APIError](err); ok && api.Code == codeLimitReached {
@@ -236,7 +236,7 @@ func (c *Client) setSecret(ctx context.Context, ep Endpoint, secret string) erro
 }
 
 func (c *Client) setEventHeader(ctx context.Context, ep Endpoint) error {
-	_, err := c.call(ctx, "endpoint headers patch", func(ctx context.Context) error {
+	_, err := c.command(ctx, "endpoint headers patch", func(ctx context.Context) error {
 		headers := models.EndpointHeadersPatchIn{Headers: map[string]string{eventHeader: ep.EventType}}
 		return c.svix.Endpoint.PatchHeaders(ctx, identity.Application(ep.EventType), ep.address(), headers)
 	})
@@ -386,7 +386,7 @@ func (c *Client) DeleteEndpoint(ctx context.Context, ep Endpoint) error {
 		return err
 	}
 	defer c.listeners.Forget(ep.EventType)
-	answer, err := c.call(ctx, "endpoint delete", func(ctx context.Context) error {
+	answer, err := c.command(ctx, "endpoint delete", func(ctx context.Context) error {
 		return c.svix.Endpoint.Delete(ctx, identity.Application(ep.EventType), ep.address())
 	})
 	if isNotFound(err) && answer.Unclear {

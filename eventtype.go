@@ -170,7 +170,7 @@ func (c *Client) DeleteEventType(ctx context.Context, name string) error {
 		return eventTypeNotFound(name, nil)
 	}
 	defer c.forget(name)
-	_, err := c.call(ctx, "event type delete", func(ctx context.Context) error {
+	_, err := c.command(ctx, "event type delete", func(ctx context.Context) error {
 		return c.svix.EventType.Delete(ctx, name, nil)
 	})
 	if isNotFound(err) {

@@ -328,6 +328,16 @@ func (c *Client) call(ctx context.Context, op string, request func(ctx context.C
 	return answer, c.translate(ctx, op, &answer, err)
 }
 
+// command makes one call of the SDK whose answer is a 204 without a body. Any
+// other 2xx is not from the API: the page of a login, say.
+func (c *Client) command(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
+	answer, err := c.call(ctx, op, request)
+	if err == nil && answer.Status != http.StatusNoContent {
+		err = &APIError{Op: op, StatusCode: answer.Status, Detail: notPromised}
+	}
+	return answer, err
+}
+
 // An answerBody is one of the types that answers are decoded into.
 type answerBody interface {
 	// complete reports whether what the operation promises is there.
@@ -344,13 +354,15 @@ func ask[T answerBody](ctx context.Context, c *Client, op string, request func(c
 	return readBody[T](op, answer)
 }
 
+const notPromised = "the answer is not what the API promises here; is the server URL that of a Svix server?"
+
 func readBody[T answerBody](op string, answer transport.Answer) (T, error) {
 	var body T
 	if err := decode(answer.Body, &body); err != nil {
 		return body, &APIError{Op: op, StatusCode: answer.Status, Detail: "the answer is not JSON", err: err}
 	}
 	if !body.complete() {
-		return body, &APIError{Op: op, StatusCode: answer.Status, Detail: "the answer is JSON but not what the API promises here; is the server URL that of a Svix server?"}
+		return body, &APIError{Op: op, StatusCode: answer.Status, Detail: notPromised}
 	}
 	return body, nil
 }

@@ -1,0 +1,1040 @@
+package webhooks_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// The tests of this file need what only the mock has: its log of requests, its
+// faults, its clock and its attempts made without deliveries.
+
+const originVisit = "origin.visit"
+
+// TestRequestBudget holds each operation to the requests that design.md, section
+// 6, allows it.
+func TestRequestBudget(t *testing.T) {
+	t.Parallel()
+	operations := everyOperation()
+	visit := func(channel string) operation {
+		return func(ctx context.Context, c *webhooks.Client) error {
+			_, err := c.SendEvent(ctx, webhooks.Event{Type: originVisit, Channel: channel, Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}})
+			return err
+		}
+	}
+	listing := operations["ListEndpoints"] // it leaves the event type in the cache
+	forEndpoint := func(q webhooks.SentEventQuery) operation {
+		return func(ctx context.Context, c *webhooks.Client) error {
+			_, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, knownEndpoint(), q))
+			return err
+		}
+	}
+	forType := func(q webhooks.SentEventQuery) operation {
+		return func(ctx context.Context, c *webhooks.Client) error {
+			_, err := webhooks.Collect(c.ListSentEventsForEventType(ctx, originCreate, q))
+			return err
+		}
+	}
+	breakingOut := func(ctx context.Context, c *webhooks.Client) error {
+		for _, err := range c.ListSentEventsForEndpoint(ctx, knownEndpoint(), webhooks.SentEventQuery{}) {
+			return err
+		}
+		return errors.New("nothing was listed")
+	}
+	const most = 3 // pages of messages, for the payloads of a page of attempts
+	tests := map[string]struct {
+		has   func(t *testing.T, mock *svixmock.Server) // what there is besides, nil: nothing
+		first operation                                 // nil: nothing is cached
+		do    operation
+		max   int
+		opts  []webhooks.Option
+	}{
+		"SendEvent, cached":                               {nil, operations["SendEvent"], operations["SendEvent"], 1, nil},
+		"SendEvent, nobody listens":                       {nil, visit(""), visit(""), 1, nil},
+		"SendEvent, nobody of 251 listens":                {has251Endpoints, visit("other"), visit("other"), 2, nil},
+		"SendEvent, without the check":                    {nil, visit(""), visit(""), 1, []webhooks.Option{webhooks.WithoutListenerCheck()}},
+		"CreateEventType":                                 {nil, nil, operations["CreateEventType"], 2, nil},
+		"GetEventType":                                    {nil, nil, operations["GetEventType"], 1, nil},
+		"DeleteEventType":                                 {nil, nil, operations["DeleteEventType"], 1, nil},
+		"GetEndpointSecret":                               {nil, nil, operations["GetEndpointSecret"], 1, nil},
+		"DeleteEndpoint":                                  {nil, nil, operations["DeleteEndpoint"], 1, nil},
+		"ListEventTypes":                                  {nil, nil, operations["ListEventTypes"], 1, nil},
+		"ListEventTypes, 251":                             {has251EventTypes, nil, operations["ListEventTypes"], 2, nil},
+		"CreateEndpoint, new":                             {nil, listing, operations["CreateEndpoint, new"], 3, nil},
+		"CreateEndpoint, existing":                        {nil, listing, operations["CreateEndpoint, existing"], 6, nil},
+		"ListEndpoints":                                   {nil, listing, listing, 1, nil},
+		"ListEndpoints, 251":                              {has251Endpoints, listing, listing, 2, nil},
+		"ListSentEventsForEndpoint, 601":                  {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{}), 3 + 3*most + 1, nil},
+		"ListSentEventsForEndpoint, among many":           {hasSparseAttempts(10, 3000), listing, forEndpoint(webhooks.SentEventQuery{}), 1 + most + 11 + 1, nil},
+		"ListSentEventsForEndpoint, limit 10":             {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{Limit: 10}), 1 + most + 1, nil},
+		"ListSentEventsForEndpoint, breaking out":         {hasAttempts(600), listing, breakingOut, 1 + most + 1, nil},
+		"ListSentEventsForEndpoint, after, newest of 601": {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{After: time.Now().Add(-time.Hour)}), 1 + most + 1, nil},
+		"ListSentEventsForEventType, 301":                 {hasAttempts(300), listing, forType(webhooks.SentEventQuery{}), 2 + 301 + 2, nil},
+		"ListSentEventsForEventType, limit 10":            {hasAttempts(300), listing, forType(webhooks.SentEventQuery{Limit: 10}), 1 + 10 + 2, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := memoryServer(t, svixmock.Config{})
+			if tt.has != nil {
+				tt.has(t, mock)
+			}
+			client := clientOver(t, mock.RoundTripper(), mock.Token(), tt.opts...)
+			if tt.first != nil {
+				if err := tt.first(t.Context(), client); err != nil {
+					t.Fatal(err)
+				}
+			}
+			before := len(mock.Requests())
+			if err := tt.do(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+			made := mock.Requests()[before:]
+			if len(made) > tt.max || len(made) == 0 {
+				t.Errorf("made %d requests, want at most %d and one at least", len(made), tt.max)
+				for _, r := range made {
+					t.Logf("%s %s?%s", r.Method, r.Path, r.RawQuery)
+				}
+			}
+		})
+	}
+}
+
+func has251Endpoints(t *testing.T, mock *svixmock.Server) {
+	t.Helper()
+	for i := range 251 {
+		body := fmt.Sprintf(`{"url":"https://example.org/%d","channels":["channel-%d"],"disabled":%t}`, i, i, i%2 == 0)
+		for _, eventType := range []string{originCreate, originVisit} {
+			rawPost(t, mock, application(eventType)+"/endpoint", body)
+		}
+	}
+}
+
+func has251EventTypes(t *testing.T, mock *svixmock.Server) {
+	t.Helper()
+	for i := range 249 {
+		rawPost(t, mock, "/event-type", fmt.Sprintf(`{"name":"test.%d","description":""}`, i))
+	}
+}
+
+// hasAttempts is one more attempt a minute than that of memoryServer.
+func hasAttempts(n int) func(*testing.T, *svixmock.Server) {
+	return func(t *testing.T, mock *svixmock.Server) {
+		t.Helper()
+		begin := time.Now().Add(-time.Duration(n+30) * time.Minute)
+		seedAttempts(t, mock, knownEndpoint(), n, func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) })
+	}
+}
+
+// hasSparseAttempts are n attempts among many of another endpoint.
+func hasSparseAttempts(n, others int) func(*testing.T, *svixmock.Server) {
+	return func(t *testing.T, mock *svixmock.Server) {
+		t.Helper()
+		mock.Handle(memoryNewHookURL, http.NotFoundHandler())
+		other := webhooks.Endpoint{URL: memoryNewHookURL, EventType: originCreate}
+		if err := clientOver(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), other, ""); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now().Add(-time.Duration(others) * time.Minute)
+		seedAttempts(t, mock, other, others, func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) })
+		seedAttempts(t, mock, knownEndpoint(), n, func(i int) time.Time { return begin.Add(time.Duration(i*others/n)*time.Minute + time.Second) })
+	}
+}
+
+// rawPost posts to the server's API without the library.
+func rawPost(t *testing.T, mock *svixmock.Server, path, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, memoryServerURL+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+mock.Token())
+	resp, err := mock.RoundTripper().RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode > 299 {
+		t.Fatalf("POST %s: %s %v", path, resp.Status, err)
+	}
+}
+
+// TestRequestsOnTheWire: what the server is asked, by the rows of behaviour.md,
+// section C, and the decisions that change them.
+func TestRequestsOnTheWire(t *testing.T) {
+	t.Parallel()
+	const (
+		app      = "/app/e843df9e-aff7-5de9-829a-bb1c2311b4cc" // of origin.create, by the vectors
+		hook     = app + "/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1"
+		hookURL  = "https://example.org/webhook"
+		channels = "b84ed8ed-a7b1-502f-83f6-90132e68adef" // of "foo"
+	)
+	ep := webhooks.Endpoint{URL: hookURL, EventType: originCreate, Metadata: map[string]string{"team": "archive"}}
+	onChannel := webhooks.Endpoint{URL: hookURL, EventType: originCreate, Channel: "foo"}
+	collect := func(_ any, err error) error { return err }
+	before, after := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC), time.Date(2026, 11, 1, 10, 0, 0, 999, time.UTC)
+	tests := map[string]struct {
+		do   operation
+		want []string // the requests, without those for the event type
+	}{
+		"C.1 event type create": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.CreateEventType(ctx, webhooks.EventType{Name: originCreate, Description: "D", Schema: json.RawMessage(`{"type": "object"}`)})
+			},
+			[]string{
+				`POST /app?get_if_exists=true {"name":"origin.create","uid":"e843df9e-aff7-5de9-829a-bb1c2311b4cc"}`,
+				`PUT /event-type/origin.create {"description":"D","schemas":{"1":{"type":"object"}}}`,
+			},
+		},
+		"C.3 event type list": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListEventTypes(ctx)))
+			},
+			[]string{"GET /event-type?limit=250&with_content=true"},
+		},
+		"C.4 event type delete": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEventType(ctx, originCreate) },
+			[]string{"DELETE /event-type/origin.create"},
+		},
+		"C.5 endpoint create, disabled until its header is set": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.CreateEndpoint(ctx, webhooks.Endpoint{URL: hookURL, EventType: originCreate, Channel: "foo", Metadata: map[string]string{"team": "archive"}}, secretB)
+			},
+			[]string{
+				`POST ` + app + `/endpoint {"channels":["` + channels + `"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels + `":"foo","team":"archive"},"secret":"` + secretB + `","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
+				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
+				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":false}`,
+			},
+		},
+		"C.5 endpoint create, existing": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, secretB) },
+			[]string{
+				`POST ` + app + `/endpoint {"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` + secretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` + hookURL + `","version":1}`,
+				"GET " + hook, "GET " + hook + "/secret", `POST ` + hook + `/secret/rotate {"key":"` + secretB + `"}`,
+				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`, `PATCH ` + hook + ` {"disabled":false,"metadata":{"team":"archive"}}`,
+			},
+		},
+		"C.6 endpoint list": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{Ascending: true, Channel: "foo"})))
+			},
+			[]string{"GET " + app + "/endpoint?limit=250&order=ascending"},
+		},
+		"C.6 endpoint list, newest first": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{})))
+			},
+			[]string{"GET " + app + "/endpoint?limit=250&order=descending"},
+		},
+		"C.7 endpoint secret": {
+			func(ctx context.Context, c *webhooks.Client) error { return collect(c.GetEndpointSecret(ctx, ep)) },
+			[]string{"GET " + hook + "/secret"},
+		},
+		"C.8 endpoint delete": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEndpoint(ctx, ep) },
+			[]string{"DELETE " + hook},
+		},
+		"C.9 send": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(c.SendEvent(ctx, webhooks.Event{Type: originCreate, Channel: "foo", ID: "1", Payload: webhooks.OriginCreate{OriginURL: "é<"}}))
+			},
+			[]string{
+				"GET " + app + "/endpoint?limit=250&order=descending",
+				`POST ` + app + `/msg?with_content=false {"channels":["` + channels + `"],"eventId":"1","eventType":"origin.create","payload":{},"payloadRetentionPeriod":90,"transformationsParams":{"rawPayload":"{\"origin_url\":\"é<\"}"}}`,
+			},
+		},
+		"C.10 sent events of an endpoint": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{Channel: "foo", Before: before, Limit: 7})))
+			},
+			[]string{"GET " + app + "/attempt/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1?before=2026-11-01T10:00:01Z&channel=" + channels + "&expanded_statuses=true&limit=7"},
+		},
+		"C.11 sent events of an event type": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx, originCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
+			},
+			[]string{"GET " + app + "/msg?channel=" + channels + "&limit=250"},
+		},
+		"rotate": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.RotateEndpointSecret(ctx, ep, "") },
+			[]string{"POST " + hook + "/secret/rotate {}"},
+		},
+		"disable": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.SetEndpointDisabled(ctx, onChannel, true)
+			},
+			[]string{`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":true}`, "GET /event-type/origin.create"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := memoryServer(t, svixmock.Config{})
+			mock.Handle(hookURL, http.NotFoundHandler())
+			client := clientOver(t, mock.RoundTripper(), mock.Token())
+			if err := client.CreateEndpoint(t.Context(), ep, secretA); err != nil { // which caches the event type
+				t.Fatal(err)
+			}
+			made := len(mock.Requests())
+			if err := tt.do(t.Context(), client); err != nil && !errors.Is(err, webhooks.ErrEndpointNotFound) {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range mock.Requests()[made:] {
+				got = append(got, requestLine(t, r))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// requestLine is a request in one line; the members of its body are sorted.
+func requestLine(t *testing.T, r svixmock.Request) string {
+	t.Helper()
+	line := r.Method + " " + strings.TrimPrefix(r.Path, "/api/v1")
+	if r.RawQuery != "" {
+		line += "?" + strings.ReplaceAll(r.RawQuery, "%3A", ":")
+	}
+	if len(r.Body) == 0 {
+		return line
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(exactJSON(t, string(r.Body))); err != nil {
+		t.Fatal(err)
+	}
+	return line + " " + strings.TrimSpace(text.String())
+}
+
+func TestRetentionPeriodIsThatOfTheConfiguration(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithConfig(webhooks.Config{EventRetentionPeriod: 30}))
+	if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+		t.Fatal(err)
+	}
+	requests := mock.Requests()
+	var body struct{ PayloadRetentionPeriod int }
+	if err := json.Unmarshal(requests[len(requests)-1].Body, &body); err != nil || body.PayloadRetentionPeriod != 30 {
+		t.Errorf("got a retention of %d days (%v), want 30", body.PayloadRetentionPeriod, err)
+	}
+}
+
+// TestRetry is the two checks of the Python module and the defaults of RetryPolicy.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		times  int
+		fault  svixmock.Fault
+		status int           // of the error; 0: none
+		most   time.Duration // that it takes
+		least  time.Duration
+	}{
+		"47 two errors, then success":   {2, svixmock.Fault{Status: 500}, 0, 1500 * time.Millisecond, 0},
+		"three errors, then success":    {3, svixmock.Fault{Status: 503}, 0, 3500 * time.Millisecond, 0},
+		"48 errors to the end":          {4, svixmock.Fault{Status: 500, Body: `{"code":"last","detail":"d"}`}, 500, 3500 * time.Millisecond, 0},
+		"connections reset":             {3, svixmock.Fault{Reset: true}, 0, 3500 * time.Millisecond, 0},
+		"no answer for 15 s":            {1, svixmock.Fault{Hang: true}, 0, 15500 * time.Millisecond, 15 * time.Second},
+		"Retry-After":                   {1, svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}, 0, 20500 * time.Millisecond, 20 * time.Second},
+		"Retry-After beyond MaxBackoff": {1, svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {"3600"}}}, 0, 30 * time.Second, 30 * time.Second},
+		"what is not worth a retry":     {1, svixmock.Fault{Status: 501}, 501, 0, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{})
+				client := clientOver(t, mock.RoundTripper(), mock.Token())
+				mock.FailNext(tt.times, tt.fault)
+				start := time.Now()
+				message, err := client.SendEvent(t.Context(), knownEvent())
+				if took := time.Since(start); took < tt.least || took > tt.most {
+					t.Errorf("took %v, want %v to %v", took, tt.least, tt.most)
+				}
+				var api *webhooks.APIError
+				switch {
+				case tt.status == 0 && (err != nil || message.IsZero()):
+					t.Errorf("got %v, %v; want a message", message, err)
+				case tt.status != 0 && (!errors.As(err, &api) || api.StatusCode != tt.status):
+					t.Errorf("got the error %v, want an APIError of status %d", err, tt.status)
+				}
+			})
+		})
+	}
+}
+
+// TestLoggerSeesRetries, and no secret.
+func TestLoggerSeesRetries(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		var logged bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithLogger(logger))
+		mock.FailNext(1, svixmock.Fault{Status: 503, Body: mock.Token()})
+		event := knownEvent()
+		event.Payload = map[string]any{"origin_url": "not to be logged"}
+		if _, err := client.SendEvent(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+		if got := logged.String(); !strings.Contains(got, "503") || strings.Contains(got, mock.Token()) || strings.Contains(got, "not to be") {
+			t.Errorf("logged %q, want the status 503, neither the token nor the payload", got)
+		}
+	})
+}
+
+// TestDecision03PositiveAnswerIsCached for the cache's time, on the channels that
+// were seen.
+func TestDecision03And17Caches(t *testing.T) {
+	t.Parallel()
+	const perSend = 3 // event type, listeners, message
+	tests := map[string]struct {
+		opts []webhooks.Option
+		wait time.Duration // between two sends
+		want []int         // requests of each send
+	}{
+		"within 30 s": {nil, 7 * time.Second, []int{perSend, 1, 1, 1, 1, perSend, 1}},
+		"one second":  {[]webhooks.Option{webhooks.WithCacheTTL(time.Second)}, 600 * time.Millisecond, []int{perSend, 1, perSend, 1}},
+		"none":        {[]webhooks.Option{webhooks.WithCacheTTL(0)}, 0, []int{perSend, perSend, perSend}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{})
+				client := clientOver(t, mock.RoundTripper(), mock.Token(), tt.opts...)
+				var got []int
+				for range tt.want {
+					before := len(mock.Requests())
+					if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+						t.Fatal(err)
+					}
+					got = append(got, len(mock.Requests())-before)
+					time.Sleep(tt.wait)
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("requests (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestDecision17ChangesOfOthers are seen within the cache's time.
+func TestDecision17ChangesOfOthers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		client, other := clientOver(t, mock.RoundTripper(), mock.Token()), clientOver(t, mock.RoundTripper(), mock.Token())
+		send := func() (webhooks.Message, error) { return client.SendEvent(t.Context(), knownEvent()) }
+		if _, err := send(); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.SetEndpointDisabled(t.Context(), knownEndpoint(), true); err != nil {
+			t.Fatal(err)
+		}
+		if message, err := send(); err != nil || message.IsZero() {
+			t.Errorf("at once: got %v, %v; want a message: the cache is still used", message, err)
+		}
+		time.Sleep(31 * time.Second)
+		if message, err := send(); err != nil || !message.IsZero() {
+			t.Errorf("31 s after the endpoint was disabled: got %v, %v; want the zero Message", message, err)
+		}
+		if err := other.DeleteEventType(t.Context(), originCreate); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(31 * time.Second)
+		_, err := send()
+		checkError(t, err, webhooks.ErrEventTypeArchived)
+		// An archived type is not remembered as such.
+		if err := other.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := send(); err != nil {
+			t.Errorf("revived: %v", err)
+		}
+	})
+}
+
+// TestDecision15 makes every request of every operation meet an error answer.
+func TestDecision15ErrorAnswers(t *testing.T) {
+	t.Parallel()
+	html := http.Header{"Content-Type": {"text/html"}}
+	tests := map[string]struct {
+		fault        svixmock.Fault
+		code, detail string // detail: part of it
+	}{
+		"of Svix":               {svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"Insufficient access."}`}, "insufficient access", "Insufficient access."},
+		"validation":            {svixmock.Fault{Status: 422, Body: `{"detail":[{"loc":["body","url"],"msg":"is bad","type":"value_error"},{"loc":["body","",""],"msg":"so is that"}]}`}, "", "body.url: is bad; body: so is that"},
+		"internal error":        {svixmock.Fault{Status: 500, Body: `{}`}, "", ""},
+		"empty":                 {svixmock.Fault{Status: 500}, "", ""},
+		"empty not found":       {svixmock.Fault{Status: 404}, "", "server URL"},
+		"HTML not found":        {svixmock.Fault{Status: 404, Header: html, Body: "<html>Not found</html>"}, "", "server URL"},
+		"JSON of somebody else": {svixmock.Fault{Status: 404, Body: `{"error":"no such page"}`}, "", "server URL"},
+		"HTML of a proxy":       {svixmock.Fault{Status: 502, Header: html, Body: "<html>\n<h1>Bad\tGateway</h1>"}, "", "<html> <h1>Bad Gateway</h1>"},
+		"cut off":               {svixmock.Fault{Status: 400, Body: `{"code":"generic_err`}, "", "generic_err"},
+		"binary":                {svixmock.Fault{Status: 418, Body: "\x00\xff\x1b[31m"}, "", ""},
+		"other types":           {svixmock.Fault{Status: 400, Body: `{"code":7,"detail":{"a":1}}`}, "", ""},
+		"list":                  {svixmock.Fault{Status: 400, Body: `[1]`}, "", ""},
+		"very long":             {svixmock.Fault{Status: 400, Body: `{"code":"` + strings.Repeat("é", 1000) + `","detail":"` + strings.Repeat("日", 1000) + `"}`}, "éé", "日日"},
+		"unauthorised":          {svixmock.Fault{Status: 401, Body: `{"code":"authentication_failed","detail":"Invalid token"}`}, "authentication_failed", "Invalid token"},
+		"unknown status":        {svixmock.Fault{Status: 599}, "", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for name, do := range everyOperation() {
+				inBubble(t, func(t *testing.T) {
+					mock := memoryServer(t, svixmock.Config{})
+					mock.FailRate(1, 1, tt.fault)
+					err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+					var api *webhooks.APIError
+					if !errors.As(err, &api) || api.StatusCode != tt.fault.Status || api.Op == "" {
+						t.Fatalf("%s: got the error %v, want an APIError of status %d", name, err, tt.fault.Status)
+					}
+					if !strings.HasPrefix(api.Code, tt.code) || tt.code == "" && api.Code != "" || !strings.Contains(api.Detail, tt.detail) {
+						t.Errorf("%s: got the code %q and the detail %q, want %q and %q", name, api.Code, api.Detail, tt.code, tt.detail)
+					}
+					if len(api.Detail) > 300 || len(api.Code) > 300 || strings.ContainsAny(api.Error(), "\x00\x1b\n\t") {
+						t.Errorf("%s: the error is not fit to be shown: %q", name, api.Error())
+					}
+					checkNoSentinel(t, name, err)
+				})
+			}
+		})
+	}
+}
+
+// checkNoSentinel checks that an error does not claim to know what is missing.
+func checkNoSentinel(t *testing.T, operation string, err error) {
+	t.Helper()
+	for _, sentinel := range []error{
+		webhooks.ErrEventTypeNotFound, webhooks.ErrEndpointNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrSecretRotationLimit,
+		webhooks.ErrInvalidPayload, webhooks.ErrInvalidSchema, webhooks.ErrInvalidEndpoint,
+	} {
+		if errors.Is(err, sentinel) {
+			t.Errorf("%s: got %v, want no %q", operation, err, sentinel)
+		}
+	}
+}
+
+// TestDecision15Redacted: a server, or something before it, may repeat what it got.
+func TestDecision15SecretsAreNotRepeated(t *testing.T) {
+	t.Parallel()
+	for name, do := range everyOperation() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{})
+				text := "got Authorization: Bearer " + mock.Token() + " and " + secretB
+				for _, fault := range []svixmock.Fault{
+					{Status: 400, Body: text},
+					{Status: 400, Body: `{"code":"` + text + `","detail":"` + text + `"}`},
+					{Status: 302, Header: http.Header{"Location": {"https://example.org/" + mock.Token() + "?" + secretB}}},
+				} {
+					mock.FailRate(1, 1, fault)
+					err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+					if err == nil || strings.Contains(err.Error(), mock.Token()) || strings.Contains(err.Error(), secretB) {
+						t.Errorf("got %v, want an error without secrets", err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestDecision15ErrorTypes: errors.As wants pointers, and Error works on zero values.
+func TestDecision15ErrorTypes(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{&webhooks.APIError{}, &webhooks.PayloadError{}, &webhooks.SchemaError{}} {
+		if text := err.Error(); !strings.HasPrefix(text, "webhooks: ") || errors.Unwrap(err) != nil {
+			t.Errorf("the zero %T says %q and wraps %v", err, text, errors.Unwrap(err))
+		}
+		wrapped := fmt.Errorf("sending: %w", err)
+		var api *webhooks.APIError
+		var payload *webhooks.PayloadError
+		var schema *webhooks.SchemaError
+		if !errors.As(wrapped, &api) && !errors.As(wrapped, &payload) && !errors.As(wrapped, &schema) {
+			t.Errorf("%T is not found by errors.As", err)
+		}
+	}
+	checkError(t, &webhooks.PayloadError{Violations: []webhooks.Violation{{Path: "/a", Message: "is bad"}, {Message: "so is all"}}}, webhooks.ErrInvalidPayload, "/a: is bad; so is all")
+	checkError(t, &webhooks.SchemaError{}, webhooks.ErrInvalidSchema)
+}
+
+// TestDecision18NotTheAPI: a 2xx answer that is not what was asked for is an error.
+func TestDecision18NotTheAPI(t *testing.T) {
+	t.Parallel()
+	tests := map[string]svixmock.Fault{
+		"empty 200": {Status: 200}, "204": {Status: 204}, "null": {Status: 200, Body: "null"}, "object": {Status: 200, Body: "{}"}, "list": {Status: 200, Body: "[]"},
+		"unrelated": {Status: 201, Body: `{"status":"ok"}`}, "HTML": {Status: 200, Body: "<html>Please log in</html>"}, "number": {Status: 202, Body: "1"},
+		"cut off": {Status: 200, Body: `{"data":[{"id":"ep_1"`}, "two values": {Status: 200, Body: "{} {}"}, "data null": {Status: 200, Body: `{"data":null,"done":true}`},
+	}
+	for name, fault := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for name, do := range everyOperation() {
+				if fault.Status == http.StatusNoContent && strings.HasPrefix(name, "Delete") {
+					continue // that is what the API promises
+				}
+				inBubble(t, func(t *testing.T) {
+					mock := memoryServer(t, svixmock.Config{})
+					mock.FailRate(1, 1, fault)
+					err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+					var api *webhooks.APIError
+					if !errors.As(err, &api) || api.StatusCode != fault.Status {
+						t.Errorf("%s: got the error %v, want an APIError of status %d", name, err, fault.Status)
+					}
+				})
+			}
+		})
+	}
+}
+
+// pageAnswer is a fault that answers the requests for one path with a page.
+func pageAnswer(suffix string, items ...string) svixmock.Fault {
+	return svixmock.Fault{
+		Status: http.StatusOK, Body: `{"data":[` + strings.Join(items, ",") + `],"iterator":"x","prevIterator":7,"done":true,"new":{"a":1e999}}`,
+		Only: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, suffix) },
+	}
+}
+
+// TestDecision18OddItems: one odd value in one item costs that value only.
+func TestDecision18OddItems(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		client := clientOver(t, mock.RoundTripper(), mock.Token())
+
+		mock.FailNext(1, pageAnswer("/event-type", `{"name":"a.a","archived":"maybe","schemas":7,"featureFlags":[1e400]}`, `{}`, `{"name":"b.b","description":null,"schemas":{"1":{"type":"object"}}}`, `{"name":5}`))
+		types, err := webhooks.Collect(client.ListEventTypes(t.Context()))
+		wantTypes := []webhooks.EventType{{Name: "a.a"}, {}, {Name: "b.b", Schema: json.RawMessage(`{"type":"object"}`)}, {}}
+		if diff := cmp.Diff(wantTypes, types); diff != "" || err != nil {
+			t.Errorf("event types: %v (-want +got):\n%s", err, diff)
+		}
+
+		mock.FailNext(1, pageAnswer("/endpoint", `{"id":"ep_1","url":"https://example.org/","version":99999999999999999999,"rateLimit":-1e99,"status":"new"}`,
+			`{"id":"ep_2","metadata":{"a":1,"b":"c"},"channels":[7],"disabled":"no"}`, `{"url":"https://example.org/no-id"}`))
+		endpoints, err := webhooks.Collect(client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{}))
+		if err != nil || len(endpoints) != 3 || endpoints[0].URL != "https://example.org/" || endpoints[1].ID != "ep_2" || !cmp.Equal(endpoints[2], webhooks.Endpoint{}) {
+			t.Errorf("endpoints: got %+v, %v; want three, the last one empty", endpoints, err)
+		}
+
+		attempts := []string{
+			`{"id":"atmpt_3","msgId":"../../event-type","endpointId":"?","status":99,"statusText":"new","responseStatusCode":99999999999999999999,"responseDurationMs":"long","timestamp":"soon"}`,
+			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},"timestamp":"2026-11-23T09:00:00.123456"}`,
+		}
+		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+knownEndpoint().UID(), attempts...))
+		before := len(mock.Requests())
+		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
+		if err != nil || len(events) != 3 || events[2].EndpointURL != "https://example.org/" || !events[2].Timestamp.Equal(time.Date(2026, 11, 23, 9, 0, 0, 123456000, time.UTC)) {
+			t.Errorf("sent events: got %+v, %v; want three", events, err)
+		}
+		for _, r := range mock.Requests()[before:] {
+			if r.Path != path.Clean(r.Path) || strings.HasPrefix(r.Path, "/api/v1/event-type/") || r.Status == http.StatusNotFound {
+				t.Errorf("an id of an answer led to the request %s %s", r.Method, r.Path)
+			}
+		}
+
+		mock.FailNext(1, pageAnswer("/msg", `{"id":"../x","payload":1}`, `{"id":"msg_1","timestamp":"never"}`, `{}`))
+		mock.FailNext(1, pageAnswer("/attempt/msg/msg_1", attempts...))
+		events, err = webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}))
+		if err != nil || len(events) != 3 {
+			t.Errorf("sent events of the event type: got %+v, %v; want three", events, err)
+		}
+	})
+}
+
+// TestDecision19 answers every request with a redirect.
+func TestDecision19Redirects(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			t.Parallel()
+			for name, do := range everyOperation() {
+				inBubble(t, func(t *testing.T) {
+					mock := memoryServer(t, svixmock.Config{})
+					var elsewhere []string
+					client := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+						if r.URL.Host != "svix.test" {
+							elsewhere = append(elsewhere, r.URL.String())
+						}
+						return mock.RoundTripper().RoundTrip(r)
+					}), mock.Token())
+					mock.FailRate(1, 1, svixmock.Fault{Status: status, Header: http.Header{"Location": {"https://elsewhere.example/api"}}})
+					err := do(t.Context(), client)
+					var api *webhooks.APIError
+					if !errors.As(err, &api) || api.StatusCode != status || !strings.Contains(err.Error(), "https") || !strings.Contains(err.Error(), "https://elsewhere.example/api") {
+						t.Errorf("%s: got %v, want an APIError of status %d with a hint", name, err, status)
+					}
+					if elsewhere != nil {
+						t.Errorf("%s: the token went to %v", name, elsewhere)
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestDecision20LargeAnswers: an answer above 16 MiB is an error with its status;
+// of a page that is too large, less is asked for.
+func TestDecision20LargeAnswers(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	large := `{"name":"` + strings.Repeat(" ", 16<<20) + `"}`
+	for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
+		mock.FailNext(1, svixmock.Fault{Status: status, Body: large})
+		var api *webhooks.APIError
+		if _, err := client.GetEventType(t.Context(), originCreate); !errors.As(err, &api) || api.StatusCode != status || !strings.Contains(err.Error(), "16") {
+			t.Errorf("got %v, want an APIError of status %d that says the limit", err, status)
+		}
+	}
+	before := len(mock.Requests())
+	mock.FailNext(2, svixmock.Fault{Status: http.StatusOK, Body: large})
+	types, err := webhooks.Collect(client.ListEventTypes(t.Context()))
+	if err != nil || len(types) != 2 {
+		t.Errorf("got %d event types, %v; want 2", len(types), err)
+	}
+	var limits []string
+	for _, r := range mock.Requests()[before:] {
+		limits = append(limits, strings.TrimSuffix(strings.TrimPrefix(r.RawQuery, "limit="), "&with_content=true"))
+	}
+	if diff := cmp.Diff([]string{"250", "31", "3"}, limits); diff != "" {
+		t.Errorf("limits that were asked for (-want +got):\n%s", diff)
+	}
+}
+
+func TestDecision22UserAgent(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	before := len(mock.Requests())
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() { _, _ = client.GetEventType(t.Context(), originCreate) })
+	}
+	running.Wait()
+	for _, r := range mock.Requests()[before:] {
+		if got := r.Header.Get("User-Agent"); !strings.HasPrefix(got, "svix-libs/") || strings.Count(got, "swh-webhooks-go") != 1 {
+			t.Errorf("got the user agent %q, want that of the SDK with swh-webhooks-go", got)
+		}
+	}
+}
+
+// TestCreationsAtOnce: who is too late finds what the other has made.
+func TestCreationsAtOnce(t *testing.T) {
+	t.Parallel()
+	conflict := func(selects func(*http.Request) bool) svixmock.Fault {
+		return svixmock.Fault{Status: http.StatusConflict, Body: `{"code":"conflict","detail":"A conflict has occurred"}`, AfterActing: true, Only: selects}
+	}
+	operations := everyOperation()
+	tests := map[string]struct {
+		do      operation
+		selects func(*http.Request) bool
+	}{
+		"application":                 {operations["CreateEventType"], func(r *http.Request) bool { return r.URL.Path == "/api/v1/app" }},
+		"event type":                  {operations["CreateEventType"], func(r *http.Request) bool { return r.Method == http.MethodPut }},
+		"endpoint":                    {operations["CreateEndpoint, new"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/endpoint") && isPost(r) }},
+		"message, by a retry of ours": {operations["SendEvent"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/msg") }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := memoryServer(t, svixmock.Config{NoIdempotency: true})
+			mock.FailNext(1, conflict(tt.selects))
+			if err := tt.do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token())); err != nil {
+				t.Error(err)
+			}
+			for _, ep := range rawEndpoints(t, mock, originCreate) {
+				if ep.Disabled || ep.Headers["X-Swh-Event"] != originCreate {
+					t.Errorf("got the endpoint %+v, want it enabled and with its header", ep)
+				}
+			}
+		})
+	}
+}
+
+// TestHalfCreatedEndpoint: where a later step fails the endpoint delivers nothing,
+// and creating it again completes it.
+func TestHalfCreatedEndpoint(t *testing.T) {
+	t.Parallel()
+	for step := 2; step <= 3; step++ {
+		mock := memoryServer(t, svixmock.Config{})
+		mock.Handle(memoryNewHookURL, http.NotFoundHandler())
+		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+		mock.FailNext(1, svixmock.Fault{Status: http.StatusInternalServerError, Only: only(step)}) // after the event type
+		if err := client.CreateEndpoint(t.Context(), newEndpoint(), secretA); err == nil {
+			t.Fatalf("step %d: got no error", step)
+		}
+		if created := rawEndpoints(t, mock, originCreate)[0]; created.URL != memoryNewHookURL || !created.Disabled {
+			t.Errorf("step %d failed: got %+v, want the new endpoint, disabled", step, created)
+		}
+		if err := client.CreateEndpoint(t.Context(), newEndpoint(), secretA); err != nil {
+			t.Fatal(err)
+		}
+		if created := rawEndpoints(t, mock, originCreate)[0]; created.Disabled || created.Headers["X-Swh-Event"] != originCreate || created.Secret != secretA {
+			t.Errorf("created again after step %d failed: got %+v", step, created)
+		}
+	}
+}
+
+// TestDeleteEndpointWhoseAnswerIsLost: what an earlier try has deleted is deleted.
+func TestDeleteEndpointWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		mock.FailNext(1, svixmock.Fault{Reset: true, AfterActing: true})
+		if err := clientOver(t, mock.RoundTripper(), mock.Token()).DeleteEndpoint(t.Context(), knownEndpoint()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestDecision10FarBack lists attempts beyond the server's pages and beyond the 90
+// days that it looks back at a time.
+func TestDecision10FarBack(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		client := clientOver(t, mock.RoundTripper(), mock.Token())
+		now := time.Now()
+		day := func(n int) time.Time { return now.Add(-time.Duration(n) * 24 * time.Hour) }
+		// One a day for two years, but for 200 days without any; and that of memoryServer.
+		var times []time.Time
+		for n := 730; n > 0; n-- {
+			if n <= 300 || n > 500 {
+				times = append(times, day(n).Add(time.Hour))
+			}
+		}
+		seedAttempts(t, mock, knownEndpoint(), len(times), func(i int) time.Time { return times[i] })
+		times = append(times, now)
+		slices.Reverse(times)
+		between := func(before, after time.Time) []time.Time {
+			return slices.DeleteFunc(slices.Clone(times), func(at time.Time) bool { return !at.Before(before) || !at.After(after) })
+		}
+		const tomorrow = -1
+		tests := map[string]struct {
+			q    webhooks.SentEventQuery
+			want []time.Time
+		}{
+			"no bound":                    {webhooks.SentEventQuery{}, between(day(tomorrow), day(90))},
+			"after the gap":               {webhooks.SentEventQuery{After: day(280)}, between(day(tomorrow), day(280))},
+			"after, across the gap":       {webhooks.SentEventQuery{After: day(700)}, between(day(tomorrow), day(700))},
+			"after, across, limit":        {webhooks.SentEventQuery{After: day(700), Limit: 400}, between(day(tomorrow), day(700))[:400]},
+			"after, before there was any": {webhooks.SentEventQuery{After: day(2000)}, times},
+			"after 1970":                  {webhooks.SentEventQuery{After: time.Unix(1, 0)}, times},
+			"after now":                   {webhooks.SentEventQuery{After: now}, nil},
+			"before the gap":              {webhooks.SentEventQuery{Before: day(500)}, between(day(500), day(590))},
+			"before, in the gap":          {webhooks.SentEventQuery{Before: day(450)}, between(day(450), day(540))},
+			"before, far inside the gap":  {webhooks.SentEventQuery{Before: day(310).Add(time.Hour - 1)}, nil},
+			"before there was any":        {webhooks.SentEventQuery{Before: day(2000)}, nil},
+			"before 1970":                 {webhooks.SentEventQuery{Before: time.Unix(1, 0)}, nil},
+			"before the next century":     {webhooks.SentEventQuery{Before: day(-40_000)}, between(day(tomorrow), day(90))},
+			"after the next century":      {webhooks.SentEventQuery{After: day(-40_000)}, nil},
+			"before, just after the last": {webhooks.SentEventQuery{Before: now.Add(1)}, between(day(tomorrow), day(90))},
+		}
+		for name, tt := range tests {
+			forEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), tt.q))
+			forType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, tt.q))
+			if err := errors.Join(errEndpoint, errType); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			var got []time.Time
+			for _, e := range forEndpoint {
+				got = append(got, e.Timestamp)
+			}
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+			if diff := cmp.Diff(forEndpoint, forType); diff != "" {
+				t.Errorf("%s: the listings differ (-endpoint +event type):\n%s", name, diff)
+			}
+		}
+	})
+}
+
+// TestDecision10LateAttempts: with After, the listing of an event type finds the
+// retries of messages of the 48 hours before.
+func TestDecision10LateAttempts(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour, 40 * time.Hour}})
+		mock.Handle(memoryHookURL, http.NotFoundHandler())
+		client := clientOver(t, mock.RoundTripper(), mock.Token())
+		message, err := client.SendEvent(t.Context(), knownEvent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := time.Now()
+		if err := mock.WaitForDeliveries(t.Context(), 4); err != nil {
+			t.Fatal(err)
+		}
+		for after, want := range map[time.Duration]int{0: 2, 2 * time.Hour: 1, 42 * time.Hour: 0} {
+			got, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{After: sent.Add(after)}))
+			if err != nil || len(got) != want || want > 0 && got[0].MessageID != message.ID {
+				t.Errorf("after %v: got %+v, %v; want %d attempts of %s", after, got, err, want, message.ID)
+			}
+		}
+	})
+}
+
+// TestSendEvents: what the sequence promises (design.md, 5.1).
+func TestSendEvents(t *testing.T) {
+	t.Parallel()
+	t.Run("results in input order, also failures", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T) {
+			mock := memoryServer(t, svixmock.Config{})
+			client := clientOver(t, mock.RoundTripper(), mock.Token())
+			for _, concurrency := range []int{-1, 0, 1, 7, 1000} {
+				stored := len(mock.Messages())
+				i := 0
+				for result := range client.SendEvents(t.Context(), withOneBadEvent(100), concurrency) {
+					if diff := cmp.Diff(numberedEvent(i, false), result.Event, cmpopts.IgnoreFields(webhooks.Event{}, "Payload")); diff != "" {
+						t.Errorf("result %d is of another event:\n%s", i, diff)
+					}
+					if bad := i == 50; errors.Is(result.Err, webhooks.ErrInvalidPayload) != bad || result.Message.IsZero() != bad {
+						t.Errorf("event %d: got %v, %v", i, result.Message, result.Err)
+					}
+					i++
+				}
+				if got := len(mock.Messages()) - stored; i != 100 || got != 99 {
+					t.Errorf("concurrency %d: got %d results and %d messages, want 100 and 99", concurrency, i, got)
+				}
+			}
+		})
+	})
+	t.Run("no more in flight than allowed", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T) {
+			mock := memoryServer(t, svixmock.Config{})
+			mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second, Only: isPost})
+			client := clientOver(t, mock.RoundTripper(), mock.Token())
+			for concurrency, want := range map[int]time.Duration{0: 20 * time.Second, 1: 20 * time.Second, 5: 4 * time.Second, 20: time.Second} {
+				start := time.Now()
+				for range client.SendEvents(t.Context(), numberedEvents(20, false), concurrency) { //nolint:revive // the results do not matter here
+				}
+				if took := time.Since(start); took != want {
+					t.Errorf("concurrency %d: took %v, want %v", concurrency, took, want)
+				}
+			}
+		})
+	})
+	t.Run("a slow consumer slows the input down", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T) {
+			mock := memoryServer(t, svixmock.Config{})
+			taken, results := 0, 0
+			endless := func(yield func(webhooks.Event) bool) {
+				for yield(numberedEvent(taken, false)) {
+					taken++
+				}
+			}
+			for range clientOver(t, mock.RoundTripper(), mock.Token()).SendEvents(t.Context(), endless, 4) {
+				time.Sleep(time.Second)
+				if results++; results == 10 {
+					break
+				}
+			}
+			if taken > results+4 {
+				t.Errorf("took %d events for %d results, want at most 4 more", taken, results)
+			}
+		})
+	})
+	t.Run("a result for every event taken, after a cancellation", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(t *testing.T) {
+			mock := memoryServer(t, svixmock.Config{})
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			taken, results, cancelled := 0, 0, 0
+			events := func(yield func(webhooks.Event) bool) {
+				for event := range numberedEvents(1000, false) {
+					taken++
+					if !yield(event) {
+						return
+					}
+				}
+			}
+			for result := range clientOver(t, mock.RoundTripper(), mock.Token()).SendEvents(ctx, events, 8) {
+				if errors.Is(result.Err, context.Canceled) {
+					cancelled++
+				}
+				if results++; results == 20 {
+					mock.FailRate(1, 1, svixmock.Fault{Hang: true})
+					time.Sleep(time.Second) // all that may be in flight are
+					cancel()
+				}
+			}
+			if taken != results || taken > 30 || cancelled == 0 {
+				t.Errorf("took %d events for %d results, %d of them cancelled; want as many results, few and some cancelled", taken, results, cancelled)
+			}
+		})
+	})
+}
+
+// withOneBadEvent are numbered events; the payload of the 51st does not fit.
+func withOneBadEvent(n int) func(yield func(webhooks.Event) bool) {
+	return func(yield func(webhooks.Event) bool) {
+		i := 0
+		for event := range numberedEvents(n, false) {
+			if i == 50 {
+				event.Payload = struct{}{}
+			}
+			if i++; !yield(event) {
+				return
+			}
+		}
+	}
+}
+
+// TestVectorsOnTheWire: the identifiers of behaviour.md, section A, where names
+// can be those of the vectors.
+func TestVectorsOnTheWire(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	want := map[string]string{
+		"my-group_1.some-event_2": "4d3d93b6-c064-5867-a55c-dcebb2f7c3fb",
+		"Group9.EVENT-7":          "f006c8f3-2703-5b43-ac54-275afb3be639",
+		"a.b":                     "0e7af403-ee0d-594b-ab31-08b1c687f2fa",
+		originCreate:              "e843df9e-aff7-5de9-829a-bb1c2311b4cc",
+		originVisit:               "21dacaea-7e38-5e52-80af-4d926f0c43d1",
+	}
+	for name := range want {
+		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: name, Schema: json.RawMessage(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var page struct {
+		Data []struct{ Name, UID string }
+	}
+	rawGet(t, mock, "/api/v1/app?limit=250", &page)
+	got := map[string]string{}
+	for _, app := range page.Data {
+		got[app.Name] = app.UID
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(page.Data) != len(maps.Clone(want)) {
+		t.Errorf("applications (-want +got):\n%s", diff)
+	}
+}
