@@ -127,10 +127,32 @@ func TestBatchServerGone(t *testing.T) {
 	if status != 1 || !strings.HasPrefix(stderr, "Error: 100 events in a row failed, the last one: Svix server answered 500") || !strings.Contains(stderr, "--from-line 101 ") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
-	text, err := os.ReadFile(failed) //nolint:gosec // the test's own file
-	if got := bytes.Count(text, []byte("\n")); err != nil || got != 100 {
-		t.Errorf("%d failed lines (%v), want 100", got, err)
+	if got := strings.Count(readFile(t, failed), "\n"); got != 100 {
+		t.Errorf("%d failed lines, want 100", got)
 	}
+}
+
+// TestBatchLongLines sends the longest payload there can be, and lines that are too long for any.
+func TestBatchLongLines(t *testing.T) {
+	t.Parallel()
+	server := newBatchServer(t)
+	const around = len(`{"n":2,"text":""}`)
+	longest := fmt.Sprintf(`{"type": "a.b", "payload": {"n":2,"text":"%s"}}`, strings.Repeat("x", 1<<20-around))
+	tooLong := strings.Repeat("x", 1<<20+1<<17)
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	text := strings.Join([]string{longest, tooLong, strings.TrimSpace(batchText(2)), tooLong + tooLong + tooLong}, "\n")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stderr, status := runToEnd(t, server.command(t.Context(), path))
+	if status != 2 || !strings.HasPrefix(stderr, "Error: 2 of 5 events failed, such as: the line is longer than 1114112 bytes;") {
+		t.Errorf("exit status %d: %s", status, stderr)
+	}
+	failed := readFile(t, strings.TrimSuffix(path, ".ndjson")+".failed.ndjson")
+	if want := `{"line":2,"error":"the line is longer than 1114112 bytes"}` + "\n" + `{"line":5,"error":"the line is longer than 1114112 bytes"}` + "\n"; failed != want {
+		t.Errorf("failed lines:\n%swant:\n%s", failed, want)
+	}
+	server.checkDeliveries(t, 3)
 }
 
 // TestBatchMemory wants the memory of a batch not to grow with it.
@@ -154,7 +176,7 @@ func TestBatchMemory(t *testing.T) {
 	if len(live) == 0 {
 		t.Fatal("no trace of the garbage collector")
 	}
-	const limit = 32 // MB
+	const limit = 16 // MB
 	for _, n := range live {
 		if n > limit {
 			t.Fatalf("live heap in MB after each collection, limit %d: %v", limit, live)

@@ -190,7 +190,7 @@ func printSentEvents(w io.Writer, events iter.Seq2[webhooks.SentEvent, error]) e
 		if err != nil {
 			return err
 		}
-		rows = append(rows, []string{timestamp(ev.Timestamp), answer(ev), ev.Duration.String(), ev.MessageID, printable(ev.EndpointURL)})
+		rows = append(rows, []string{timestamp(ev.Timestamp), answer(ev), took(ev.Duration), ev.MessageID, printable(ev.EndpointURL)})
 	}
 	if len(rows) == 0 {
 		return printLine(w, "No such delivery")
@@ -204,4 +204,12 @@ func answer(ev webhooks.SentEvent) string {
 		return "none"
 	}
 	return strconv.Itoa(ev.ResponseStatusCode)
+}
+
+// took is a duration to the millisecond, as exact as the server knows it.
+func took(d time.Duration) string {
+	if d < time.Millisecond {
+		return "<1ms"
+	}
+	return d.Round(time.Millisecond).String()
 }
