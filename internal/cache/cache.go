@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -59,28 +60,33 @@ func (c *Cache[V]) Load(ctx context.Context, key string, good func(V) bool, load
 		if value, ok := c.get(key); ok && good(value) {
 			return value, nil
 		}
-		own, generation := false, c.now()
+		var own atomic.Bool
+		generation := c.now()
 		flight := c.flights.DoChan(strconv.Itoa(generation)+" "+key, func() (any, error) {
-			own = true
+			own.Store(true)
 			value, err := load(ctx)
 			if err == nil {
 				c.put(key, value, generation)
 			}
 			return value, err
 		})
+		var result singleflight.Result
 		select {
+		case result = <-flight:
 		case <-ctx.Done():
-			var none V
-			return none, fmt.Errorf("webhooks: %w", ctx.Err())
-		case result := <-flight:
-			value, _ := result.Val.(V)
-			// The second load that a caller joins began after its first one
-			// ended, so after the call. One that ended with the context of
-			// the caller that started it says nothing to the others.
-			fresh := own || round > 1 && !isContextError(result.Err)
-			if fresh || result.Err == nil && good(value) {
-				return value, result.Err
+			if !own.Load() {
+				var none V
+				return none, fmt.Errorf("webhooks: %w", ctx.Err())
 			}
+			result = <-flight // it ends with ctx as well, and its error tells more
+		}
+		value, _ := result.Val.(V)
+		// The second load that a caller joins began after its first one ended,
+		// so after the call. One that ended with the context of the caller that
+		// started it says nothing to the others.
+		fresh := own.Load() || round > 1 && !isContextError(result.Err)
+		if fresh || result.Err == nil && good(value) {
+			return value, result.Err
 		}
 	}
 }
