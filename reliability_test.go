@@ -254,3 +254,63 @@ func withOnly(f svixmock.Fault, selects func(*http.Request) bool) svixmock.Fault
 }
 
 func isPost(r *http.Request) bool { return r.Method == http.MethodPost }
+
+// TestLastOutcomeIsReported: what the last of the tries met is what the caller
+// gets, with no word about retries around it.
+func TestLastOutcomeIsReported(t *testing.T) {
+	t.Parallel()
+	busy := svixmock.Fault{Status: 503, Body: `{"code":"busy","detail":"not now"}`}
+	reset := svixmock.Fault{Reset: true}
+	tests := map[string]struct {
+		faults []svixmock.Fault
+		want   string
+	}{
+		"an answer after a reset":  {[]svixmock.Fault{reset, reset, busy}, "webhooks: event type get: server answered 503 Service Unavailable (busy): not now"},
+		"a reset after an answer":  {[]svixmock.Fault{busy, busy, reset}, `webhooks: event type get: Get "http://svix.test/api/v1/event-type/origin.create": read memory: connection reset by peer`},
+		"another answer":           {[]svixmock.Fault{busy, reset, {Status: 502, Body: "<h1>Bad Gateway</h1>"}}, "webhooks: event type get: server answered 502 Bad Gateway: <h1>Bad Gateway</h1>"},
+		"one that is not worth it": {[]svixmock.Fault{busy, {Status: 403}}, "webhooks: event type get: server answered 403 Forbidden"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{})
+				for _, fault := range test.faults {
+					mock.FailNext(1, fault)
+				}
+				client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3}))
+				before := len(mock.Requests())
+				_, err := client.GetEventType(t.Context(), originCreate)
+				if err == nil || err.Error() != test.want {
+					t.Errorf("got %v, want %s", err, test.want)
+				}
+				if tries := len(mock.Requests()) - before; tries != len(test.faults) {
+					t.Errorf("got %d tries, want %d", tries, len(test.faults))
+				}
+			})
+		})
+	}
+}
+
+// TestRetryAfterAsDate: the server's advice may be a date, up to MaxBackoff from now.
+func TestRetryAfterAsDate(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ in, want time.Duration }{
+		"soon":      {7 * time.Second, 7 * time.Second},
+		"far away":  {time.Hour, 30 * time.Second},
+		"next year": {366 * 24 * time.Hour, 30 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{})
+				start := time.Now()
+				mock.FailNext(1, svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {start.Add(test.in).UTC().Format(http.TimeFormat)}}})
+				_, err := clientOver(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), originCreate)
+				if took := time.Since(start); err != nil || took != test.want {
+					t.Errorf("got %v after %v, want success after %v", err, took, test.want)
+				}
+			})
+		})
+	}
+}
