@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 )
@@ -153,73 +154,102 @@ type timeRange struct{ before, after time.Time }
 type timeline[T timed] struct {
 	timeRange
 
+	limit int // of items; 0: none
+
 	list func(ctx context.Context, iterator *string, before *time.Time) (Page[T], error)
 	fill func(ctx context.Context, items []T) error // completes the items of a page; may be nil
 }
 
-// all returns the items. Beyond a stretch of more than 90 days without any item
-// the server says that the list is done, so that with a lower bound it is asked
-// again from there until that bound is reached.
+// all returns the items. Where the server finds nothing further within its 90
+// days it says that the list is done; with a lower bound it is asked again from
+// there until that bound is reached.
 func (l timeline[T]) all(ctx context.Context) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		if !l.before.IsZero() && !l.before.After(serverEpoch) {
 			return
 		}
-		last, passed := "", false
-		for bound := l.firstBound(); ; {
-			oldest := time.Now().Add(clockSkew)
-			if bound != nil {
-				oldest = *bound
-			}
-			for item, err := range l.window(ctx, bound, &passed) {
-				if err != nil {
-					yield(item, err)
-					return
-				}
-				if last != "" && item.id() >= last {
-					continue // windows overlap by the second that bounds are rounded to
-				}
-				if last, oldest = item.id(), item.at(); !yield(item, nil) {
+		for w := l.start(); ; {
+			for item, err := range Paginate(ctx, w.page) {
+				if !yield(item, err) || err != nil {
 					return
 				}
 			}
-			next := ceilSecond(oldest.Add(-serverWindow))
-			if passed || l.after.IsZero() || !next.After(l.after) || !next.After(serverEpoch) {
+			if !w.goOn() {
 				return
 			}
-			bound = &next
 		}
 	}
 }
 
-// firstBound is nil where the upper bound is not in the past: the server looks
-// back from it, and to look back from the future would lose what is older.
-func (l timeline[T]) firstBound() *time.Time {
-	if l.before.IsZero() || l.before.After(time.Now()) {
-		return nil
+// A walk is a way through a timeline, from its newest item backwards.
+type walk[T timed] struct {
+	timeline[T]
+
+	bound   *time.Time // from where the server is asked to look back; nil: from now
+	from    time.Time  // from where it looks back for the next page
+	reached time.Time  // how far back it has looked
+	last    string     // id of the item that was listed last
+	listed  int
+	ended   bool // there is no item left in the range or within the limit
+}
+
+// start begins now where the upper bound is not in the past: the server looks
+// back from its bound, and to look back from the future would lose what is older.
+func (l timeline[T]) start() *walk[T] {
+	if now := time.Now(); l.before.IsZero() || l.before.After(now) {
+		return &walk[T]{timeline: l, from: now.Add(clockSkew)}
 	}
 	bound := ceilSecond(l.before)
-	return &bound
+	return &walk[T]{timeline: l, from: bound, bound: &bound}
 }
 
-// window lists what the server gives without a lower bound, and sets passed where
-// an item is older than that of the timeline.
-func (l timeline[T]) window(ctx context.Context, bound *time.Time, passed *bool) iter.Seq2[T, error] {
-	return Paginate(ctx, func(ctx context.Context, iterator *string) (Page[T], error) {
-		if iterator != nil {
-			bound = nil // with it, the server would look no further back than 90 days from the bound
-		}
-		page, err := l.list(ctx, iterator, bound)
-		if err != nil {
-			return page, err
-		}
-		page.Data, *passed = cut(l.timeRange, page.Data)
-		page.Done = page.Done || *passed
-		if l.fill != nil {
-			err = l.fill(ctx, page.Data)
-		}
+func (w *walk[T]) page(ctx context.Context, iterator *string) (Page[T], error) {
+	bound := w.bound
+	if iterator != nil {
+		bound = nil // with it, the server would look no further back than 90 days from the bound
+	}
+	page, err := w.list(ctx, iterator, bound)
+	if err != nil {
 		return page, err
+	}
+	w.reached = w.from.Add(-serverWindow)
+	if n := len(page.Data); n > 0 && !page.Data[n-1].at().IsZero() {
+		w.from = page.Data[n-1].at()
+	}
+	page.Data = w.keep(page.Data)
+	page.Done = page.Done || w.ended
+	if w.fill != nil {
+		err = w.fill(ctx, page.Data)
+	}
+	return page, err
+}
+
+// keep returns the items of a page that belong to the list.
+func (w *walk[T]) keep(items []T) []T {
+	items, w.ended = cut(w.timeRange, items)
+	items = slices.DeleteFunc(items, func(item T) bool {
+		// Walks overlap where they go on, by the second that bounds are rounded to.
+		return w.last != "" && item.id() >= w.last
 	})
+	if w.limit > 0 && w.listed+len(items) >= w.limit {
+		items, w.ended = items[:w.limit-w.listed], true
+	}
+	w.listed += len(items)
+	if n := len(items); n > 0 && items[n-1].id() != "" {
+		w.last = items[n-1].id()
+	}
+	return items
+}
+
+// goOn begins again where the server has ended, and reports whether there is
+// anything to look for.
+func (w *walk[T]) goOn() bool {
+	next := ceilSecond(w.reached)
+	if w.ended || w.after.IsZero() || !next.After(w.after) || !next.After(serverEpoch) {
+		return false
+	}
+	w.bound, w.from = &next, next
+	return true
 }
 
 // cut returns the items in a range, and whether one is older than that.

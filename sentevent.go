@@ -373,9 +373,9 @@ func (q SentEventQuery) svixChannel() *string {
 // ListSentEventsForEndpoint returns the attempts to deliver to an endpoint that
 // q selects, newest first.
 //
-// The server looks back 90 days, from Before or from now, and from the last item
-// of each page as far again: what lies beyond a longer time without any attempt
-// is listed only where After reaches back that far.
+// With After the list goes back to there, whatever the gaps in it. Without, the
+// server decides how far: at least 90 days from Before or from now, and further
+// where those days have more attempts than it gives at once.
 //
 // Errors come as the last pair: [ErrInvalidQuery] for a query that contradicts
 // itself and [ErrInvalidEndpoint] for an ID that cannot be one, without a
@@ -388,7 +388,7 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 	if err := ep.validateAddress(); err != nil {
 		return failed[SentEvent](err)
 	}
-	return limited(q.Limit, func(yield func(SentEvent, error) bool) {
+	return func(yield func(SentEvent, error) bool) {
 		if _, err := c.registered(ctx, ep.EventType); err != nil {
 			yield(SentEvent{}, err)
 			return
@@ -399,6 +399,7 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 		}
 		attempts := timeline[attemptBody]{
 			timeRange: q.timeRange(),
+			limit:     q.Limit,
 			list: func(ctx context.Context, iterator *string, before *time.Time) (Page[attemptBody], error) {
 				return c.attemptsOfEndpoint(ctx, ep, q, iterator, before)
 			},
@@ -413,11 +414,15 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 				return
 			}
 			key, err := secret()
-			if !yield(attempt.sentEvent(ep, key), err) || err != nil {
+			if err != nil {
+				yield(SentEvent{}, err)
+				return
+			}
+			if !yield(attempt.sentEvent(ep, key), nil) {
 				return
 			}
 		}
-	})
+	}
 }
 
 // retriesEnd is for how long after a message its attempts are looked for. The
@@ -430,7 +435,7 @@ const retriesEnd = 48 * time.Hour
 //
 // With After, the messages of the 48 hours before are looked at, too, for late
 // attempts; a manual resend of a still older message is found by
-// [Client.ListSentEventsForEndpoint] only. How far back the server looks is said
+// [Client.ListSentEventsForEndpoint] only. How far back the list goes is said
 // there, with messages in place of attempts.
 //
 // Errors come as the last pair: [ErrInvalidQuery] for a query that contradicts
@@ -443,11 +448,32 @@ func (c *Client) ListSentEventsForEventType(ctx context.Context, eventType strin
 	if !validEventTypeName(eventType) {
 		return failed[SentEvent](eventTypeNotFound(eventType, nil))
 	}
-	return limited(q.Limit, func(yield func(SentEvent, error) bool) {
+	return func(yield func(SentEvent, error) bool) {
 		if _, err := c.registered(ctx, eventType); err != nil {
 			yield(SentEvent{}, err)
 			return
 		}
+		met := recipients{client: c, eventType: eventType, known: map[string]func() (recipient, error){}}
+		always := func() int { return requestsAhead }
+		events := ahead(ctx, limited(q.Limit, c.attempts(ctx, eventType, q)), always, func(ctx context.Context, attempt attemptBody) (SentEvent, error) {
+			receiver, err := met.get(ctx, attempt.EndpointID)
+			if err != nil {
+				return SentEvent{}, err
+			}
+			return attempt.sentEvent(receiver.Endpoint, receiver.secret), nil
+		})
+		for event, err := range events {
+			if !yield(event, err) {
+				return
+			}
+		}
+	}
+}
+
+// attempts lists the attempts of the messages of an event type, with their
+// payloads. It asks for no more messages at once than the limit may need.
+func (c *Client) attempts(ctx context.Context, eventType string, q SentEventQuery) iter.Seq2[attemptBody, error] {
+	return func(yield func(attemptBody, error) bool) {
 		given := 0
 		atOnce := func() int {
 			if q.Limit == 0 {
@@ -455,25 +481,36 @@ func (c *Client) ListSentEventsForEventType(ctx context.Context, eventType strin
 			}
 			return min(requestsAhead, q.Limit-given)
 		}
-		recipients := recipients{client: c, eventType: eventType, known: map[string]func() (recipient, error){}}
-		perMessage := ahead(ctx, c.messages(ctx, eventType, q), atOnce, func(ctx context.Context, m messageBody) ([]SentEvent, error) {
-			return c.attemptsOfMessage(ctx, &recipients, m, q.timeRange())
+		perMessage := ahead(ctx, c.messages(ctx, eventType, q), atOnce, func(ctx context.Context, m messageBody) ([]attemptBody, error) {
+			return Collect(limited(q.Limit, c.attemptsOfMessage(ctx, eventType, m, q)))
 		})
-		for events, err := range perMessage {
+		for attempts, err := range perMessage {
 			if err != nil {
-				yield(SentEvent{}, err)
+				yield(attemptBody{}, err)
 				return
 			}
-			for _, event := range events {
-				if given++; !yield(event, nil) {
+			for _, attempt := range attempts {
+				if given++; !yield(attempt, nil) {
 					return
 				}
 			}
 		}
-	})
+	}
 }
 
-func (q SentEventQuery) timeRange() timeRange { return timeRange{before: q.Before, after: q.After} }
+// timeRange is in UTC: the SDK writes the zone of a time in whole minutes.
+func (q SentEventQuery) timeRange() timeRange {
+	return timeRange{before: q.Before.UTC(), after: q.After.UTC()}
+}
+
+// pageLimit is the size of the page to ask for: no larger than is needed, unless
+// the first page turned out not to be enough.
+func (q SentEventQuery) pageLimit(iterator *string) uint64 {
+	if q.Limit > 0 && iterator == nil {
+		return min(pageSize, uint64(q.Limit))
+	}
+	return pageSize
+}
 
 // requestsAhead is how many requests a listing makes at once.
 const requestsAhead = 8
@@ -503,11 +540,7 @@ func (c *Client) messagePage(ctx context.Context, eventType string, o svix.Messa
 }
 
 func (c *Client) attemptsOfEndpoint(ctx context.Context, ep Endpoint, q SentEventQuery, iterator *string, before *time.Time) (Page[attemptBody], error) {
-	limit := uint64(pageSize)
-	if q.Limit > 0 {
-		limit = min(limit, uint64(q.Limit))
-	}
-	page, err := listPage[attemptBody](ctx, c, "attempt list", limit, func(ctx context.Context, limit *uint64) error {
+	page, err := listPage[attemptBody](ctx, c, "attempt list", q.pageLimit(iterator), func(ctx context.Context, limit *uint64) error {
 		_, err := c.svix.MessageAttempt.ListByEndpoint(ctx, identity.Application(ep.EventType), ep.address(), &svix.MessageAttemptListByEndpointOptions{
 			Limit: limit, Iterator: iterator, Before: before, Channel: q.svixChannel(),
 		})
@@ -516,40 +549,30 @@ func (c *Client) attemptsOfEndpoint(ctx context.Context, ep Endpoint, q SentEven
 	return page, c.missing(ctx, ep, err)
 }
 
-// attemptsOfMessage lists the attempts of a message within a range.
-func (c *Client) attemptsOfMessage(ctx context.Context, to *recipients, m messageBody, within timeRange) ([]SentEvent, error) {
-	if !svixMessageID.MatchString(m.ID) {
-		return nil, nil // nothing for a request path
-	}
-	// Without a bound the server would look back 90 days from now, and not see
-	// those of an older message.
-	bound := m.at().Truncate(time.Second).Add(serverWindow)
-	attempts := Paginate(ctx, func(ctx context.Context, iterator *string) (Page[attemptBody], error) {
+// attemptsOfMessage lists the attempts of a message in the range of a query.
+func (c *Client) attemptsOfMessage(ctx context.Context, eventType string, m messageBody, q SentEventQuery) iter.Seq2[attemptBody, error] {
+	return Paginate(ctx, func(ctx context.Context, iterator *string) (Page[attemptBody], error) {
+		if !svixMessageID.MatchString(m.ID) {
+			return Page[attemptBody]{Done: true}, nil // nothing for a request path
+		}
 		o := svix.MessageAttemptListByMsgOptions{Iterator: iterator}
-		if iterator == nil {
+		if iterator == nil && !m.at().IsZero() {
+			// Without a bound the server would look back 90 days from now, and
+			// not see those of an older message.
+			bound := m.at().Truncate(time.Second).Add(serverWindow)
 			o.Before = &bound
 		}
-		page, err := listPage[attemptBody](ctx, c, "attempt list", pageSize, func(ctx context.Context, limit *uint64) error {
+		page, err := listPage[attemptBody](ctx, c, "attempt list", q.pageLimit(iterator), func(ctx context.Context, limit *uint64) error {
 			o.Limit = limit
-			_, err := c.svix.MessageAttempt.ListByMsg(ctx, identity.Application(to.eventType), m.ID, &o)
+			_, err := c.svix.MessageAttempt.ListByMsg(ctx, identity.Application(eventType), m.ID, &o)
 			return err
 		})
-		page.Data, _ = cut(within, page.Data)
+		page.Data, _ = cut(q.timeRange(), page.Data)
+		for i := range page.Data {
+			page.Data[i].payload = m.Payload
+		}
 		return page, err
 	})
-	var events []SentEvent
-	for attempt, err := range attempts {
-		if err != nil {
-			return nil, err
-		}
-		receiver, err := to.get(ctx, attempt.EndpointID)
-		if err != nil {
-			return nil, err
-		}
-		attempt.payload = m.Payload
-		events = append(events, attempt.sentEvent(receiver.Endpoint, receiver.secret))
-	}
-	return events, nil
 }
 
 // A recipient is an endpoint with the secret its deliveries are signed with,
