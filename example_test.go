@@ -1,0 +1,384 @@
+package webhooks_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// exampleClient is a client of a server that is there for one example. A program
+// makes its client with NewClient, a test with webhookstest.NewServer.
+func exampleClient(eventTypes ...webhooks.EventType) (*webhooks.Client, *svixmock.Server) {
+	server := svixmock.New(svixmock.Config{})
+	server.Handle("https://example.org", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "thanks") }))
+	client, err := webhooks.NewClient(
+		webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL("https://svix.example.org"),
+		webhooks.WithAuthToken(server.Token()),
+		webhooks.WithHTTPClient(&http.Client{Transport: server.RoundTripper()}),
+	)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, et := range eventTypes {
+		if err := client.CreateEventType(context.Background(), et); err != nil {
+			log.Fatal(err)
+		}
+	}
+	return client, server
+}
+
+// exampleEndpoint is an endpoint for all new origins.
+var exampleEndpoint = webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}
+
+// exampleSubscriber is an exampleClient with the default event types and an
+// endpoint.
+func exampleSubscriber() (*webhooks.Client, *svixmock.Server) {
+	client, server := exampleClient(webhooks.DefaultEventTypes()...)
+	if err := client.CreateEndpoint(context.Background(), exampleEndpoint, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"); err != nil {
+		log.Fatal(err)
+	}
+	return client, server
+}
+
+func ExampleNewClient() {
+	_, err := webhooks.NewClient(
+		webhooks.WithConfigFile("testdata/config/good.yml"),
+		webhooks.WithServerURL("https://svix.example.org"), // wins over the file
+	)
+	fmt.Println(err)
+
+	// One error names every mistake.
+	_, err = webhooks.NewClient(webhooks.WithConfig(webhooks.Config{
+		Svix:                 webhooks.SvixConfig{ServerURL: "svix.example.org", AuthToken: "token"},
+		EventRetentionPeriod: 365,
+	}))
+	fmt.Println(errors.Is(err, webhooks.ErrInvalidConfig), err)
+	// Output:
+	// <nil>
+	// true webhooks: invalid configuration: svix.server_url: not an http or https URL; event_retention_period: 365 days, want 5 to 90
+}
+
+func ExampleLoadConfig() {
+	config, err := webhooks.LoadConfig("testdata/config/good.yml")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%+v\n", config)
+
+	_, err = webhooks.LoadConfig("testdata/config/unknown-key.yml")
+	fmt.Println(err)
+	// Output:
+	// {Svix:{ServerURL:http://127.0.0.1:8071/ AuthToken:[redacted]} EventRetentionPeriod:30}
+	// webhooks: invalid configuration: testdata/config/unknown-key.yml: line 4: unknown key "auth_tokn"
+}
+
+func ExampleDefaultEventTypes() {
+	client, _ := exampleClient()
+	ctx := context.Background()
+	for _, et := range webhooks.DefaultEventTypes() {
+		if err := client.CreateEventType(ctx, et); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("registered", et.Name)
+	}
+	// Output:
+	// registered origin.create
+	// registered origin.visit
+}
+
+func ExampleClient_CreateEventType() {
+	client, _ := exampleClient()
+	ctx := context.Background()
+	err := client.CreateEventType(ctx, webhooks.EventType{
+		Name:        "snapshot.create",
+		Description: "A snapshot was added to the archive",
+		Schema:      json.RawMessage(`{"type": "object", "required": ["swhid"], "properties": {"swhid": {"type": "string"}}}`),
+	})
+	fmt.Println(err)
+
+	err = client.CreateEventType(ctx, webhooks.EventType{Name: "snapshot.delete", Schema: json.RawMessage(`{"required": "swhid"}`)})
+	var refused *webhooks.SchemaError
+	if errors.As(err, &refused) {
+		for _, violation := range refused.Violations {
+			fmt.Println(violation)
+		}
+	}
+	// Output:
+	// <nil>
+	// /required: expected array, but got string
+}
+
+func ExampleClient_GetEventType() {
+	client, _ := exampleClient(webhooks.DefaultEventTypes()...)
+	ctx := context.Background()
+	et, err := client.GetEventType(ctx, "origin.create")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(et.Description)
+
+	_, err = client.GetEventType(ctx, "origin.delete")
+	fmt.Println(errors.Is(err, webhooks.ErrEventTypeNotFound))
+	// Output:
+	// An origin that the archive did not know before was added to it
+	// true
+}
+
+func ExampleClient_ListEventTypes() {
+	client, _ := exampleClient(webhooks.DefaultEventTypes()...)
+	for et, err := range client.ListEventTypes(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(et.Name)
+	}
+	// Output:
+	// origin.create
+	// origin.visit
+}
+
+func ExampleClient_DeleteEventType() {
+	client, _ := exampleClient(webhooks.DefaultEventTypes()...)
+	ctx := context.Background()
+	if err := client.DeleteEventType(ctx, "origin.visit"); err != nil {
+		log.Fatal(err)
+	}
+	_, err := client.GetEventType(ctx, "origin.visit")
+	fmt.Println(err)
+	// Output:
+	// webhooks: event type is archived: origin.visit
+}
+
+func ExampleClient_CreateEndpoint() {
+	client, _ := exampleClient(webhooks.DefaultEventTypes()...)
+	ctx := context.Background()
+
+	// All new origins, signed with a secret that the server generates.
+	err := client.CreateEndpoint(ctx, webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}, "")
+	fmt.Println(err)
+
+	// The visits of one origin.
+	err = client.CreateEndpoint(ctx, webhooks.Endpoint{
+		URL:       "https://example.org/webhooks",
+		EventType: "origin.visit",
+		Channel:   "https://github.com/torvalds/linux",
+		Metadata:  map[string]string{"owner": "someone@example.org"},
+	}, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+	fmt.Println(err)
+
+	err = client.CreateEndpoint(ctx, webhooks.Endpoint{URL: "example.org", EventType: "origin.visit"}, "")
+	fmt.Println(errors.Is(err, webhooks.ErrInvalidEndpoint))
+	// Output:
+	// <nil>
+	// <nil>
+	// true
+}
+
+func ExampleClient_ListEndpoints() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	query := webhooks.EndpointQuery{Channel: "https://github.com/torvalds/linux"}
+	for endpoint, err := range client.ListEndpoints(ctx, "origin.create", query) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(endpoint.URL, endpoint.Disabled)
+	}
+	// Output:
+	// https://example.org/webhooks false
+}
+
+func ExampleClient_GetEndpointSecret() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	secret, err := client.GetEndpointSecret(ctx, webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(secret)
+	// Output:
+	// whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw
+}
+
+func ExampleClient_RotateEndpointSecret() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	endpoint := webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}
+	if err := client.RotateEndpointSecret(ctx, endpoint, ""); err != nil {
+		log.Fatal(err)
+	}
+	secret, err := client.GetEndpointSecret(ctx, endpoint)
+	fmt.Println(len(secret), err)
+	// Output:
+	// 38 <nil>
+}
+
+func ExampleClient_SetEndpointDisabled() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	for endpoint, err := range client.ListEndpoints(ctx, "origin.create", webhooks.EndpointQuery{}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := client.SetEndpointDisabled(ctx, endpoint, true); err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println("disabled", endpoint.URL)
+	}
+	// Output:
+	// disabled https://example.org/webhooks
+}
+
+func ExampleClient_DeleteEndpoint() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	endpoint := webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}
+	fmt.Println(client.DeleteEndpoint(ctx, endpoint))
+
+	err := client.DeleteEndpoint(ctx, endpoint)
+	fmt.Println(errors.Is(err, webhooks.ErrEndpointNotFound))
+	// Output:
+	// <nil>
+	// true
+}
+
+func ExampleClient_SendEvent() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	send := func(event webhooks.Event) {
+		message, err := client.SendEvent(ctx, event)
+		var refused *webhooks.PayloadError
+		var answer *webhooks.APIError
+		switch {
+		case errors.As(err, &refused):
+			fmt.Println("does not fit the schema:", refused.Violations)
+		case errors.Is(err, webhooks.ErrEventTypeNotFound), errors.Is(err, webhooks.ErrEventTypeArchived):
+			fmt.Println("cannot be sent:", event.Type)
+		case errors.As(err, &answer):
+			fmt.Println("the server refused:", answer.StatusCode, answer.Detail)
+		case err != nil:
+			fmt.Println("try again later:", err)
+		case message.IsZero():
+			fmt.Println("nobody listens")
+		default:
+			fmt.Println("sent")
+		}
+	}
+	send(webhooks.Event{
+		Type:    "origin.create",
+		Payload: webhooks.OriginCreate{OriginURL: "https://github.com/torvalds/linux"},
+		Channel: "https://github.com/torvalds/linux",
+		ID:      "swh.journal.objects.origin-7-1234567", // of a Kafka message: topic, partition and offset
+	})
+	send(webhooks.Event{Type: "origin.create", Payload: map[string]any{"origin_url": nil}})
+	send(webhooks.Event{Type: "origin.visit", Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}})
+	send(webhooks.Event{Type: "origin.delete", Payload: struct{}{}})
+	// Output:
+	// sent
+	// does not fit the schema: [/origin_url: expected string, but got null]
+	// nobody listens
+	// cannot be sent: origin.delete
+}
+
+func ExampleClient_SendEvents() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	events := func(yield func(webhooks.Event) bool) {
+		for _, url := range []string{"https://github.com/git/git", "https://www.mercurial-scm.org/repo/hg", "https://codeberg.org/forgejo/forgejo"} {
+			event := webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: url}, Channel: url}
+			if !yield(event) {
+				return
+			}
+		}
+	}
+	for result := range client.SendEvents(ctx, events, 2) {
+		fmt.Println(result.Event.Channel, result.Err)
+	}
+	// Output:
+	// https://github.com/git/git <nil>
+	// https://www.mercurial-scm.org/repo/hg <nil>
+	// https://codeberg.org/forgejo/forgejo <nil>
+}
+
+func ExampleClient_ListSentEventsForEndpoint() {
+	client, server := exampleSubscriber()
+	ctx := context.Background()
+	event := webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://github.com/git/git"}}
+	message, err := client.SendEvent(ctx, event)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.WaitForDeliveries(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	endpoint := webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}
+	for sent, err := range client.ListSentEventsForEndpoint(ctx, endpoint, webhooks.SentEventQuery{Limit: 10}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sent.MessageID == message.ID, sent.ResponseStatusCode, sent.Response, string(sent.Payload))
+	}
+	// Output:
+	// true 200 thanks {"origin_url":"https://github.com/git/git"}
+}
+
+func ExampleClient_ListSentEventsForEventType() {
+	client, server := exampleSubscriber()
+	ctx := context.Background()
+	event := webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://github.com/git/git"}}
+	message, err := client.SendEvent(ctx, event)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.WaitForDeliveries(ctx, 1); err != nil {
+		log.Fatal(err)
+	}
+	query := webhooks.SentEventQuery{After: message.Timestamp.AddDate(0, 0, -7)}
+	for sent, err := range client.ListSentEventsForEventType(ctx, "origin.create", query) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sent.EndpointURL, sent.ResponseStatusCode, sent.Headers.Get("X-Swh-Event"))
+	}
+	// Output:
+	// https://example.org/webhooks 200 origin.create
+}
+
+func ExamplePaginate() {
+	numbers := []int{1, 2, 3, 4, 5}
+	list := func(_ context.Context, iterator *string) (webhooks.Page[int], error) {
+		begin := 0
+		if iterator != nil {
+			if _, err := fmt.Sscan(*iterator, &begin); err != nil {
+				return webhooks.Page[int]{}, err
+			}
+		}
+		end := min(begin+2, len(numbers))
+		next := fmt.Sprint(end)
+		return webhooks.Page[int]{Data: numbers[begin:end], Iterator: &next, Done: end == len(numbers)}, nil
+	}
+	for number, err := range webhooks.Paginate(context.Background(), list) {
+		fmt.Println(number, err)
+	}
+	// Output:
+	// 1 <nil>
+	// 2 <nil>
+	// 3 <nil>
+	// 4 <nil>
+	// 5 <nil>
+}
+
+func ExampleCollect() {
+	client, _ := exampleClient(webhooks.DefaultEventTypes()...)
+	types, err := webhooks.Collect(client.ListEventTypes(context.Background()))
+	fmt.Println(len(types), err)
+	// Output:
+	// 2 <nil>
+}
