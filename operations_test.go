@@ -196,6 +196,17 @@ func rawEndpoints(t testing.TB, mock *svixmock.Server, eventType string) []rawEn
 	return page.Data
 }
 
+// rawEndpointAt is the endpoint of origin.create with a URL.
+func rawEndpointAt(t testing.TB, mock *svixmock.Server, url string) rawEndpoint {
+	t.Helper()
+	endpoints := rawEndpoints(t, mock, originCreate)
+	which := slices.IndexFunc(endpoints, func(ep rawEndpoint) bool { return ep.URL == url })
+	if which < 0 {
+		t.Fatalf("there is no endpoint with the URL %s: %+v", url, endpoints)
+	}
+	return endpoints[which]
+}
+
 // rawGet asks the server without the client and returns the status.
 func rawGet(t testing.TB, mock *svixmock.Server, path string, into any) int {
 	t.Helper()
