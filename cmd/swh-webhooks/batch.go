@@ -29,11 +29,12 @@ wanted, channel and id:
 
 No event is sent twice, however often the command is repeated: an event without an id gets one made of its line's text
 and number, so that the same file sends the same events, under any name. Lines can be appended to a file or corrected in
-it; where lines are inserted or removed, those that follow count as new. Give another --batch-id to send the events of a
-file once more on purpose.
+it; where lines are inserted or removed, those that follow count as new. On the other hand, a line that equals the one
+with the same number in a file sent before is taken for the same event: to send it once more, give a --batch-id, which
+goes into the ids.
 
-Lines that fail go to FILE.failed.ndjson with their ids and errors, and can be sent from there as they are. Sending goes
-on, unless the server cannot be reached or refuses everything. An interrupt (Ctrl-C) lets the events on their way
+Lines that fail go to another file (of events.ndjson to events.failed.ndjson) with their ids and errors, and can be sent
+from there as they are. Sending goes on, unless the server cannot be reached or refuses everything. An interrupt (Ctrl-C) lets the events on their way
 arrive, says how to go on and ends with status 1; a second one ends at once, which loses nothing either.
 
 With -o json the summary is an object with the members events, sent (now or earlier), unheard (no endpoint listens, so
@@ -68,10 +69,10 @@ they were not sent), failed, failed_file (null: none), next_line (the first that
 		},
 	}
 	flags := cmd.Flags()
-	flags.Var(count{&b.concurrency}, "concurrency", "`N` events on their way at once")
-	flags.StringVar(&b.id, "batch-id", "", "`TEXT` that goes into the ids of the events that have none")
-	flags.Var(count{&b.firstLine}, "from-line", "`N` of the line to begin with")
-	flags.StringVar(&b.failed.path, "failed", "", "append failed lines to this `FILE` (default: FILE.failed.ndjson)")
+	flags.Var(count{&b.concurrency}, "concurrency", "`N` events at most are on their way at once")
+	flags.StringVar(&b.id, "batch-id", "", "`TEXT` that goes into the ids made for events that have none")
+	flags.Var(count{&b.firstLine}, "from-line", "begin with line `N`")
+	flags.StringVar(&b.failed.path, "failed", "", "`FILE` to append failed lines to (default: FILE.failed.ndjson)")
 	addFormat(cmd, &output)
 	return cmd
 }
@@ -220,7 +221,7 @@ func (b *batch) noteFailure(l line, err error) error {
 // refusesEverybody tells whether the server's answer would be the same for any event: the token or the URL is wrong.
 func refusesEverybody(err error) bool {
 	var api *webhooks.APIError
-	if isAbout(err, wrongInput) || !errors.As(err, &api) {
+	if isWrongInput(err) || !errors.As(err, &api) {
 		return false
 	}
 	switch api.StatusCode {

@@ -52,7 +52,7 @@ func newEndpointAction(s *settings, use, short, long, example string, action fun
 
 func newEndpointCreateCommand(s *settings) *cobra.Command {
 	var secret string
-	var metadata map[string]string
+	metadata := pairs{}
 	cmd := newEndpointAction(s, "create", "Create an endpoint, or change its secret and metadata",
 		`Create an endpoint: events of the type are posted to the URL, all of them or those sent on the channel.
 
@@ -76,7 +76,7 @@ the server makes. Deliveries are signed with the former secret, too, for 24 hour
 			return nil
 		})
 	addSecret(cmd, &secret)
-	cmd.Flags().StringToStringVarP(&metadata, "metadata", "m", nil, "`KEY=VALUE` kept with the endpoint; repeat for more")
+	cmd.Flags().VarP(metadata, "metadata", "m", "`KEY=VALUE` kept with the endpoint; repeat for more")
 	return cmd
 }
 

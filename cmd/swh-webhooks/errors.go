@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -69,7 +70,7 @@ func exitStatus(err error) int {
 		return exitSuccess
 	case errors.Is(err, context.Canceled), errors.Is(err, webhooks.ErrSecretRotationLimit):
 		return exitFailure
-	case errors.As(err, &input), isAbout(err, wrongInput):
+	case errors.As(err, &input), isWrongInput(err):
 		return exitWrong
 	case errors.As(err, &api) && refusesForGood(api.StatusCode):
 		return exitWrong
@@ -77,19 +78,13 @@ func exitStatus(err error) int {
 	return exitFailure
 }
 
-var wrongInput = []error{
-	webhooks.ErrInvalidConfig, webhooks.ErrInvalidEventTypeName, webhooks.ErrInvalidSchema, webhooks.ErrInvalidPayload,
-	webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret, webhooks.ErrInvalidQuery,
-	webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound,
-}
-
-func isAbout(err error, targets []error) bool {
-	for _, target := range targets {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
+// isWrongInput tells whether the library blames what it was given.
+func isWrongInput(err error) bool {
+	return slices.ContainsFunc([]error{
+		webhooks.ErrInvalidConfig, webhooks.ErrInvalidEventTypeName, webhooks.ErrInvalidSchema, webhooks.ErrInvalidPayload,
+		webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret, webhooks.ErrInvalidQuery,
+		webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound,
+	}, func(target error) bool { return errors.Is(err, target) })
 }
 
 // refusesForGood tells whether the server's answer blames the request, so that the same one will be refused again: a
@@ -126,17 +121,29 @@ func describeError(err error) string {
 	case errors.As(err, &named):
 		return named.text
 	case errors.Is(err, context.Canceled):
-		return "interrupted"
+		return "interrupted" + after(err, context.Canceled)
 	case errors.As(err, &payload):
 		return describePayload(payload)
 	case errors.As(err, &api):
-		return describeAnswer(api)
+		return describeAnswer(api) + after(err, api)
 	case errors.As(err, &network):
-		return fmt.Sprintf("the Svix server at %s cannot be reached: %v (is the URL right, and does the server run?)", host(network.URL), network.Err)
+		return fmt.Sprintf("the Svix server at %s cannot be reached: %v (is the URL right, and does the server run?)", host(network.URL), network.Err) + after(err, network)
 	case errors.As(err, &file):
 		return file.Error()
 	}
-	return strings.ReplaceAll(err.Error(), "webhooks: ", "")
+	return withoutPackage(err.Error())
+}
+
+// withoutPackage leaves out who says it, which the library says more than once where errors wrap others.
+func withoutPackage(text string) string { return strings.ReplaceAll(text, "webhooks: ", "") }
+
+// after is what err adds, after a semicolon, to the error that it wraps: whether the event may have been sent, for one.
+func after(err, wrapped error) string {
+	_, added, _ := strings.Cut(err.Error(), wrapped.Error())
+	if start := strings.Index(added, "; "); start >= 0 {
+		return withoutPackage(added[start:])
+	}
+	return ""
 }
 
 // host is the part of a URL that says where to.
@@ -167,7 +174,7 @@ func describeAnswer(err *webhooks.APIError) string {
 	switch {
 	case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden:
 		text += " (is it the right token for this server?)"
-	case !refusesForGood(err.StatusCode):
+	case err.StatusCode >= 400 && !refusesForGood(err.StatusCode):
 		text += " (try again later)"
 	}
 	return text

@@ -61,6 +61,7 @@ func onTerminal() {
 //	times N PROGRAM ARGS...      runs it N times, with "{}" in ARGS replaced by 1 to N
 //	deliveries N                 N deliveries in all are made; they are in the file deliveries.ndjson
 //	fail N STATUS [BODY]         the next N requests are answered so; status 0 breaks the connection
+//	failsend N STATUS [BODY]     the same for requests to send an event
 //	requests N                   the server got at most N requests since the last time
 //	mark NAME                    sets the variable to the time, as the Python command line takes it
 //	expand FILE                  replaces variables in it
@@ -78,7 +79,8 @@ func TestScripts(t *testing.T) {
 			"status":     status,
 			"times":      times,
 			"deliveries": deliveries,
-			"fail":       fail,
+			"fail":       func(ts *testscript.TestScript, _ bool, args []string) { fail(ts, nil, args) },
+			"failsend":   func(ts *testscript.TestScript, _ bool, args []string) { fail(ts, isMessage, args) },
 			"requests":   requests,
 			"mark":       mark,
 			"expand":     expand,
@@ -170,11 +172,11 @@ func deliveries(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("deliveries.ndjson"), []byte(text.String()), 0o600))
 }
 
-func fail(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) < 2 {
+func fail(ts *testscript.TestScript, only func(*http.Request) bool, args []string) {
+	if len(args) < 2 {
 		ts.Fatalf("usage: fail N STATUS [BODY]")
 	}
-	fault := svixmock.Fault{Status: number(ts, args[1]), Body: strings.Join(args[2:], " ")}
+	fault := svixmock.Fault{Status: number(ts, args[1]), Body: strings.Join(args[2:], " "), Only: only}
 	fault.Reset = fault.Status == 0
 	of(ts).mock.FailNext(number(ts, args[0]), fault)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,25 @@ func addLimit(cmd *cobra.Command, limit *int, standard int) {
 	*limit = standard
 	cmd.Flags().VarP(count{limit}, "limit", "l", "at most `N`")
 }
+
+// A pairs is an option that can be repeated: keys and their values.
+type pairs map[string]string
+
+// String, Set and Type make pairs an option.
+func (p pairs) String() string { return metadataText(p) }
+
+// Set takes one pair. The value may contain anything.
+func (p pairs) Set(text string) error {
+	key, value, ok := strings.Cut(text, "=")
+	if !ok || key == "" {
+		return errors.New("want KEY=VALUE")
+	}
+	p[key] = value
+	return nil
+}
+
+// Type is what the help calls the value.
+func (p pairs) Type() string { return "KEY=VALUE" }
 
 // A pointInTime is an option that is a time or says how long ago it was.
 type pointInTime struct{ at *time.Time }
