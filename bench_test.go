@@ -139,7 +139,8 @@ func sdkSend(b *testing.B, serverURL, token string, transport http.RoundTripper)
 	if err != nil {
 		b.Fatal(err)
 	}
-	sdk, err := svix.New(token, &svix.SvixOptions{ServerUrl: address, HTTPClient: &http.Client{Transport: transport}})
+	client := &http.Client{Transport: transport, Timeout: 60 * time.Second} // that of the SDK's own
+	sdk, err := svix.New(token, &svix.SvixOptions{ServerUrl: address, HTTPClient: client})
 	if err != nil {
 		b.Fatal(err)
 	}
