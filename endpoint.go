@@ -40,7 +40,9 @@ type Endpoint struct {
 	// itself when deliveries to it have failed for days.
 	Disabled bool
 	// ID is the server's own id, set by [Client.ListEndpoints]. Where it is set,
-	// operations address the endpoint by it; otherwise by [Endpoint.UID].
+	// operations address the endpoint by it; otherwise by [Endpoint.UID]. One on
+	// a channel named "None", which only other programs create, can be addressed
+	// by its ID alone: its UID is that of the endpoint on no channel.
 	ID string
 }
 
@@ -134,11 +136,11 @@ var svixEndpointID = regexp.MustCompile(`^ep_[a-zA-Z0-9]{1,250}$`)
 // always updated, never created.
 //
 // It returns, before any request, [ErrInvalidEndpoint] for a URL that is not an
-// absolute http or https one, the channel "None", too much metadata or an ID
-// that cannot be one, and [ErrInvalidSecret]; then [ErrEventTypeNotFound],
+// absolute http or https one, too much metadata, an ID that cannot be one or,
+// without an ID, the channel "None", and [ErrInvalidSecret]; then [ErrEventTypeNotFound],
 // [ErrEventTypeArchived], [ErrEndpointNotFound] for an ID that is gone,
-// [ErrInvalidEndpoint] if the derived uid belongs to an endpoint with another
-// URL or channel, all of these with nothing changed; [ErrSecretRotationLimit]
+// [ErrInvalidEndpoint] if the ID or the derived uid belongs to an endpoint with
+// another URL or channel, all of these with nothing changed; [ErrSecretRotationLimit]
 // if the secret was rotated too often, with everything else updated; or an
 // [*APIError]. It can be repeated after any error: an endpoint that was only half
 // set up delivers nothing until then.
@@ -181,10 +183,11 @@ func (c *Client) CreateEndpoint(ctx context.Context, ep Endpoint, secret string)
 // createDisabled creates the endpoint so that it does not receive anything
 // before its header is set: the server takes custom headers only afterwards.
 func (c *Client) createDisabled(ctx context.Context, ep Endpoint, secret string) error {
-	uid, disabled, version, metadata := ep.UID(), true, uint16(endpointVersion), ep.storedMetadata()
+	uid, disabled, version, channels := ep.UID(), true, uint16(endpointVersion), ep.svixChannels()
+	metadata := ep.storedMetadata(channels)
 	in := models.EndpointIn{
 		Url: ep.URL, Uid: &uid, Version: &version, Disabled: &disabled,
-		FilterTypes: []string{ep.EventType}, Channels: ep.svixChannels(), Metadata: &metadata,
+		FilterTypes: []string{ep.EventType}, Channels: channels, Metadata: &metadata,
 	}
 	if secret != "" {
 		in.Secret = &secret
@@ -211,7 +214,7 @@ func (c *Client) updateEndpoint(ctx context.Context, ep Endpoint, secret string)
 	if err := c.setEventHeader(ctx, ep); err != nil {
 		return errors.Join(errSecret, err)
 	}
-	metadata := ep.storedMetadata()
+	metadata := ep.storedMetadata(stored.Channels)
 	err = c.patchEndpoint(ctx, ep, models.EndpointPatch{Metadata: &metadata, Disabled: &ep.Disabled})
 	return errors.Join(errSecret, err)
 }
@@ -220,9 +223,9 @@ func (c *Client) updateEndpoint(ctx context.Context, ep Endpoint, secret string)
 func (c *Client) setSecret(ctx context.Context, ep Endpoint, secret string) error {
 	in := models.EndpointSecretRotateIn{}
 	if secret != "" {
-		current, err := c.GetEndpointSecret(ctx, ep)
+		current, err := c.getSecret(ctx, ep)
 		if err != nil || current == secret {
-			return err
+			return c.missing(ctx, ep, err)
 		}
 		in.Key = &secret
 	}
@@ -328,18 +331,24 @@ func (c *Client) endpoints(ctx context.Context, eventType string, ascending bool
 //
 // It returns [ErrEventTypeNotFound] without a request for a name that cannot
 // exist, [ErrEndpointNotFound], also where the event type is what does not
-// exist, [ErrInvalidEndpoint] for an ID that cannot be one, or an [*APIError].
+// exist, [ErrInvalidEndpoint] for one that cannot be addressed (see
+// [Endpoint.ID]), or an [*APIError].
 func (c *Client) GetEndpointSecret(ctx context.Context, ep Endpoint) (string, error) {
 	if err := ep.validateAddress(); err != nil {
 		return "", err
 	}
+	secret, err := c.getSecret(ctx, ep)
+	if isNotFound(err) {
+		return "", endpointNotFound(ep, err)
+	}
+	return secret, err
+}
+
+func (c *Client) getSecret(ctx context.Context, ep Endpoint) (string, error) {
 	body, err := ask[secretBody](ctx, c, "endpoint secret get", func(ctx context.Context) error {
 		_, err := c.svix.Endpoint.GetSecret(ctx, identity.Application(ep.EventType), ep.address())
 		return err
 	})
-	if isNotFound(err) {
-		return "", endpointNotFound(ep, err)
-	}
 	return body.Key, err
 }
 
@@ -350,8 +359,8 @@ func (c *Client) GetEndpointSecret(ctx context.Context, ep Endpoint) (string, er
 // archived event type, too.
 //
 // It returns [ErrInvalidSecret] before any request, [ErrEventTypeNotFound],
-// [ErrEndpointNotFound], [ErrInvalidEndpoint] for an ID that cannot be one,
-// [ErrSecretRotationLimit], or an [*APIError].
+// [ErrEndpointNotFound], [ErrInvalidEndpoint] for one that cannot be addressed
+// (see [Endpoint.ID]), [ErrSecretRotationLimit], or an [*APIError].
 func (c *Client) RotateEndpointSecret(ctx context.Context, ep Endpoint, secret string) error {
 	if err := ep.validateAddress(); err != nil {
 		return err
@@ -367,7 +376,7 @@ func (c *Client) RotateEndpointSecret(ctx context.Context, ep Endpoint, secret s
 // dropped. It works for endpoints of an archived event type, too.
 //
 // It returns [ErrEventTypeNotFound], [ErrEndpointNotFound], [ErrInvalidEndpoint]
-// for an ID that cannot be one, or an [*APIError].
+// for one that cannot be addressed (see [Endpoint.ID]), or an [*APIError].
 func (c *Client) SetEndpointDisabled(ctx context.Context, ep Endpoint, disabled bool) error {
 	if err := ep.validateAddress(); err != nil {
 		return err
@@ -380,7 +389,7 @@ func (c *Client) SetEndpointDisabled(ctx context.Context, ep Endpoint, disabled 
 // dropped. It works for endpoints of an archived event type, too.
 //
 // It returns [ErrEventTypeNotFound], [ErrEndpointNotFound], [ErrInvalidEndpoint]
-// for an ID that cannot be one, or an [*APIError].
+// for one that cannot be addressed (see [Endpoint.ID]), or an [*APIError].
 func (c *Client) DeleteEndpoint(ctx context.Context, ep Endpoint) error {
 	if err := ep.validateAddress(); err != nil {
 		return err
@@ -411,13 +420,16 @@ func endpointNotFound(ep Endpoint, answer error) error {
 	return fmt.Errorf("webhooks: %w: endpoint %s (%w)", ErrEndpointNotFound, ep.described(), answer)
 }
 
-// validateAddress checks what goes into a request path.
+// validateAddress checks that a request path can name the endpoint, and no other.
 func (e Endpoint) validateAddress() error {
 	if !validEventTypeName(e.EventType) {
 		return eventTypeNotFound(e.EventType, nil)
 	}
-	if e.ID != "" && !svixEndpointID.MatchString(e.ID) {
+	switch {
+	case e.ID != "" && !svixEndpointID.MatchString(e.ID):
 		return fmt.Errorf("webhooks: %w: %s is not an endpoint ID of the server", ErrInvalidEndpoint, quote(e.ID))
+	case e.ID == "" && e.Channel == reservedChannel:
+		return fmt.Errorf("webhooks: %w: without an ID a channel named %q cannot be told from no channel", ErrInvalidEndpoint, reservedChannel)
 	}
 	return nil
 }
@@ -430,10 +442,7 @@ func (e Endpoint) validate() error {
 	if err := checkEndpointURL(e.URL); err != nil {
 		return fmt.Errorf("webhooks: %w: URL %s: %w", ErrInvalidEndpoint, quoteURL(e.URL), err)
 	}
-	if e.Channel == reservedChannel {
-		return fmt.Errorf("webhooks: %w: a channel named %q cannot be told from no channel", ErrInvalidEndpoint, reservedChannel)
-	}
-	text, err := canonical.FromGo(e.storedMetadata())
+	text, err := canonical.FromGo(e.storedMetadata(e.svixChannels()))
 	if err != nil {
 		return fmt.Errorf("webhooks: %w: metadata: %w", ErrInvalidEndpoint, err)
 	}
@@ -473,14 +482,14 @@ func (e Endpoint) svixChannels() []string {
 }
 
 // storedMetadata is the metadata with the readable name of the channel, which
-// the Python module keeps there too.
-func (e Endpoint) storedMetadata() map[string]string {
+// the Python module keeps there too. The Svix channels are those of the endpoint.
+func (e Endpoint) storedMetadata(svixChannels []string) map[string]string {
 	stored := maps.Clone(e.Metadata)
 	if stored == nil {
 		stored = map[string]string{}
 	}
-	if e.Channel != "" {
-		stored[identity.Channel(e.Channel)] = e.Channel
+	if len(svixChannels) > 0 && svixChannels[0] != e.Channel {
+		stored[svixChannels[0]] = e.Channel
 	}
 	return stored
 }
@@ -506,7 +515,7 @@ func (b endpointBody) endpoint(eventType string) Endpoint {
 	if len(b.Channels) > 0 {
 		uid := b.Channels[0]
 		ep.Channel = uid
-		if name, ok := metadata[uid]; ok {
+		if name := metadata[uid]; name != "" {
 			ep.Channel = name
 			delete(metadata, uid)
 		}
@@ -532,8 +541,12 @@ func (b endpointBody) receives(channel string) bool {
 // text in which a hyphen in the URL or the channel looks like the one between them.
 func (b endpointBody) checkIsThatOf(ep Endpoint) error {
 	stored := b.endpoint(ep.EventType)
-	if ep.ID == "" && !slices.Equal(b.Channels, ep.svixChannels()) || !sameURL(stored.URL, ep.URL) {
-		return fmt.Errorf("webhooks: %w: the server has another endpoint under the same uid, %s", ErrInvalidEndpoint, stored.described())
+	sameChannel := slices.Equal(b.Channels, ep.svixChannels())
+	if ep.ID != "" {
+		sameChannel = stored.Channel == ep.Channel
+	}
+	if !sameChannel || !sameURL(stored.URL, ep.URL) {
+		return fmt.Errorf("webhooks: %w: the server has another endpoint under the same id, %s", ErrInvalidEndpoint, stored.described())
 	}
 	return nil
 }
@@ -553,6 +566,7 @@ const maxCachedChannels = 1 << 16
 type listeners struct {
 	all      bool // one receives the events on every channel and on none
 	channels map[string]struct{}
+	partial  bool // there are more channels
 }
 
 // receive reports whether an event sent on these channels has a receiver.
@@ -570,6 +584,9 @@ func (c *Client) listens(ctx context.Context, eventType string, channels []strin
 	found, err := c.listeners.Load(ctx, eventType,
 		func(l listeners) bool { return l.receive(channels) },
 		func(ctx context.Context) (listeners, error) { return c.findListeners(ctx, eventType, channels) })
+	if err == nil && found.partial && !found.receive(channels) { // others may have asked, for other channels
+		found, err = c.findListeners(ctx, eventType, channels)
+	}
 	return found.receive(channels), err
 }
 
@@ -589,6 +606,8 @@ func (c *Client) findListeners(ctx context.Context, eventType string, wanted []s
 		for _, channel := range body.Channels {
 			if len(found.channels) < maxCachedChannels || slices.Contains(wanted, channel) {
 				found.channels[channel] = struct{}{}
+			} else {
+				found.partial = true
 			}
 		}
 	}

@@ -30,7 +30,7 @@ var (
 	ErrInvalidPayload = errors.New("invalid payload")
 	// ErrInvalidEvent: an [Event] has an ID that cannot be used; nothing was sent.
 	ErrInvalidEvent = errors.New("invalid event")
-	// ErrInvalidEndpoint: an [Endpoint] cannot be created as described; nothing was changed.
+	// ErrInvalidEndpoint: an [Endpoint] cannot be created or found as described; nothing was changed.
 	ErrInvalidEndpoint = errors.New("invalid endpoint")
 	// ErrInvalidSecret: an endpoint secret is not "whsec_" and the base64 text of 24 to 75 bytes.
 	ErrInvalidSecret = errors.New("invalid endpoint secret")

@@ -378,9 +378,9 @@ func (q SentEventQuery) svixChannel() *string {
 // where those days have more attempts than it gives at once.
 //
 // Errors come as the last pair: [ErrInvalidQuery] for a query that contradicts
-// itself and [ErrInvalidEndpoint] for an ID that cannot be one, without a
-// request, [ErrEventTypeNotFound], [ErrEventTypeArchived], [ErrEndpointNotFound],
-// or an [*APIError].
+// itself and [ErrInvalidEndpoint] for an endpoint that cannot be addressed (see
+// [Endpoint.ID]), without a request, [ErrEventTypeNotFound],
+// [ErrEventTypeArchived], [ErrEndpointNotFound], or an [*APIError].
 func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q SentEventQuery) iter.Seq2[SentEvent, error] {
 	if err := q.validate(); err != nil {
 		return failed[SentEvent](err)
@@ -453,7 +453,7 @@ func (c *Client) ListSentEventsForEventType(ctx context.Context, eventType strin
 			yield(SentEvent{}, err)
 			return
 		}
-		met := recipients{client: c, eventType: eventType, known: map[string]func() (recipient, error){}}
+		met := recipients{client: c, eventType: eventType, known: map[string]*lookup{}}
 		always := func() int { return requestsAhead }
 		events := ahead(ctx, limited(q.Limit, c.attempts(ctx, eventType, q)), always, func(ctx context.Context, attempt attemptBody) (SentEvent, error) {
 			receiver, err := met.get(ctx, attempt.EndpointID)
@@ -589,18 +589,31 @@ type recipients struct {
 	eventType string
 
 	mu    sync.Mutex
-	known map[string]func() (recipient, error)
+	known map[string]*lookup
+}
+
+// A lookup is a recipient, once it is done.
+type lookup struct {
+	recipient
+
+	err  error
+	done chan struct{}
 }
 
 func (r *recipients) get(ctx context.Context, id string) (recipient, error) {
 	r.mu.Lock()
-	look, ok := r.known[id]
+	found, ok := r.known[id]
 	if !ok {
-		look = sync.OnceValues(func() (recipient, error) { return r.client.recipient(ctx, r.eventType, id) })
-		r.known[id] = look
+		found = &lookup{done: make(chan struct{})}
+		r.known[id] = found
 	}
 	r.mu.Unlock()
-	return look()
+	if !ok {
+		found.recipient, found.err = r.client.recipient(ctx, r.eventType, id)
+		close(found.done)
+	}
+	<-found.done // all callers have the context of one listing
+	return found.recipient, found.err
 }
 
 func (c *Client) recipient(ctx context.Context, eventType, id string) (recipient, error) {
@@ -622,8 +635,8 @@ func (c *Client) recipient(ctx context.Context, eventType, id string) (recipient
 
 // signingSecret returns the secret of an endpoint, empty where it is gone.
 func (c *Client) signingSecret(ctx context.Context, ep Endpoint) (string, error) {
-	secret, err := c.GetEndpointSecret(ctx, ep)
-	if errors.Is(err, ErrEndpointNotFound) {
+	secret, err := c.getSecret(ctx, ep)
+	if isNotFound(err) {
 		return "", nil
 	}
 	return secret, err
