@@ -169,9 +169,9 @@ func (c *Client) translate(ctx context.Context, op string, answer *transport.Ans
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && errors.Is(err, ctx.Err()) && refused:
+	case refused && ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return fmt.Errorf("webhooks: %s: %w (%w)", op, err, c.apiError(op, answer))
-	case ctx.Err() == nil && refused:
+	case refused:
 		return c.apiError(op, answer)
 	default:
 		return fmt.Errorf("webhooks: %s: %w", op, err)
@@ -198,13 +198,17 @@ func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
 		e.Detail = c.presentable(detailText(body.Detail))
 	case answer.Status == http.StatusNotFound:
 		e.Detail = "this is not an answer of the API; is the server URL right, with the path prefix of the server if it has one?"
-	case !isJSON:
+	case string(answer.Body) != noDetail:
 		e.Detail = c.presentable(string(answer.Body))
 	}
 	return e
 }
 
-// detailText returns the text of a string detail, or the joined messages of a 422.
+// noDetail is all that the server says of an error of its own (svix-contract 1.2).
+const noDetail = "{}"
+
+// detailText returns the text of a string detail, the joined messages of a 422,
+// or whatever else is there as it is.
 func detailText(detail json.RawMessage) string {
 	var text string
 	if json.Unmarshal(detail, &text) == nil {
@@ -214,8 +218,8 @@ func detailText(detail json.RawMessage) string {
 		Loc []string `json:"loc"`
 		Msg string   `json:"msg"`
 	}
-	if err := decode(detail, &problems); err != nil {
-		return ""
+	if err := json.Unmarshal(detail, &problems); err != nil {
+		return string(detail)
 	}
 	texts := make([]string, len(problems))
 	for i, p := range problems {

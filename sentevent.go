@@ -231,9 +231,13 @@ type SendResult struct {
 	Err     error
 }
 
+// maxConcurrency bounds what is set aside for events on their way. It is more
+// than connections that one process can have to one server.
+const maxConcurrency = 1 << 16
+
 // SendEvents sends events as [Client.SendEvent] does, up to concurrency of them
-// at once (below 1 counts as 1), and returns a result for each, in the order of
-// the input. One event that fails does not stop the others.
+// at once (below 1 counts as 1, above 65536 as 65536), and returns a result for
+// each, in the order of the input. One event that fails does not stop the others.
 //
 // An event is taken from the input only when fewer than concurrency are on their
 // way or waiting for their result to be taken, so that a slow consumer slows the
@@ -251,7 +255,7 @@ type SendResult struct {
 func (c *Client) SendEvents(ctx context.Context, events iter.Seq[Event], concurrency int) iter.Seq[SendResult] {
 	return func(yield func(SendResult) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		slots := make(chan struct{}, max(concurrency, 1))
+		slots := make(chan struct{}, min(max(concurrency, 1), maxConcurrency))
 		results := make(chan chan SendResult, cap(slots)) // in input order
 		done := make(chan struct{})
 		go func() {
