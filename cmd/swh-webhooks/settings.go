@@ -62,8 +62,8 @@ func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 	r.Svix.AuthToken = webhooks.Secret(token)
 	r.Svix.ServerURL, r.urlFrom = choose(s.svixURL, "--svix-url", urlVariable, r.Svix.ServerURL, r.file)
 	return r, errors.Join(
-		missing(token, "authentication token", "--svix-token", tokenVariable, "auth_token"),
-		missing(r.Svix.ServerURL, "server URL", "--svix-url", urlVariable, "server_url"))
+		missing(token, "Svix authentication token", "--svix-token", tokenVariable, "auth_token"),
+		missing(r.Svix.ServerURL, "Svix server URL", "--svix-url", urlVariable, "server_url"))
 }
 
 // choose returns the first value that is not empty and where it comes from.
@@ -81,7 +81,7 @@ func missing(value, what, option, variable, key string) error {
 	if value != "" {
 		return nil
 	}
-	return inputError{fmt.Errorf("Svix %s is missing: set %s, use %s or write webhooks.svix.%s into the configuration file", what, variable, option, key)} //nolint:staticcheck // a name
+	return inputError{fmt.Errorf("%s is missing: set %s, use %s or write webhooks.svix.%s into the configuration file", what, variable, option, key)}
 }
 
 // client returns the client that a command works with.
