@@ -680,8 +680,10 @@ func TestSending(t *testing.T) {
 			s.createEndpoints(in.endpoint("", ""))
 			type named map[string]string
 			for _, payload := range []any{
-				webhooks.OriginCreate{OriginURL: "https://example.org/"}, &webhooks.OriginCreate{OriginURL: "https://example.org/"},
-				map[string]any{"origin_url": "https://example.org/"}, named{"origin_url": "https://example.org/"},
+				webhooks.OriginCreate{OriginURL: "https://example.org/"},
+				&webhooks.OriginCreate{OriginURL: "https://example.org/"},
+				map[string]any{"origin_url": "https://example.org/"},
+				named{"origin_url": "https://example.org/"},
 				json.RawMessage(" {\n\"origin_url\" : \"https:\\/\\/example.org/\"}\n"),
 			} {
 				s.send(webhooks.Event{Type: s.originCreate, Payload: payload})
