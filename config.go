@@ -212,6 +212,8 @@ func joinErrors(errs []error) string {
 // which say nothing to an operator.
 var (
 	yamlUnknownKey = regexp.MustCompile(`^line (\d+): field (.*) not found in type .*$`)
+	yamlPlainKey   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,40}$`)
+	yamlQuoted     = regexp.MustCompile("(?s) (`.*`|'.*' referenced)")
 	yamlWrongType  = regexp.MustCompile("^line (\\d+): cannot unmarshal !!(\\w+)(?: `(?s:.*)`)? into (.*)$")
 )
 
@@ -221,7 +223,8 @@ func yamlMistakes(err error) []error {
 	}
 	typeErr, ok := errors.AsType[*yaml.TypeError](err)
 	if !ok {
-		return []error{fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))}
+		text := strings.TrimPrefix(err.Error(), "yaml: ")
+		return []error{fmt.Errorf("not YAML: %s", yamlQuoted.ReplaceAllString(text, ""))}
 	}
 	mistakes := make([]error, len(typeErr.Errors))
 	for i, text := range typeErr.Errors {
@@ -232,6 +235,9 @@ func yamlMistakes(err error) []error {
 
 func yamlMistake(text string) string {
 	if m := yamlUnknownKey.FindStringSubmatch(text); m != nil {
+		if !yamlPlainKey.MatchString(m[2]) {
+			return "line " + m[1] + ": unknown key" // not shown: it may be "auth_token:" and, without a blank, the token
+		}
 		return fmt.Sprintf("line %s: unknown key %q", m[1], m[2])
 	}
 	if m := yamlWrongType.FindStringSubmatch(text); m != nil {

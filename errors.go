@@ -235,11 +235,12 @@ func location(header http.Header) string {
 	return target
 }
 
-var endpointSecret = regexp.MustCompile(`wh(sec|sk)_[A-Za-z0-9+/=_-]+`)
+// endpointSecret also finds secrets in which "+" and "/" are escaped.
+var endpointSecret = regexp.MustCompile(`wh(sec|sk)_[^\s"'<>]+`)
 
 // presentable returns a text of the server in one short line without secrets.
 func (c *Client) presentable(text string) string {
-	text = endpointSecret.ReplaceAllString(c.redact.Replace(text), redacted)
+	text = endpointSecret.ReplaceAllString(c.redact(text), redacted)
 	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
 		return unicode.IsSpace(r) || !unicode.IsPrint(r)
 	}), " ")

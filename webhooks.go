@@ -80,8 +80,8 @@ const (
 // at once and those of others within that time.
 type Client struct {
 	svix           *svix.Svix
-	redact         *strings.Replacer // takes the token out of texts
-	retention      int64             // days
+	redact         func(string) string // takes the token out of texts; a function, because no verb prints what is in one
+	retention      int64               // days
 	checkListeners bool
 	types          *cache.Cache[*registeredType]
 	listeners      *cache.Cache[listeners]
@@ -139,11 +139,11 @@ func WithAuthToken(token string) Option {
 }
 
 // WithHTTPClient sends the requests through the Transport of hc, or through one
-// like the default where that is nil. Its cookie jar is used too. Its Timeout,
-// where it is not zero, bounds each try like [RetryPolicy.AttemptTimeout], the
-// shorter of the two counts; redirects are never followed. hc itself is not
-// modified. A nil hc means the default, a transport made for many concurrent
-// requests to one server.
+// like the default where that is nil. The cookies of its jar are sent, too; those
+// that the server sets are not kept. Its Timeout, where it is not zero, bounds
+// each try like [RetryPolicy.AttemptTimeout], the shorter of the two counts;
+// redirects are never followed. hc itself is not modified. A nil hc means the
+// default, a transport made for many concurrent requests to one server.
 func WithHTTPClient(hc *http.Client) Option {
 	return func(o *options) error {
 		o.httpClient = hc
@@ -292,7 +292,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		svix:           sdk,
-		redact:         strings.NewReplacer(string(cfg.Svix.AuthToken), redacted),
+		redact:         strings.NewReplacer(string(cfg.Svix.AuthToken), redacted).Replace,
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
 		types:          cache.New[*registeredType](o.cacheTTL, maxCachedTypes),
