@@ -172,6 +172,24 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 	if ev.ID == "" {
 		ev.ID = uuid.NewString()
 	}
+	message, unclear, err := c.postMessage(ctx, app, ev, channels, body)
+	switch {
+	case err == nil:
+		return message.message(), nil
+	case isNotFound(err):
+		return Message{}, nil // no application, so no endpoint
+	case errors.Is(err, transport.ErrRequestTooLarge):
+		return Message{}, fmt.Errorf("webhooks: %w, nothing was sent: escaped as a JSON string it is too large: %w", ErrInvalidPayload, err)
+	case unclear:
+		return Message{}, fmt.Errorf("%w; the event may have been sent all the same, and sending it again with the ID %q is safe", err, ev.ID)
+	default:
+		return Message{}, fmt.Errorf("%w; the event was not sent", err)
+	}
+}
+
+// postMessage creates the message of an event that has an ID, or finds the one
+// that there is. After an error, unclear tells that there may be one.
+func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body string) (message messageBody, unclear bool, err error) {
 	// The raw form, because the server delivers it to the byte; of the payload
 	// member the SDK would send another text.
 	in := models.MessageIn{
@@ -183,28 +201,15 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID})
 		return err
 	})
-	unclear := answer.Unclear
-	var message messageBody
 	switch {
 	case err == nil:
 		message, err = readBody[messageBody](op, answer)
-		unclear = true
-	case errors.Is(err, transport.ErrRequestTooLarge):
-		return Message{}, fmt.Errorf("webhooks: %w, nothing was sent: escaped as a JSON string it is too large: %w", ErrInvalidPayload, err)
-	case isNotFound(err):
-		return Message{}, nil // no application, so no endpoint
+		return message, true, err
 	case isConflict(err):
 		message, err = c.sentMessage(ctx, app, ev.ID, err)
-		unclear = true
+		return message, true, err
 	}
-	switch {
-	case err == nil:
-		return message.message(), nil
-	case unclear:
-		return Message{}, fmt.Errorf("%w; the event may have been sent all the same, and sending it again with the ID %q is safe", err, ev.ID)
-	default:
-		return Message{}, fmt.Errorf("%w; the event was not sent", err)
-	}
+	return messageBody{}, answer.Unclear, err
 }
 
 // sentMessage returns the message that an earlier send with this id created, or
@@ -397,22 +402,8 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 			yield(SentEvent{}, err)
 			return
 		}
-		channel := q.svixChannel()
-		if channel == nil {
-			channel = SentEventQuery{Channel: ep.Channel}.svixChannel()
-		}
-		attempts := timeline[attemptBody]{
-			timeRange: q.timeRange(),
-			limit:     q.Limit,
-			list: func(ctx context.Context, iterator *string, before *time.Time) (Page[attemptBody], error) {
-				return c.attemptsOfEndpoint(ctx, ep, q, iterator, before)
-			},
-			fill: func(ctx context.Context, attempts []attemptBody) error {
-				return c.fillPayloads(ctx, ep.EventType, channel, attempts)
-			},
-		}
 		secret := sync.OnceValues(func() (string, error) { return c.signingSecret(ctx, ep) })
-		for attempt, err := range attempts.all(ctx) {
+		for attempt, err := range c.attemptsTo(ep, q).all(ctx) {
 			if err != nil {
 				yield(SentEvent{}, err)
 				return
@@ -426,6 +417,25 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 				return
 			}
 		}
+	}
+}
+
+// attemptsTo is the timeline of the attempts to deliver to an endpoint, with
+// their payloads.
+func (c *Client) attemptsTo(ep Endpoint, q SentEventQuery) timeline[attemptBody] {
+	channel := q.svixChannel()
+	if channel == nil && ep.Channel != "" {
+		channel = &ep.svixChannels()[0]
+	}
+	return timeline[attemptBody]{
+		timeRange: q.timeRange(),
+		limit:     q.Limit,
+		list: func(ctx context.Context, iterator *string, before *time.Time) (Page[attemptBody], error) {
+			return c.attemptsOfEndpoint(ctx, ep, q, iterator, before)
+		},
+		fill: func(ctx context.Context, attempts []attemptBody) error {
+			return c.fillPayloads(ctx, ep.EventType, channel, attempts)
+		},
 	}
 }
 
@@ -783,13 +793,15 @@ func (b attemptBody) headers(eventType string, payload []byte, secret string) ht
 	headers := http.Header{}
 	headers.Set("Content-Type", "application/json")
 	headers.Set("Webhook-Id", b.MessageID)
-	headers.Set("Webhook-Timestamp", strconv.FormatInt(b.at().Unix(), 10))
 	headers.Set(eventHeader, eventType)
-	if payload == nil || string(payload) == expired {
-		return headers
+	hasTime, hasPayload := !b.at().IsZero(), payload != nil && string(payload) != expired
+	if hasTime {
+		headers.Set("Webhook-Timestamp", strconv.FormatInt(b.at().Unix(), 10))
 	}
-	headers.Set("Content-Length", strconv.Itoa(len(payload)))
-	if signature, err := SignPayload(secret, b.MessageID, b.at(), payload); err == nil {
+	if hasPayload {
+		headers.Set("Content-Length", strconv.Itoa(len(payload)))
+	}
+	if signature, err := SignPayload(secret, b.MessageID, b.at(), payload); err == nil && hasTime && hasPayload {
 		headers.Set("Webhook-Signature", signature)
 	}
 	return headers

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -333,6 +335,62 @@ func TestListingOfMessageWithoutTime(t *testing.T) {
 		for _, q := range []webhooks.SentEventQuery{{}, {After: time.Now().Add(-100 * day)}, {Before: time.Now()}} {
 			if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), originCreate, q)); len(got) != 1 {
 				t.Errorf("%+v: got attempts of %v, want one", q, got)
+			}
+		}
+	})
+}
+
+// TestHeadersOfAttemptWithoutTime: what is not known is left out.
+func TestHeadersOfAttemptWithoutTime(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock, _ := historyServer(t, []time.Time{time.Now().Add(-time.Hour)})
+		withoutTime := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := mock.RoundTripper().RoundTrip(r)
+			if err == nil && strings.Contains(r.URL.Path, "/attempt/") {
+				err = withoutTimestamps(resp)
+			}
+			return resp, err
+		})
+		for name, list := range listings(t.Context(), clientOver(t, withoutTime, mock.Token())) {
+			events, err := webhooks.Collect(list(webhooks.SentEventQuery{}))
+			if err != nil || len(events) != 1 {
+				t.Fatalf("%s: got %+v, %v; want one event", name, events, err)
+			}
+			got := slices.Sorted(maps.Keys(events[0].Headers))
+			if diff := cmp.Diff([]string{"Content-Length", "Content-Type", "Webhook-Id", "X-Swh-Event"}, got); diff != "" {
+				t.Errorf("%s: headers (-want +got):\n%s", name, diff)
+			}
+		}
+	})
+}
+
+// TestBreakingOutOfListings ends the requests, those that are made ahead too.
+func TestBreakingOutOfListings(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		begin := time.Now().Add(-day)
+		times := make([]time.Time, 2000)
+		for i := range times {
+			times[i] = begin.Add(time.Duration(i) * time.Second)
+		}
+		mock, client := historyServer(t, times)
+		mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second})
+		for name, list := range listings(t.Context(), client) {
+			for event, err := range list(webhooks.SentEventQuery{}) {
+				if err != nil || !event.Timestamp.Equal(times[len(times)-1]) {
+					t.Errorf("%s: got %v, %v first, want the newest event", name, event.Timestamp, err)
+				}
+				break
+			}
+			made := len(mock.Requests())
+			time.Sleep(time.Minute)
+			if later := len(mock.Requests()); later != made {
+				t.Errorf("%s: made %d requests after the break", name, later-made)
+			}
+			const page, ahead = 250, 8
+			if most := page/4 + 2*ahead; made > most {
+				t.Errorf("%s: made %d requests for one event, want at most %d", name, made, most)
 			}
 		}
 	})
