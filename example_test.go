@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"strconv"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
@@ -104,8 +105,7 @@ func ExampleClient_CreateEventType() {
 	fmt.Println(err)
 
 	err = client.CreateEventType(ctx, webhooks.EventType{Name: "snapshot.delete", Schema: json.RawMessage(`{"required": "swhid"}`)})
-	var refused *webhooks.SchemaError
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*webhooks.SchemaError](err); ok {
 		for _, violation := range refused.Violations {
 			fmt.Println(violation)
 		}
@@ -356,12 +356,13 @@ func ExamplePaginate() {
 	list := func(_ context.Context, iterator *string) (webhooks.Page[int], error) {
 		begin := 0
 		if iterator != nil {
-			if _, err := fmt.Sscan(*iterator, &begin); err != nil {
+			var err error
+			if begin, err = strconv.Atoi(*iterator); err != nil {
 				return webhooks.Page[int]{}, err
 			}
 		}
 		end := min(begin+2, len(numbers))
-		next := fmt.Sprint(end)
+		next := strconv.Itoa(end)
 		return webhooks.Page[int]{Data: numbers[begin:end], Iterator: &next, Done: end == len(numbers)}, nil
 	}
 	for number, err := range webhooks.Paginate(context.Background(), list) {

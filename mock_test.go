@@ -161,20 +161,11 @@ func hasSparseAttempts(n, others int) func(*testing.T, *svixmock.Server) {
 	}
 }
 
-// rawPost posts to the server's API without the library.
+// rawPost posts to the server's API without the client.
 func rawPost(t *testing.T, mock *svixmock.Server, path, body string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, memoryServerURL+"/api/v1"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Header.Set("Authorization", "Bearer "+mock.Token())
-	resp, err := mock.RoundTripper().RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := resp.Body.Close(); err != nil || resp.StatusCode > 299 {
-		t.Fatalf("POST %s: %s %v", path, resp.Status, err)
+	if status, answer := rawRequest(t, mock, http.MethodPost, "/api/v1"+path, body); status > 299 {
+		t.Fatalf("POST %s: %d %s", path, status, answer)
 	}
 }
 
@@ -336,7 +327,9 @@ func TestRetentionPeriodIsThatOfTheConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	requests := mock.Requests()
-	var body struct{ PayloadRetentionPeriod int }
+	var body struct {
+		PayloadRetentionPeriod int `json:"payloadRetentionPeriod"`
+	}
 	if err := json.Unmarshal(requests[len(requests)-1].Body, &body); err != nil || body.PayloadRetentionPeriod != 30 {
 		t.Errorf("got a retention of %d days (%v), want 30", body.PayloadRetentionPeriod, err)
 	}
@@ -960,7 +953,10 @@ func TestSendEvents(t *testing.T) {
 			client := clientOver(t, mock.RoundTripper(), mock.Token())
 			for concurrency, want := range map[int]time.Duration{0: 20 * time.Second, 1: 20 * time.Second, 5: 4 * time.Second, 20: time.Second} {
 				start := time.Now()
-				for range client.SendEvents(t.Context(), numberedEvents(20, false), concurrency) { //nolint:revive // the results do not matter here
+				for result := range client.SendEvents(t.Context(), numberedEvents(20, false), concurrency) {
+					if result.Err != nil {
+						t.Error(result.Err)
+					}
 				}
 				if took := time.Since(start); took != want {
 					t.Errorf("concurrency %d: took %v, want %v", concurrency, took, want)

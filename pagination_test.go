@@ -100,8 +100,8 @@ func TestPaginateAsksNoEarlierThanNeeded(t *testing.T) {
 	if len(server.asked) != 0 {
 		t.Error("asked for a page before the first item was wanted")
 	}
-	for item := range seq {
-		if item == 2 {
+	for item, err := range seq {
+		if err != nil || item == 2 {
 			break
 		}
 	}

@@ -349,7 +349,7 @@ func derived(name string) string {
 func application(eventType string) string { return "/app/" + derived(eventType) }
 
 // compacted is a JSON text without white space.
-func compacted(t testing.TB, text string) string {
+func compacted(t *testing.T, text string) string {
 	t.Helper()
 	var out bytes.Buffer
 	if err := json.Compact(&out, []byte(text)); err != nil {
@@ -713,8 +713,11 @@ func samplePayloads(t *testing.T, n int) []string {
 	var payloads []string
 	for line := range bytes.Lines(testdata.Visits) {
 		var visit struct {
-			Origin, Type, Date, Status string
-			Snapshot                   *string
+			Origin   string  `json:"origin"`
+			Type     string  `json:"type"`
+			Date     string  `json:"date"`
+			Status   string  `json:"status"`
+			Snapshot *string `json:"snapshot"`
 		}
 		if err := json.Unmarshal(line, &visit); err != nil {
 			t.Fatal(err)
