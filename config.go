@@ -26,6 +26,7 @@ const (
 	maxRetention     = 90
 
 	maxConfigFile = 1 << 20 // bytes
+	maxConfigKeys = 2000    // in one mapping; the YAML library compares each with all others
 )
 
 // Config is what an operator writes in the configuration file, below its
@@ -75,11 +76,11 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // with an empty path too it returns the zero Config. A file that does not exist
 // is looked for once more with ".yml" appended.
 //
-// The file is YAML, at most 1 MiB. Only its top-level key "webhooks" is read,
-// since other programs share the file; without that key the Config is zero.
-// Below it, a key that is not known is an error, as are values of a wrong type.
-// What may be completed by options, such as a missing token, is left to
-// [NewClient].
+// The file is YAML, at most 1 MiB and 2000 keys in one mapping. Only its
+// top-level key "webhooks" is read, since other programs share the file; without
+// that key the Config is zero. Below it, a key that is not known is an error, as
+// are values of a wrong type. What may be completed by options, such as a
+// missing token, is left to [NewClient].
 //
 // Every error is an [ErrInvalidConfig] that names the file and every mistake in
 // it, with its line where one is known. It never shows a value of the file.
@@ -138,6 +139,9 @@ func parseConfig(data []byte) (Config, []error) {
 		} `yaml:"webhooks"`
 		Others map[string]yaml.Node `yaml:",inline"` // nodes: their aliases are not expanded
 	}
+	if err := checkKeys(data); err != nil {
+		return Config{}, []error{err}
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	err := dec.Decode(&file)
@@ -153,6 +157,27 @@ func parseConfig(data []byte) (Config, []error) {
 		mistakes = append(mistakes, fmt.Errorf("event_retention_period: %w", err))
 	}
 	return cfg, append(mistakes, cfg.mistakes()...)
+}
+
+// checkKeys refuses mappings whose decoding would take minutes.
+func checkKeys(data []byte) error {
+	var document yaml.Node
+	if yaml.Unmarshal(data, &document) != nil {
+		return nil // its mistakes are reported where it is decoded
+	}
+	return checkKeysOf(&document)
+}
+
+func checkKeysOf(node *yaml.Node) error {
+	if keys := len(node.Content) / 2; node.Kind == yaml.MappingNode && keys > maxConfigKeys {
+		return fmt.Errorf("line %d: a mapping of %d keys, at most %d are possible", node.Line, keys, maxConfigKeys)
+	}
+	for _, child := range node.Content {
+		if err := checkKeysOf(child); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // wholeNumber returns the number that a node of a YAML file holds, 0 for none.
