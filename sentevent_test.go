@@ -122,14 +122,14 @@ func TestListingsBackToAfter(t *testing.T) {
 // there was in the 90 days, and of older events as many as the server likes.
 func TestListingsMatchAModel(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // reproducible
-				times := randomHistory(random, 700)
+				times := randomHistory(random, 400)
 				_, client := historyServer(t, times)
-				for range 12 {
+				for range 5 {
 					q := randomQuery(random, times)
 					for name, list := range listings(t.Context(), client) {
 						checkAgainstModel(t, fmt.Sprintf("%s, %+v", name, q), times, q, timestamps(t, list(q)))
@@ -202,8 +202,8 @@ func TestListingsBoundsWithinASlot(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		begin := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 		var times []time.Time
-		for i := range 30 {
-			times = append(times, begin.Add(time.Duration(i)*500*time.Microsecond), begin.Add(-time.Duration(i+1)*500*time.Microsecond))
+		for i := range 6 {
+			times = append(times, begin.Add(time.Duration(i)*1500*time.Microsecond), begin.Add(-time.Duration(i+1)*1500*time.Microsecond))
 		}
 		_, client := historyServer(t, times)
 		for name, list := range listings(t.Context(), client) {
@@ -394,6 +394,56 @@ func TestBreakingOutOfListings(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestListingsUnderFaults: what goes wrong on the way neither hides an event nor
+// shows one twice.
+func TestListingsUnderFaults(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // reproducible
+		times := randomHistory(random, 400)
+		mock, _ := historyServer(t, times)
+		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 30}))
+		mock.FailRate(0.3, 1, everyFault(time.Second)...)
+		for range 3 {
+			q := randomQuery(random, times)
+			for name, list := range listings(t.Context(), client) {
+				checkAgainstModel(t, fmt.Sprintf("%s, %+v", name, q), times, q, timestamps(t, list(q)))
+			}
+		}
+	})
+}
+
+// TestPayloadsOfSparseAttempts: each attempt has its payload, however many
+// messages of other endpoints lie between those of this one.
+func TestPayloadsOfSparseAttempts(t *testing.T) {
+	t.Parallel()
+	for _, one := range []int{1, 2, 3, 10, 100} { // in so many is this endpoint's
+		inBubble(t, func(t *testing.T) {
+			begin := time.Now().Add(-100 * day)
+			var own, others []time.Time
+			for i := range 1500 {
+				at := begin.Add(time.Duration(i) * time.Hour)
+				if i%one == 0 {
+					own = append(own, at.UTC())
+				} else {
+					others = append(others, at)
+				}
+			}
+			mock, client := historyServer(t, own)
+			other := webhooks.Endpoint{URL: memoryNewHookURL, EventType: originCreate}
+			if err := client.CreateEndpoint(t.Context(), other, ""); err != nil {
+				t.Fatal(err)
+			}
+			seedAttempts(t, mock, other, len(others), func(i int) time.Time { return others[i] })
+			q := webhooks.SentEventQuery{After: begin.Add(-day)}
+			got := timestamps(t, client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), q))
+			if diff := cmp.Diff(selected(own, q), got); diff != "" {
+				t.Errorf("one in %d (-want +got):\n%s", one, diff)
+			}
+		})
+	}
 }
 
 // withoutTimestamps makes the times of a page's items unreadable.
