@@ -1,16 +1,28 @@
 package webhooks_test
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
 // The tests of this file are named after the traps of the libraries below, which
@@ -120,5 +132,721 @@ func TestYFilesThatMeanWhatTheySay(t *testing.T) {
 				t.Errorf("%v; configuration (-want +got):\n%s", err, diff)
 			}
 		})
+	}
+}
+
+// hostileIDs are values that change where a request goes if they reach its path
+// as they are.
+func hostileIDs() []string {
+	return []string{
+		"", ".", "..", "/", "a/b", "../app", "a.b/..", "a.b/../../app", "a?b=c", "a.b?expunge=true", "a.b#", "a%2Fb", "a.b%2e%2e", "100%", "a%zz",
+		"a\nb", "a.b\r\nX-Evil: 1", "a b", "a.b ", "é.é", "{app_id}", "{endpoint_id}", "{event_type_name}", "a.b\x00", "\xff", "a\\b", "a;b", "a.b:80", "//svix.test",
+		strings.Repeat("a", 300), strings.Repeat("a", 300) + ".b",
+	}
+}
+
+var plainSegment = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
+
+// checkPaths checks that requests went where the API has its routes.
+func checkPaths(t *testing.T, requests []svixmock.Request) {
+	t.Helper()
+	for _, r := range requests {
+		for segment := range strings.SplitSeq(strings.TrimPrefix(r.Path, "/"), "/") {
+			if !plainSegment.MatchString(segment) || strings.Trim(segment, ".") == "" {
+				t.Errorf("%s %s has the segment %q", r.Method, r.Path, segment)
+			}
+		}
+		if strings.Contains(r.RawQuery, "expunge") || r.Header.Get("X-Evil") != "" {
+			t.Errorf("%s %s?%s with the headers %v", r.Method, r.Path, r.RawQuery, r.Header)
+		}
+	}
+}
+
+// TestS3HostileArguments: no name and no id that could change a request's path
+// leads to a request at all.
+func TestS3HostileArguments(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	ctx, sent := t.Context(), len(mock.Requests())
+	for _, id := range hostileIDs() {
+		withType := webhooks.Endpoint{URL: memoryHookURL, EventType: id}
+		_, errGet := client.GetEventType(ctx, id)
+		_, errSecret := client.GetEndpointSecret(ctx, withType)
+		_, errSend := client.SendEvent(ctx, webhooks.Event{Type: id, Payload: map[string]any{}})
+		_, errList := webhooks.Collect(client.ListEndpoints(ctx, id, webhooks.EndpointQuery{}))
+		_, errSent := webhooks.Collect(client.ListSentEventsForEventType(ctx, id, webhooks.SentEventQuery{}))
+		_, errSentTo := webhooks.Collect(client.ListSentEventsForEndpoint(ctx, withType, webhooks.SentEventQuery{}))
+		for _, err := range []error{
+			errGet, errSecret, errSend, errList, errSent, errSentTo, client.DeleteEventType(ctx, id), client.CreateEndpoint(ctx, withType, ""),
+			client.DeleteEndpoint(ctx, withType), client.RotateEndpointSecret(ctx, withType, ""), client.SetEndpointDisabled(ctx, withType, true),
+		} {
+			checkError(t, err, webhooks.ErrEventTypeNotFound)
+		}
+		checkError(t, client.CreateEventType(ctx, webhooks.EventType{Name: id, Schema: []byte(`{}`)}), webhooks.ErrInvalidEventTypeName)
+		if id == "" {
+			continue // no ID
+		}
+		withID := webhooks.Endpoint{URL: memoryHookURL, EventType: originCreate, ID: id}
+		_, errSecret = client.GetEndpointSecret(ctx, withID)
+		_, errSentTo = webhooks.Collect(client.ListSentEventsForEndpoint(ctx, withID, webhooks.SentEventQuery{}))
+		for _, err := range []error{
+			errSecret, errSentTo, client.CreateEndpoint(ctx, withID, ""), client.DeleteEndpoint(ctx, withID),
+			client.RotateEndpointSecret(ctx, withID, ""), client.SetEndpointDisabled(ctx, withID, true),
+		} {
+			checkError(t, err, webhooks.ErrInvalidEndpoint)
+		}
+		event := knownEvent()
+		event.ID = id
+		if _, err := client.SendEvent(ctx, event); !plainSegment.MatchString(id) || strings.Trim(id, ".") == "" {
+			checkError(t, err, webhooks.ErrInvalidEvent)
+		}
+	}
+	if got := mock.Requests()[sent:]; len(got) != 0 {
+		t.Errorf("%d requests were made, the first of them %s %s", len(got), got[0].Method, got[0].Path)
+	}
+}
+
+// TestS3HostileTextsAreHashed: what an endpoint's uid is derived from may hold
+// anything.
+func TestS3HostileTextsAreHashed(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	sent := len(mock.Requests())
+	for _, text := range hostileIDs() {
+		ep := webhooks.Endpoint{URL: text, EventType: originCreate, Channel: text}
+		if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrEndpointNotFound) && !errors.Is(err, webhooks.ErrInvalidEndpoint) {
+			t.Errorf("%q: got %v", text, err)
+		}
+		event := knownEvent()
+		event.Channel = text
+		if _, err := client.SendEvent(t.Context(), event); err != nil {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+	checkPaths(t, mock.Requests()[sent:])
+	if left := rawEndpoints(t, mock, originCreate); len(left) != 1 {
+		t.Errorf("%d endpoints are left, want the known one", len(left))
+	}
+}
+
+// TestS3HostileAnswers: ids of the server's go into paths as well.
+func TestS3HostileAnswers(t *testing.T) {
+	t.Parallel()
+	for _, id := range hostileIDs() {
+		quoted, err := json.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, prefix := range []string{"", "ep_", "msg_"} {
+			hostile := string(quoted[:1]) + prefix + string(quoted[1:])
+			item := `{"id":` + hostile + `,"msgId":` + hostile + `,"endpointId":` + hostile + `,"url":"http://receiver.test/","timestamp":"2026-11-23T09:00:00Z"}`
+			mock := memoryServer(t, svixmock.Config{})
+			sent := len(mock.Requests())
+			mock.FailRate(1, 1, svixmock.Fault{
+				Status: http.StatusOK, Body: `{"data":[` + item + `],"iterator":null,"done":true}`,
+				Only: func(r *http.Request) bool { return r.URL.Query().Has("limit") },
+			})
+			client := clientOver(t, mock.RoundTripper(), mock.Token())
+			_, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
+			_, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}))
+			endpoints, errList := webhooks.Collect(client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{}))
+			if err := errors.Join(errEndpoint, errType, errList); err != nil {
+				t.Errorf("%s: %v", hostile, err)
+			}
+			for _, ep := range endpoints {
+				_ = client.SetEndpointDisabled(t.Context(), ep, true) // where it goes is what matters
+			}
+			checkPaths(t, mock.Requests()[sent:])
+		}
+	}
+}
+
+// TestS4SuccessWithoutContent: a 204 is the success of a deletion, and each other
+// 2xx that is not what was asked for an error; never a panic, never a zero value.
+func TestS4SuccessWithoutContent(t *testing.T) {
+	t.Parallel()
+	for name, do := range everyOperation() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, fault := range []svixmock.Fault{
+				{Status: 204},
+				{Status: 200},
+				{Status: 202},
+				{Status: 205},
+				{Status: 200, Body: "null"},
+				{Status: 201, Body: "{}"},
+				{Status: 200, Body: "[]"},
+				{Status: 200, Body: `""`},
+				{Status: 200, Body: `{"id":""}`},
+				{Status: 200, Body: `{"id":null,"data":null}`},
+				{Status: 200, Body: "<html>"},
+			} {
+				mock := memoryServer(t, svixmock.Config{})
+				mock.FailRate(1, 1, fault)
+				err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+				var api *webhooks.APIError
+				isDone := fault.Status == 204 && (name == "DeleteEventType" || name == "DeleteEndpoint")
+				if isDone && err != nil || !isDone && (!errors.As(err, &api) || api.StatusCode != fault.Status) {
+					t.Errorf("%d %s: got %v", fault.Status, fault.Body, err)
+				}
+			}
+		})
+	}
+}
+
+// TestS5NothingIsDoneTwiceByARedirect: a POST or DELETE that is redirected is not
+// made a GET, not repeated and not reported as done.
+func TestS5NothingIsDoneTwiceByARedirect(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
+		mock := memoryServer(t, svixmock.Config{})
+		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
+		for name, do := range map[string]operation{"POST": everyOperation()["SendEvent"], "DELETE": everyOperation()["DeleteEndpoint"]} {
+			mock.FailNext(1, svixmock.Fault{Status: status, Header: http.Header{"Location": {"/api/v1/health"}}, Only: func(r *http.Request) bool { return r.Method == name }})
+			sent := len(mock.Requests())
+			var api *webhooks.APIError
+			if err := do(t.Context(), client); !errors.As(err, &api) || api.StatusCode != status {
+				t.Errorf("%d: got %v", status, err)
+			}
+			for _, r := range mock.Requests()[sent:] {
+				if strings.HasSuffix(r.Path, "/health") || r.Method == http.MethodHead {
+					t.Errorf("%d: was followed to %s %s", status, r.Method, r.Path)
+				}
+			}
+		}
+	}
+}
+
+// TestS6PayloadsToTheDigit: what is sent, stored, delivered and listed is what was
+// given, and what another program stored is read as it is.
+func TestS6PayloadsToTheDigit(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		client := clientOver(t, mock.RoundTripper(), mock.Token())
+		schema := `{"properties":{"n":{"maximum":123456789012345678901234567890,"type":"number"}},"type":"object"}`
+		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: originCreate, Schema: json.RawMessage(schema)}); err != nil {
+			t.Fatal(err)
+		}
+		want := `{"<&>":"\u2028é/","B":1.10,"a":[9007199254740993,1e400,-0.0,1.0],"n":12345678901234567890123}`
+		tests := map[string]any{
+			"text":             json.RawMessage(want),
+			"text, ugly":       json.RawMessage(`{ "n" : 12345678901234567890123, "a":[9007199254740993,1e400,-0.0,1.0] , "B":1.10,"\u003c\u0026\u003e":"\u2028\u00e9\/"}`),
+			"numbers of Go":    map[string]any{"n": json.Number("12345678901234567890123"), "a": []any{uint64(9007199254740993), json.Number("1e400"), json.Number("-0.0"), json.Number("1.0")}, "B": json.Number("1.10"), "<&>": "\u2028é/"},
+			"nested raw texts": map[string]any{"n": json.RawMessage(`12345678901234567890123`), "a": json.RawMessage(`[9007199254740993, 1e400, -0.0, 1.0]`), "B": json.RawMessage(`1.10`), "<&>": "\u2028é/"},
+		}
+		want = strings.ReplaceAll(strings.ReplaceAll(want, "1e400", "1e+400"), `\u2028`, "\u2028")
+		for name, payload := range tests {
+			time.Sleep(time.Second) // for an order
+			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: payload})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			synctest.Wait()
+			got := map[string]string{}
+			for _, d := range mock.Deliveries() {
+				if d.MessageID == message.ID {
+					got["delivered"] = string(d.Body)
+				}
+			}
+			for event, err := range client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{Limit: 1}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got["listed"] = string(event.Payload)
+			}
+			if diff := cmp.Diff(map[string]string{"delivered": want, "listed": want}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		}
+		et, err := client.GetEventType(t.Context(), originCreate)
+		if err != nil || string(et.Schema) != schema {
+			t.Errorf("got the schema %s, %v; want %s", et.Schema, err, schema)
+		}
+	})
+}
+
+// TestS6WhatCannotBeSent: the SDK would send something else in its place.
+func TestS6WhatCannotBeSent(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	for name, payload := range map[string]any{
+		"empty number":      map[string]any{"origin_url": json.Number("")},
+		"odd number":        map[string]any{"origin_url": json.Number("01")},
+		"invalid UTF-8":     map[string]any{"origin_url": "\xff"},
+		"invalid UTF-8 key": map[string]any{"\xff": 1},
+		"lone surrogate":    json.RawMessage(`{"origin_url":"\ud800"}`),
+		"nil":               nil,
+		"nil map":           map[string]any(nil),
+		"list":              []any{},
+		"text":              "origin_url",
+		"not a number":      map[string]any{"origin_url": math.NaN()},
+	} {
+		sent := len(mock.Messages())
+		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: payload})
+		checkError(t, err, webhooks.ErrInvalidPayload, "nothing was sent")
+		if len(mock.Messages()) != sent {
+			t.Errorf("%s was sent", name)
+		}
+	}
+}
+
+// TestS9NoMemberIsLostOrNull: what is empty is neither left out, where that means
+// "all", nor sent as null; and the caller's values stay as they are.
+func TestS9NoMemberIsLostOrNull(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		client := clientOver(t, mock.RoundTripper(), mock.Token())
+		for name, do := range everyOperation() {
+			if strings.HasPrefix(name, "Delete") {
+				continue // they have no body, and the others want what is there
+			}
+			if err := do(t.Context(), client); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		empty := webhooks.Endpoint{URL: "http://receiver.test/empty", EventType: originCreate, Metadata: map[string]string{}}
+		for range 2 {
+			if err := client.CreateEndpoint(t.Context(), empty, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(empty.Metadata) != 0 {
+			t.Errorf("the caller's metadata became %v", empty.Metadata)
+		}
+		for _, r := range mock.Requests() {
+			checkBody(t, r)
+		}
+	})
+}
+
+// checkBody checks what every body of a request must hold.
+func checkBody(t *testing.T, r svixmock.Request) {
+	t.Helper()
+	if keys := r.Header.Values("Idempotency-Key"); r.Method == http.MethodPost && (len(keys) != 1 || keys[0] == "") {
+		t.Errorf("%s %s has the keys %q", r.Method, r.Path, keys)
+	}
+	if len(r.Body) == 0 {
+		return
+	}
+	var body map[string]any
+	if err := json.Unmarshal(r.Body, &body); err != nil {
+		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
+	}
+	for member, value := range body {
+		if value == nil || value == "" && member != "description" {
+			t.Errorf("%s %s has the member %s: %v", r.Method, r.Path, member, value)
+		}
+	}
+	for _, filter := range []string{"filterTypes", "channels"} {
+		if list, ok := body[filter].([]any); body[filter] != nil && (!ok || len(list) != 1) {
+			t.Errorf("%s %s has the %s %v", r.Method, r.Path, filter, body[filter])
+		}
+	}
+	if _, ok := body["filterTypes"]; strings.HasSuffix(r.Path, "/endpoint") && !ok {
+		t.Errorf("%s %s creates an endpoint for all event types: %s", r.Method, r.Path, r.Body)
+	}
+}
+
+// TestS10TimesInQueries: bounds are rounded outwards, and times that have no place
+// in a query are not sent.
+func TestS10TimesInQueries(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		client := clientOver(t, mock.RoundTripper(), mock.Token())
+		now := time.Now()
+		for name, q := range map[string]webhooks.SentEventQuery{
+			"none":               {},
+			"fraction":           {Before: now.Add(-time.Nanosecond)},
+			"zone":               {Before: now.Add(-time.Hour).In(time.FixedZone("", 5*3600+1800))},
+			"long ago":           {Before: time.Date(1, 1, 1, 0, 0, 0, 1, time.UTC)},
+			"before Christ":      {Before: time.Date(-500, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"far away":           {Before: time.Date(12_026, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"after long ago":     {After: time.Date(-500, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"after the far away": {After: time.Date(12_026, 1, 1, 0, 0, 0, 0, time.UTC)},
+			"after a fraction":   {After: now.Add(-time.Hour - time.Nanosecond)},
+		} {
+			sent := len(mock.Requests())
+			ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), q))
+			ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, q))
+			if err := errors.Join(errEndpoint, errType); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if len(ofEndpoint) != len(ofType) {
+				t.Errorf("%s: %d sent events of the endpoint, %d of the event type", name, len(ofEndpoint), len(ofType))
+			}
+			for _, r := range mock.Requests()[sent:] {
+				query, err := url.ParseQuery(r.RawQuery)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if query.Has("after") {
+					t.Errorf("%s: the query %s would begin with the oldest page", name, r.RawQuery)
+				}
+				for _, before := range query["before"] {
+					at, err := time.Parse(time.RFC3339, before)
+					if err != nil || at.Year() < 2014 || at.Year() > 2100 || !q.Before.IsZero() && at.Before(q.Before) && strings.Contains(r.Path, "/attempt/endpoint/") {
+						t.Errorf("%s: the query has before=%s", name, before)
+					}
+				}
+				if strings.Contains(r.Path, "/attempt/") && query.Get("expanded_statuses") != "true" {
+					t.Errorf("%s: the attempts' statuses are not all told apart: %s", name, r.RawQuery)
+				}
+			}
+		}
+	})
+}
+
+// TestS10PagesThatDoNotEnd: a server that does not say where to go on, or that
+// goes round, is an error.
+func TestS10PagesThatDoNotEnd(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		page    string // %d: its number
+		isError bool
+	}{
+		"no iterator":               {`{"data":[],"done":false,"iterator":null}`, true},
+		"iterator is left out":      {`{"data":[]}`, true},
+		"empty iterator":            {`{"data":[],"done":false,"iterator":""}`, true},
+		"the same iterator":         {`{"data":[],"done":false,"iterator":"x"}`, true},
+		"three in a circle":         {`{"data":[],"done":false,"iterator":"%[1]d"}`, true},
+		"done, though there's more": {`{"data":[],"done":true,"iterator":"x"}`, false},
+	}
+	listings := []string{"ListEventTypes", "ListEndpoints", "ListSentEventsForEndpoint", "ListSentEventsForEventType"}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, listing := range listings {
+				mock := memoryServer(t, svixmock.Config{})
+				requests := 0
+				client := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					if !r.URL.Query().Has("limit") {
+						return mock.RoundTripper().RoundTrip(r)
+					}
+					if requests++; requests > 100 {
+						return nil, errors.New("too many requests")
+					}
+					page := strings.ReplaceAll(test.page, "%[1]d", strconv.Itoa(requests%3))
+					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page))}, nil
+				}), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+				err := everyOperation()[listing](t.Context(), client)
+				if (err != nil) != test.isError || requests > 10 {
+					t.Errorf("%s: got %v after %d requests, want an error: %v", listing, err, requests, test.isError)
+				}
+			}
+		})
+	}
+}
+
+// TestS11OneOddValueCostsNoPage: with each of the values on which the SDK gives up.
+func TestS11OneOddValueCostsNoPage(t *testing.T) {
+	t.Parallel()
+	for name, odd := range map[string]string{
+		"status":               `"status":5`,
+		"status text":          `"statusText":"undecided"`,
+		"trigger type":         `"triggerType":2`,
+		"status code":          `"responseStatusCode":40000`,
+		"fraction":             `"responseDurationMs":1.5`,
+		"time without a zone":  `"timestamp":"2026-11-23T09:00:00.5"`,
+		"number of 400 digits": `"responseDurationMs":` + strings.Repeat("9", 400),
+		"null everywhere":      `"status":null,"responseStatusCode":null,"timestamp":null,"response":null,"url":null`,
+		"other types":          `"status":{},"responseStatusCode":"x","timestamp":7,"response":[1],"url":{}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				mock := memoryServer(t, svixmock.Config{})
+				item := func(id, more string) string {
+					return `{"id":"` + id + `","msgId":"msg_1srOrx2ZWZBpBUvZwXKQmoEYga2","endpointId":"ep_1","url":"http://receiver.test/","responseStatusCode":200,` + more + `}`
+				}
+				page := `{"data":[` + item("atmpt_2", `"timestamp":"2026-11-23T09:00:01Z"`) + `,` + item("atmpt_1", odd) + `],"done":true}`
+				mock.FailRate(1, 1, svixmock.Fault{Status: 200, Body: page, Only: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/attempt/") }})
+				client := clientOver(t, mock.RoundTripper(), mock.Token())
+				ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
+				ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}))
+				if err := errors.Join(errEndpoint, errType); err != nil || len(ofEndpoint) != 2 || len(ofType) != 2 || ofEndpoint[1].AttemptID != "atmpt_1" {
+					t.Errorf("got %d and %d sent events, %v; want 2 of each", len(ofEndpoint), len(ofType), err)
+				}
+			})
+		})
+	}
+}
+
+// TestS12TimeoutsAreNotTheCallers: a try that takes too long is tried again, and
+// looks neither like the caller's deadline nor takes four times as long.
+func TestS12TimeoutsAreNotTheCallers(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock := memoryServer(t, svixmock.Config{})
+		mock.FailRate(1, 1, svixmock.Fault{Hang: true})
+		client := clientOver(t, mock.RoundTripper(), mock.Token(),
+			webhooks.WithHTTPClient(&http.Client{Transport: mock.RoundTripper(), Timeout: 2 * time.Second}),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3, MaxBackoff: time.Millisecond}))
+		start := time.Now()
+		_, err := client.GetEventType(t.Context(), originCreate)
+		if took := time.Since(start).Round(time.Second); took != 6*time.Second {
+			t.Errorf("took %v, want 3 tries of 2s", took)
+		}
+		if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want an error that is not the context's", err)
+		}
+	})
+}
+
+// TestS12ErrorsAreFoundAsPointers, with the server's own words in them.
+func TestS12ErrorsAreFoundAsPointers(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	mock.FailNext(1, svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"no"}`})
+	_, err := clientOver(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), originCreate)
+	var api *webhooks.APIError
+	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != 403 || api.Code != "insufficient access" || api.Detail != "no" {
+		t.Errorf("got %#v", err)
+	}
+}
+
+// TestS13ServerURLs: each leads to the API or to an error of NewClient.
+func TestS13ServerURLs(t *testing.T) {
+	t.Setenv(webhooks.ConfigFileVariable, "")
+	for given, want := range map[string]string{ // "": an error
+		"http://svix.test":               "http://svix.test/api/v1/event-type/origin.create",
+		"http://svix.test/":              "http://svix.test/api/v1/event-type/origin.create",
+		"http://svix.test///":            "http://svix.test/api/v1/event-type/origin.create",
+		"https://svix.test:8443/svix":    "https://svix.test:8443/svix/api/v1/event-type/origin.create",
+		"http://svix.test/svix/":         "http://svix.test/svix/api/v1/event-type/origin.create",
+		"http://[::1]:8071":              "http://[::1]:8071/api/v1/event-type/origin.create",
+		"":                               "",
+		"svix.test":                      "",
+		"svix.test:8071":                 "",
+		"//svix.test":                    "",
+		"http:svix.test":                 "",
+		"http:///api":                    "",
+		"http://:8071":                   "",
+		"http://svix.test/?x=1":          "",
+		"http://svix.test/?":             "",
+		"http://svix.test/#":             "",
+		"http://svix.test/#fragment":     "",
+		"http://user:password@svix.test": "",
+		"http://user@svix.test":          "",
+		"ftp://svix.test":                "",
+		"unix:///run/svix":               "",
+		"http://svix.test:port":          "",
+		"http://svix test":               "",
+		"http://svix.test/%zz":           "",
+		"http://svix.test\n":             "",
+	} {
+		var asked string
+		transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			asked = r.URL.String()
+			return nil, errors.New("not sent")
+		})
+		client, err := webhooks.NewClient(webhooks.WithServerURL(given), webhooks.WithAuthToken("token"),
+			webhooks.WithHTTPClient(&http.Client{Transport: transport}), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+		if want == "" {
+			if !errors.Is(err, webhooks.ErrInvalidConfig) {
+				t.Errorf("%q: got %v, want ErrInvalidConfig", given, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%q: %v", given, err)
+			continue
+		}
+		_, _ = client.GetEventType(t.Context(), originCreate) // it fails
+		if asked != want {
+			t.Errorf("%q: asked %s, want %s", given, asked, want)
+		}
+	}
+}
+
+// TestS13TokenStaysAtHome: without a URL the SDK would take a token to the public
+// cloud, to the region that its last part names.
+func TestS13TokenStaysAtHome(t *testing.T) {
+	t.Setenv(webhooks.ConfigFileVariable, "")
+	for _, token := range []string{"testsk_x", "testsk_x.us", "testsk_x.eu", "sk_x.in"} {
+		if _, err := webhooks.NewClient(webhooks.WithAuthToken(token)); !errors.Is(err, webhooks.ErrInvalidConfig) {
+			t.Errorf("%s: got %v, want ErrInvalidConfig", token, err)
+		}
+		var host string
+		client, err := webhooks.NewClient(webhooks.WithServerURL("http://svix.test"), webhooks.WithAuthToken(token),
+			webhooks.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				host = r.URL.Host
+				return nil, errors.New("not sent")
+			})}), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = client.GetEventType(t.Context(), originCreate) // it fails
+		if host != "svix.test" {
+			t.Errorf("%s went to %q", token, host)
+		}
+	}
+}
+
+// TestS14SecretsThatOnlyLookGood match the pattern of the Python module and are no
+// base64, or are longer than it seems. Nothing is sent.
+func TestS14SecretsThatOnlyLookGood(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	sent := len(mock.Requests())
+	refused, taken := 0, 0
+	for n := 32; n <= 100; n++ {
+		secret := "whsec_" + strings.Repeat("a", n)
+		err := client.RotateEndpointSecret(t.Context(), knownEndpoint(), secret)
+		if n%4 == 0 {
+			taken++
+			if errors.Is(err, webhooks.ErrInvalidSecret) {
+				t.Errorf("%d letters: got %v", n, err)
+			}
+			sent = len(mock.Requests())
+			continue
+		}
+		refused++
+		checkError(t, err, webhooks.ErrInvalidSecret)
+	}
+	for _, secret := range []string{"whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "whsec_" + strings.Repeat("-", 32), secretA + "\n", " " + secretA, secretA[:20] + "\n" + secretA[20:], "whsec_" + strings.Repeat("a", 33) + "=="} {
+		checkError(t, client.RotateEndpointSecret(t.Context(), knownEndpoint(), secret), webhooks.ErrInvalidSecret)
+		checkError(t, client.CreateEndpoint(t.Context(), newEndpoint(), secret), webhooks.ErrInvalidSecret)
+	}
+	if got := len(mock.Requests()); got != sent || refused != 51 || taken != 18 {
+		t.Errorf("%d requests for refused secrets; %d refused, %d taken", got-sent, refused, taken)
+	}
+}
+
+// TestS14Verification: what the SDK's verification overlooks.
+func TestS14Verification(t *testing.T) {
+	t.Parallel()
+	body := []byte(`{}`)
+	header := signedHeader(t, "webhook-", secretA, messageID, time.Now(), body)
+	good := header.Get("Webhook-Signature")
+	for name, test := range map[string]struct {
+		change func(http.Header)
+		ok     bool
+	}{
+		"second line":       {func(h http.Header) { h["Webhook-Signature"] = []string{"v1,AAAA", good} }, true},
+		"first line":        {func(h http.Header) { h["Webhook-Signature"] = []string{good, "v1,AAAA"} }, true},
+		"other versions":    {func(h http.Header) { h.Set("Webhook-Signature", "v1a,AAAA v2,x garbage "+good) }, true},
+		"id with a dot":     {func(h http.Header) { h.Set("Webhook-Id", messageID+".1") }, false},
+		"signed timestamp":  {func(h http.Header) { h.Set("Webhook-Timestamp", "+"+h.Get("Webhook-Timestamp")) }, false},
+		"no signature":      {func(h http.Header) { h.Del("Webhook-Signature") }, false},
+		"empty signature":   {func(h http.Header) { h.Set("Webhook-Signature", "v1,") }, false},
+		"another's version": {func(h http.Header) { h.Set("Webhook-Signature", strings.Replace(good, "v1,", "v2,", 1)) }, false},
+	} {
+		changed := header.Clone()
+		test.change(changed)
+		if _, err := webhooks.VerifyPayload(secretA, changed, body); (err == nil) != test.ok || err != nil && !errors.Is(err, webhooks.ErrVerification) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestJ1NumbersThatCrashTheValidator, in a payload, in a schema, and in a schema
+// that another program registered.
+func TestJ1NumbersThatCrashTheValidator(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	for _, number := range []string{"1e9999999", "1e-9999999", "-1E+9999999", strings.Repeat("9", 401)} {
+		for _, payload := range []any{json.RawMessage(`{"origin_url":` + number + `}`), map[string]any{"origin_url": []any{json.Number(number)}}} {
+			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: payload})
+			checkError(t, err, webhooks.ErrInvalidPayload)
+		}
+		for _, keyword := range []string{"maxLength", "multipleOf", "minimum", "const", "minItems"} {
+			schema := `{"properties":{"n":{"` + keyword + `":` + number + `}}}`
+			checkError(t, client.CreateEventType(t.Context(), webhooks.EventType{Name: "a.b", Schema: []byte(schema)}), webhooks.ErrInvalidSchema)
+			foreignType(t, mock, schema)
+			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: map[string]any{"n": 1}})
+			checkError(t, err, webhooks.ErrInvalidSchema, "nothing was sent")
+		}
+	}
+}
+
+// foreignType makes the server have an event type with a schema that another
+// program registered, and that not even the server has looked at.
+func foreignType(t *testing.T, mock *svixmock.Server, schema string) {
+	t.Helper()
+	mock.FailRate(1, 1, svixmock.Fault{
+		Status: http.StatusOK, Body: `{"name":"foreign.type","description":"","schemas":{"1":` + schema + `}}`,
+		Only: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/foreign.type") },
+	})
+}
+
+// TestJ2SchemasOfOthersThatTakeTooLong cost a bounded time at each send.
+func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	doubling := `{"definitions":{"d0":{"type":"object"}`
+	for i := range 40 {
+		doubling += fmt.Sprintf(`,"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i+1, i, i)
+	}
+	doubling += `},"$ref":"#/definitions/d40"}`
+	nested := `{"a":`
+	failing := json.RawMessage(strings.Repeat(nested, 60) + "1" + strings.Repeat("}", 60))
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	for name, schema := range map[string]string{
+		"doubling references": doubling,
+		"recursion":           `{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]}}}`,
+		"long repetitions":    `{"patternProperties":{"` + strings.Repeat("(x{1000})", 60) + `":{}}}`,
+	} {
+		foreignType(t, mock, schema)
+		start := time.Now()
+		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: failing})
+		if took := time.Since(start); took > 10*time.Second {
+			t.Errorf("%s: took %v, error %v", name, took, err)
+		}
+	}
+}
+
+// TestJ3SchemasOfOthersReachNoFile: a FIFO would block for ever.
+func TestJ3SchemasOfOthersReachNoFile(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	for _, ref := range []string{"file://" + fifo, fifo, "go.mod", "./go.mod", "http://127.0.0.1:1/", "https://127.0.0.1:1/"} {
+		for _, schema := range []string{`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `"}`, `{"$id":"` + ref + `","properties":{"a":{"$ref":"x.json"}}}`} {
+			foreignType(t, mock, schema)
+			_, errSend := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: map[string]any{}})
+			checkError(t, errSend, webhooks.ErrInvalidSchema)
+			errCreate := client.CreateEventType(t.Context(), webhooks.EventType{Name: "a.b", Schema: []byte(schema)})
+			checkError(t, errCreate, webhooks.ErrInvalidSchema)
+			for _, err := range []error{errSend, errCreate} {
+				if strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "module") {
+					t.Errorf("the error tells of a file: %v", err)
+				}
+			}
+		}
+	}
+}
+
+// TestJ4CyclicPayloads are refused; validated as they are they end the process.
+func TestJ4CyclicPayloads(t *testing.T) {
+	t.Parallel()
+	mock := memoryServer(t, svixmock.Config{})
+	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	foreignType(t, mock, `{"properties":{"self":{"$ref":"#"}}}`)
+	cyclic := map[string]any{}
+	cyclic["self"] = cyclic
+	type node struct {
+		Self *node `json:"self"`
+	}
+	pointer := &node{}
+	pointer.Self = pointer
+	list := []any{nil}
+	list[0] = list
+	for name, payload := range map[string]any{"map": cyclic, "pointer": pointer, "list": map[string]any{"self": list}} {
+		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: payload})
+		if !errors.Is(err, webhooks.ErrInvalidPayload) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
