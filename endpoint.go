@@ -175,9 +175,17 @@ func (c *Client) CreateEndpoint(ctx context.Context, ep Endpoint, secret string)
 		return err
 	}
 	if err := c.setEventHeader(ctx, ep); err != nil || ep.Disabled {
-		return err
+		return halfDone(err)
 	}
-	return c.SetEndpointDisabled(ctx, ep, false)
+	return halfDone(c.SetEndpointDisabled(ctx, ep, false))
+}
+
+// halfDone adds to the error of a later step what the earlier ones leave behind.
+func halfDone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; the endpoint is set up in part, which creating it again completes", err)
 }
 
 // createDisabled creates the endpoint so that it does not receive anything
@@ -212,11 +220,13 @@ func (c *Client) updateEndpoint(ctx context.Context, ep Endpoint, secret string)
 		return errSecret
 	}
 	if err := c.setEventHeader(ctx, ep); err != nil {
-		return errors.Join(errSecret, err)
+		return halfDone(errors.Join(errSecret, err))
 	}
 	metadata := ep.storedMetadata(stored.Channels)
-	err = c.patchEndpoint(ctx, ep, models.EndpointPatch{Metadata: &metadata, Disabled: &ep.Disabled})
-	return errors.Join(errSecret, err)
+	if err := c.patchEndpoint(ctx, ep, models.EndpointPatch{Metadata: &metadata, Disabled: &ep.Disabled}); err != nil {
+		return halfDone(errors.Join(errSecret, err))
+	}
+	return errSecret
 }
 
 // setSecret sets or rotates the secret of an endpoint that exists.

@@ -141,6 +141,35 @@ func TestEndpointOfUnknownEventType(t *testing.T) {
 	}
 }
 
+// TestCreateEndpointSaysWhatIsHalfDone: the error tells whether anything was done.
+func TestCreateEndpointSaysWhatIsHalfDone(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		ep       webhooks.Endpoint
+		requests int
+		first    int // request after which something is changed
+	}{
+		"new":      {newEndpoint(), 4, 2},
+		"existing": {knownEndpoint(), 7, 5},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for k := range tt.requests {
+				mock := memoryServer(t, svixmock.Config{})
+				mock.FailNext(1, svixmock.Fault{Status: http.StatusForbidden, Only: only(k)})
+				err := clientOver(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), tt.ep, secretB)
+				if err == nil {
+					t.Fatalf("request %d fails: got no error", k)
+				}
+				if said, want := strings.Contains(err.Error(), "in part"), k >= tt.first; said != want {
+					t.Errorf("request %d fails: got %v; want it to say that something was done: %t", k, err, want)
+				}
+			}
+		})
+	}
+}
+
 // TestListenersBeyondTheCache: of an event type with more channels than are
 // remembered no event is dropped, also where a question of others is joined.
 func TestListenersBeyondTheCache(t *testing.T) {
