@@ -950,6 +950,11 @@ func TestDecision03NobodyListens(t *testing.T) {
 			notSent(s, s.Client, "")
 			s.wantEqual("messages", 0, s.messages(s.originCreate))
 		},
+		"only for another event type": func(s *server) {
+			s.raw(http.MethodPost, application(s.originCreate)+"/endpoint", `{"url":"https://example.org/","filterTypes":["`+s.originVisit+`"]}`, nil)
+			notSent(s, s.Client, "")
+			s.wantEqual("messages", 0, s.messages(s.originCreate))
+		},
 		"without the check": func(s *server) {
 			message, err := s.newClient(webhooks.WithoutListenerCheck()).SendEvent(s.Context(), s.origin(0, ""))
 			if err != nil || message.IsZero() {
@@ -975,9 +980,18 @@ func TestDecision03NobodyListens(t *testing.T) {
 				notSent(s, s.Client, "")
 				s.must(s.SetEndpointDisabled(s.Context(), ep, false))
 				s.sendOrigins(1, "")
+				disabled := ep
+				disabled.Disabled = true
+				s.createEndpoints(disabled)
+				notSent(s, s.Client, "")
+				s.createEndpoints(ep)
+				s.sendOrigins(1, "")
 				s.must(s.DeleteEndpoint(s.Context(), ep))
 				notSent(s, s.Client, "")
 			}
+			s.createType("create", `{"required":["new"]}`)
+			_, err := s.SendEvent(s.Context(), s.origin(0, ""))
+			s.wantError(err, webhooks.ErrInvalidPayload)
 		},
 	})
 }
