@@ -135,7 +135,7 @@ func TestLastAnswerOutlivesACancellation(t *testing.T) {
 		defer cancel()
 		_, err := clientOver(t, mock.RoundTripper(), mock.Token(), patient).SendEvent(ctx, knownEvent())
 		var api *webhooks.APIError
-		if !errors.As(err, &api) || api.StatusCode != 429 || api.Code != "rate_limit" || api.Detail != "slow down" {
+		if !errors.As(err, &api) || api.StatusCode != http.StatusTooManyRequests || api.Code != "rate_limit" || api.Detail != "slow down" {
 			t.Errorf("got %v, want the 429 in it", err)
 		}
 		if !errors.Is(err, context.Canceled) || !errors.Is(err, errStopping) {

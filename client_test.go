@@ -39,8 +39,7 @@ func TestAnswerThatComesWithTheEndOfTheContext(t *testing.T) {
 			if !errors.As(err, &api) || api.StatusCode != http.StatusForbidden || api.Code != "insufficient access" {
 				t.Errorf("got the error %v, want the APIError of the answer", err)
 			}
-			var sdk *svix.Error
-			if errors.As(err, &sdk) {
+			if _, ok := errors.AsType[*svix.Error](err); ok {
 				t.Errorf("an error of the SDK is in the chain of %v", err)
 			}
 		})

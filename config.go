@@ -162,8 +162,8 @@ func parseConfig(data []byte) (Config, []error) {
 // checkKeys refuses mappings whose decoding would take minutes.
 func checkKeys(data []byte) error {
 	var document yaml.Node
-	if yaml.Unmarshal(data, &document) != nil {
-		return nil // its mistakes are reported where it is decoded
+	if err := yaml.Unmarshal(data, &document); err != nil {
+		return nil //nolint:nilerr // its mistakes are reported where it is decoded
 	}
 	return checkKeysOf(&document)
 }

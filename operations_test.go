@@ -40,44 +40,44 @@ type roundTripFunc func(*http.Request) (*http.Response, error)
 func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // clientOver is a client whose requests go through a RoundTripper.
-func clientOver(t testing.TB, rt http.RoundTripper, token string, opts ...webhooks.Option) *webhooks.Client {
-	t.Helper()
+func clientOver(tb testing.TB, rt http.RoundTripper, token string, opts ...webhooks.Option) *webhooks.Client {
+	tb.Helper()
 	client, err := webhooks.NewClient(append([]webhooks.Option{
 		webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(memoryServerURL), webhooks.WithAuthToken(token),
 		webhooks.WithHTTPClient(&http.Client{Transport: rt}),
 	}, opts...)...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return client
 }
 
 // memoryServer is a mock server without a socket and with a receiver, on which
 // there is all that everyOperation needs.
-func memoryServer(t testing.TB, cfg svixmock.Config) *svixmock.Server {
-	t.Helper()
+func memoryServer(tb testing.TB, cfg svixmock.Config) *svixmock.Server {
+	tb.Helper()
 	cfg.WhiteLabel = true
 	cfg.KeepRequests = cmp.Or(cfg.KeepRequests, 10_000)
 	cfg.KeepDeliveries = cmp.Or(cfg.KeepDeliveries, 10_000)
 	mock := svixmock.New(cfg)
-	t.Cleanup(mock.Close)
+	tb.Cleanup(mock.Close)
 	mock.Handle(memoryHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	client := clientOver(tb, mock.RoundTripper(), mock.Token())
 	for _, et := range webhooks.DefaultEventTypes() {
-		if err := client.CreateEventType(t.Context(), et); err != nil {
-			t.Fatal(err)
+		if err := client.CreateEventType(tb.Context(), et); err != nil {
+			tb.Fatal(err)
 		}
 	}
-	if err := client.CreateEndpoint(t.Context(), knownEndpoint(), secretA); err != nil {
-		t.Fatal(err)
+	if err := client.CreateEndpoint(tb.Context(), knownEndpoint(), secretA); err != nil {
+		tb.Fatal(err)
 	}
 	event := knownEvent()
 	event.ID = knownEventID
-	if _, err := client.SendEvent(t.Context(), event); err != nil {
-		t.Fatal(err)
+	if _, err := client.SendEvent(tb.Context(), event); err != nil {
+		tb.Fatal(err)
 	}
-	if err := mock.WaitForDeliveries(t.Context(), 1); err != nil {
-		t.Fatal(err)
+	if err := mock.WaitForDeliveries(tb.Context(), 1); err != nil {
+		tb.Fatal(err)
 	}
 	return mock
 }
@@ -174,13 +174,13 @@ type rawEndpoint struct {
 }
 
 // rawEndpoints are the endpoints of an event type, newest first.
-func rawEndpoints(t testing.TB, mock *svixmock.Server, eventType string) []rawEndpoint {
-	t.Helper()
+func rawEndpoints(tb testing.TB, mock *svixmock.Server, eventType string) []rawEndpoint {
+	tb.Helper()
 	path := "/api/v1/app/" + identity.Application(eventType) + "/endpoint"
 	var page struct {
 		Data []rawEndpoint `json:"data"`
 	}
-	rawGet(t, mock, path+"?limit=250", &page)
+	rawGet(tb, mock, path+"?limit=250", &page)
 	for i := range page.Data {
 		ep := &page.Data[i]
 		var headers struct {
@@ -189,50 +189,50 @@ func rawEndpoints(t testing.TB, mock *svixmock.Server, eventType string) []rawEn
 		var secret struct {
 			Key string `json:"key"`
 		}
-		rawGet(t, mock, path+"/"+ep.ID+"/headers", &headers)
-		rawGet(t, mock, path+"/"+ep.ID+"/secret", &secret)
+		rawGet(tb, mock, path+"/"+ep.ID+"/headers", &headers)
+		rawGet(tb, mock, path+"/"+ep.ID+"/secret", &secret)
 		ep.Headers, ep.Secret = headers.Headers, secret.Key
 	}
 	return page.Data
 }
 
 // rawEndpointAt is the endpoint of origin.create with a URL.
-func rawEndpointAt(t testing.TB, mock *svixmock.Server, url string) rawEndpoint {
-	t.Helper()
-	endpoints := rawEndpoints(t, mock, originCreate)
+func rawEndpointAt(tb testing.TB, mock *svixmock.Server, url string) rawEndpoint {
+	tb.Helper()
+	endpoints := rawEndpoints(tb, mock, originCreate)
 	which := slices.IndexFunc(endpoints, func(ep rawEndpoint) bool { return ep.URL == url })
 	if which < 0 {
-		t.Fatalf("there is no endpoint with the URL %s: %+v", url, endpoints)
+		tb.Fatalf("there is no endpoint with the URL %s: %+v", url, endpoints)
 	}
 	return endpoints[which]
 }
 
 // rawGet asks the server without the client and returns the status.
-func rawGet(t testing.TB, mock *svixmock.Server, path string, into any) int {
-	t.Helper()
-	status, answer := rawRequest(t, mock, http.MethodGet, path, "")
+func rawGet(tb testing.TB, mock *svixmock.Server, path string, into any) int {
+	tb.Helper()
+	status, answer := rawRequest(tb, mock, http.MethodGet, path, "")
 	if err := json.Unmarshal(answer, into); err != nil {
-		t.Fatalf("GET %s: %d %s: %v", path, status, answer, err)
+		tb.Fatalf("GET %s: %d %s: %v", path, status, answer, err)
 	}
 	return status
 }
 
 // rawRequest sends a request without the client.
-func rawRequest(t testing.TB, mock *svixmock.Server, method, path, body string) (status int, answer []byte) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, memoryServerURL+path, strings.NewReader(body))
+func rawRequest(tb testing.TB, mock *svixmock.Server, method, path, body string) (status int, answer []byte) {
+	tb.Helper()
+	req, err := http.NewRequestWithContext(tb.Context(), method, memoryServerURL+path, strings.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+mock.Token())
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := mock.RoundTripper().RoundTrip(req)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer resp.Body.Close()
 	if answer, err = io.ReadAll(resp.Body); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return resp.StatusCode, answer
 }

@@ -24,9 +24,9 @@ import (
 )
 
 const (
-	spiedToken  = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvcmdfc3BpZWQifQ.c3BpZWQtdG9rZW4_LQ"
-	spiedSecret = "whsec_c3BpZWQ+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50"
-	otherSecret = "whsec_b3RoZXI+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50IQ=="
+	spiedToken  = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvcmdfc3BpZWQifQ.c3BpZWQtdG9rZW4_LQ" //nolint:gosec // made for this test
+	spiedSecret = "whsec_c3BpZWQ+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50"                 //nolint:gosec // made for this test
+	otherSecret = "whsec_b3RoZXI+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50IQ=="             //nolint:gosec // made for this test
 )
 
 // A spy collects everything that is written or shown.
@@ -203,7 +203,7 @@ func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 					logger := webhooks.WithLogger(slog.New(slog.NewJSONHandler(&s, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})))
 					client := clientOver(t, mock.RoundTripper(), spiedToken, logger, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2}))
 					s.lookAtError(do(t.Context(), client))
-					s.look(client, *client) //nolint:govet // a copy may be shown as well
+					s.look(client, *client) // a copy may be shown as well
 					s.check(t, operationName, spiedToken, spiedSecret, otherSecret)
 					mock.Close()
 				}
@@ -238,9 +238,9 @@ func TestConfigurationShowsNoToken(t *testing.T) {
 // TestConfigurationFilesShowNoToken, however wrong they are written.
 func TestConfigurationFilesShowNoToken(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
-	const token = "c3BpZWQ_dG9rZW4-LQ" // what can be an alias, too
+	const token = "c3BpZWQ_dG9rZW4-LQ" //nolint:gosec // made for this test; it can be an alias, too
 	const svix = "webhooks:\n  svix:\n    server_url: http://svix.test\n    "
-	for name, text := range map[string]string{
+	for name, text := range map[string]string{ //nolint:gosec // no password
 		"alias":            svix + "auth_token: *TOKEN\n",
 		"tag":              svix + "auth_token: !TOKEN x\n",
 		"integer tag":      svix + "auth_token: !!int TOKEN\n",

@@ -57,9 +57,10 @@ func manyKeys(n int, indentation string) string {
 // TestYFilesThatAreRefused: what the YAML library lets pass, or chokes on.
 func TestYFilesThatAreRefused(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
-	laughs := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	var laughs strings.Builder
+	laughs.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 	for i := range 9 {
-		laughs += fmt.Sprintf("a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+		fmt.Fprintf(&laughs, "a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
 	}
 	for name, test := range map[string]struct{ text, want string }{
 		"unknown key":                   {"webhooks: {evnt_retention_period: 5}", `line 1: unknown key "evnt_retention_period"`},
@@ -72,8 +73,8 @@ func TestYFilesThatAreRefused(t *testing.T) {
 		"comments":                      {"# webhooks:\n", "the file is empty"},
 		"second document":               {"webhooks: {}\n---\nwebhooks: {}\n", "more than one YAML document"},
 		"empty second document":         {"webhooks: {}\n---\n", "more than one YAML document"},
-		"billion laughs in webhooks":    {laughs + "webhooks: {svix: *a9}\n", "want a mapping"},
-		"billion laughs in the token":   {laughs + "webhooks: {svix: {auth_token: *a9}}\n", "want a text"},
+		"billion laughs in webhooks":    {laughs.String() + "webhooks: {svix: *a9}\n", "want a mapping"},
+		"billion laughs in the token":   {laughs.String() + "webhooks: {svix: {auth_token: *a9}}\n", "want a text"},
 		"nesting":                       {"webhooks: " + strings.Repeat("[", 20_000), "exceeded max depth"},
 		"anchor that contains itself":   {"webhooks: {svix: {auth_token: &a {b: *a}}}\n", "want a text"},
 		"many keys":                     {manyKeys(110_000, ""), "keys, at most 2000"},
@@ -532,7 +533,7 @@ func TestS10PagesThatDoNotEnd(t *testing.T) {
 						return nil, errors.New("too many requests")
 					}
 					page := strings.ReplaceAll(test.page, "%[1]d", strconv.Itoa(requests%3))
-					return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page))}, nil
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page))}, nil
 				}), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 				err := everyOperation()[listing](t.Context(), client)
 				if (err != nil) != test.isError || requests > 10 {
@@ -605,7 +606,7 @@ func TestS12ErrorsAreFoundAsPointers(t *testing.T) {
 	mock.FailNext(1, svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"no"}`})
 	_, err := clientOver(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), originCreate)
 	var api *webhooks.APIError
-	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != 403 || api.Code != "insufficient access" || api.Detail != "no" {
+	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != http.StatusForbidden || api.Code != "insufficient access" || api.Detail != "no" {
 		t.Errorf("got %#v", err)
 	}
 }
@@ -780,11 +781,11 @@ func foreignType(t *testing.T, mock *svixmock.Server, schema string) {
 // TestJ2SchemasOfOthersThatTakeTooLong cost a bounded time at each send.
 func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
 	t.Parallel()
-	doubling := `{"definitions":{"d0":{"type":"object"}`
+	var definitions strings.Builder
 	for i := range 40 {
-		doubling += fmt.Sprintf(`,"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i+1, i, i)
+		fmt.Fprintf(&definitions, `,"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i+1, i, i)
 	}
-	doubling += `},"$ref":"#/definitions/d40"}`
+	doubling := `{"definitions":{"d0":{"type":"object"}` + definitions.String() + `},"$ref":"#/definitions/d40"}`
 	nested := `{"a":`
 	failing := json.RawMessage(strings.Repeat(nested, 60) + "1" + strings.Repeat("}", 60))
 	mock := memoryServer(t, svixmock.Config{})

@@ -50,6 +50,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -78,13 +79,19 @@ const (
 // Event types and the answer that somebody listens to an event are cached, by
 // default for 30 seconds (see [WithCacheTTL]). The client sees its own changes
 // at once and those of others within that time.
-type Client struct {
+type Client struct { //nolint:recvcheck // a copy must not be printed either
 	svix           *svix.Svix
 	redact         func(string) string // takes the token out of texts; a function, because no verb prints what is in one
 	retention      int64               // days
 	checkListeners bool
 	types          *cache.Cache[*registeredType]
 	listeners      *cache.Cache[listeners]
+}
+
+// Format prints what a client is and nothing of what it holds, whatever the verb:
+// it knows a token, and others may be using it.
+func (Client) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "webhooks.Client")
 }
 
 // An Option configures a [Client]. An Option that is nil does nothing.
