@@ -462,31 +462,33 @@ func (c *Client) ListSentEventsForEventType(ctx context.Context, eventType strin
 	if !validEventTypeName(eventType) {
 		return failed[SentEvent](eventTypeNotFound(eventType, nil))
 	}
-	return func(yield func(SentEvent, error) bool) {
+	return limited(q.Limit, func(yield func(SentEvent, error) bool) {
 		if _, err := c.registered(ctx, eventType); err != nil {
 			yield(SentEvent{}, err)
 			return
 		}
 		met := recipients{client: c, eventType: eventType, known: map[string]*lookup{}}
-		always := func() int { return requestsAhead }
-		events := ahead(ctx, limited(q.Limit, c.attempts(ctx, eventType, q)), always, func(ctx context.Context, attempt attemptBody) (SentEvent, error) {
+		for attempt, err := range c.attempts(ctx, &met, q) {
+			if err != nil {
+				yield(SentEvent{}, err)
+				return
+			}
 			receiver, err := met.get(ctx, attempt.EndpointID)
 			if err != nil {
-				return SentEvent{}, err
+				yield(SentEvent{}, err)
+				return
 			}
-			return attempt.sentEvent(receiver.Endpoint, receiver.secret), nil
-		})
-		for event, err := range events {
-			if !yield(event, err) {
+			if !yield(attempt.sentEvent(receiver.Endpoint, receiver.secret), nil) {
 				return
 			}
 		}
-	}
+	})
 }
 
 // attempts lists the attempts of the messages of an event type, with their
-// payloads. It asks for no more messages at once than the limit may need.
-func (c *Client) attempts(ctx context.Context, eventType string, q SentEventQuery) iter.Seq2[attemptBody, error] {
+// payloads, a few at once after their recipients have been met. It asks for no
+// more messages at once than the limit may need.
+func (c *Client) attempts(ctx context.Context, met *recipients, q SentEventQuery) iter.Seq2[attemptBody, error] {
 	return func(yield func(attemptBody, error) bool) {
 		given := 0
 		atOnce := func() int {
@@ -495,17 +497,27 @@ func (c *Client) attempts(ctx context.Context, eventType string, q SentEventQuer
 			}
 			return min(requestsAhead, q.Limit-given)
 		}
-		perMessage := ahead(ctx, c.messages(ctx, eventType, q), atOnce, func(ctx context.Context, m messageBody) ([]attemptBody, error) {
-			return Collect(limited(q.Limit, c.attemptsOfMessage(ctx, eventType, m, q)))
+		perMessage := ahead(ctx, c.messages(ctx, met.eventType, q), atOnce, func(ctx context.Context, m messageBody) ([]attemptBody, error) {
+			attempts, err := Collect(limited(q.Limit, c.attemptsOfMessage(ctx, met.eventType, m, q)))
+			if err != nil {
+				return nil, err
+			}
+			return attempts, met.all(ctx, attempts[:min(len(attempts), requestsAhead)])
 		})
 		for attempts, err := range perMessage {
 			if err != nil {
 				yield(attemptBody{}, err)
 				return
 			}
-			for _, attempt := range attempts {
-				if given++; !yield(attempt, nil) {
+			for few := range slices.Chunk(attempts, requestsAhead) {
+				if err := met.all(ctx, few); err != nil {
+					yield(attemptBody{}, err)
 					return
+				}
+				for _, attempt := range few {
+					if given++; !yield(attempt, nil) {
+						return
+					}
 				}
 			}
 		}
@@ -612,6 +624,18 @@ type lookup struct {
 
 	err  error
 	done chan struct{}
+}
+
+// all meets the recipients of some attempts at once.
+func (r *recipients) all(ctx context.Context, attempts []attemptBody) error {
+	var group errgroup.Group
+	for _, attempt := range attempts {
+		group.Go(func() error {
+			_, err := r.get(ctx, attempt.EndpointID)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func (r *recipients) get(ctx context.Context, id string) (recipient, error) {

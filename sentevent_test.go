@@ -45,6 +45,7 @@ func historyServer(t *testing.T, times []time.Time) (*svixmock.Server, *webhooks
 	t.Helper()
 	mock := svixmock.New(svixmock.Config{KeepRequests: 10_000})
 	t.Cleanup(mock.Close)
+	mock.Handle(memoryHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	client := clientOver(t, mock.RoundTripper(), mock.Token())
 	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
 		t.Fatal(err)
@@ -301,7 +302,6 @@ func broadcast(n int) func(t *testing.T) (*svixmock.Server, *webhooks.Client) {
 	return func(t *testing.T) (*svixmock.Server, *webhooks.Client) {
 		t.Helper()
 		mock, client := historyServer(t, nil)
-		mock.Handle(memoryHookURL, http.NotFoundHandler())
 		for i := range n - 1 {
 			ep := webhooks.Endpoint{URL: fmt.Sprintf("%s/%d", memoryHookURL, i), EventType: originCreate}
 			if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
@@ -392,6 +392,76 @@ func TestBreakingOutOfListings(t *testing.T) {
 			if most := page/4 + 2*ahead; made > most {
 				t.Errorf("%s: made %d requests for one event, want at most %d", name, made, most)
 			}
+		}
+	})
+}
+
+// TestFirstEventIsNotHeldBack by the many messages after it that were delivered to
+// nobody.
+func TestFirstEventIsNotHeldBack(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		mock, client := historyServer(t, nil)
+		if err := client.SetEndpointDisabled(t.Context(), knownEndpoint(), true); err != nil {
+			t.Fatal(err)
+		}
+		for range 300 {
+			rawPost(t, mock, application(originCreate)+"/msg", `{"eventType":"origin.create","payload":{}}`)
+		}
+		time.Sleep(time.Second)
+		if err := client.SetEndpointDisabled(t.Context(), knownEndpoint(), false); err != nil {
+			t.Fatal(err)
+		}
+		sent, err := client.SendEvent(t.Context(), knownEvent())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := mock.WaitForDeliveries(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		before := len(mock.Requests())
+		for event, err := range client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}) {
+			if err != nil || event.MessageID != sent.ID {
+				t.Errorf("got %+v, %v; want the attempt of %s", event, err, sent.ID)
+			}
+			break
+		}
+		const ahead = 8
+		if made := len(mock.Requests()) - before; made > 1+ahead+2 {
+			t.Errorf("made %d requests for the newest event, want at most %d", made, 1+ahead+2)
+		}
+	})
+}
+
+// TestListingMeetsRecipientsAhead: where each message has an endpoint of its own,
+// as with channels, these are looked up in parallel, too.
+func TestListingMeetsRecipientsAhead(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		const n = 64
+		mock, client := historyServer(t, nil)
+		for i := range n {
+			channel := fmt.Sprint("channel ", i)
+			if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{URL: memoryHookURL, EventType: originCreate, Channel: channel}, ""); err != nil {
+				t.Fatal(err)
+			}
+			event := knownEvent()
+			event.Channel = channel
+			if _, err := client.SendEvent(t.Context(), event); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := mock.WaitForDeliveries(t.Context(), 2*n); err != nil { // the known endpoint is on every channel
+			t.Fatal(err)
+		}
+		mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second})
+		start := time.Now()
+		if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{})); len(got) != 2*n {
+			t.Errorf("got %d events, want %d", len(got), 2*n)
+		}
+		const requests = 1 + n + 2*(n+1)
+		if took := time.Since(start); took > requests/4*time.Second {
+			t.Errorf("took %v for %d requests of a second, want a quarter at most", took, requests)
 		}
 	})
 }
