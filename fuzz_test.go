@@ -364,7 +364,7 @@ func FuzzAnswer(f *testing.F) {
 	answers := recorded(f, operations)
 	for i, name := range names {
 		for k, answer := range answers[name] {
-			f.Add(uint8(i), uint8(k), uint16(answer.status), "", answer.body)
+			f.Add(uint8(i), uint8(k), uint16(answer.status), "", answer.body) //nolint:gosec // an HTTP status
 			f.Add(uint8(i), uint8(k), uint16(500), "0", []byte("<html>"+spiedToken))
 			f.Add(uint8(i), uint8(k), uint16(204), "", []byte{})
 			f.Add(uint8(i), uint8(k), uint16(409), "", []byte(`{"code":"conflict","detail":"`+spiedSecret+`"}`))
