@@ -30,19 +30,14 @@ import (
 // not lead into them. Those of internal/transport and internal/schema that are
 // named so show the same closer to the libraries.
 
-// loaded is a configuration file of the given text, loaded within bounded time.
+// loaded is a configuration file of the given text, loaded.
 func loaded(t *testing.T, text string) (webhooks.Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "config.yml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start := time.Now()
-	cfg, err := webhooks.LoadConfig(path)
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("took %v", took)
-	}
-	return cfg, err
+	return webhooks.LoadConfig(path)
 }
 
 // manyKeys is a mapping, indented.
@@ -77,10 +72,10 @@ func TestYFilesThatAreRefused(t *testing.T) {
 		"billion laughs in the token":   {laughs.String() + "webhooks: {svix: {auth_token: *a9}}\n", "want a text"},
 		"nesting":                       {"webhooks: " + strings.Repeat("[", 20_000), "exceeded max depth"},
 		"anchor that contains itself":   {"webhooks: {svix: {auth_token: &a {b: *a}}}\n", "want a text"},
-		"many keys":                     {manyKeys(110_000, ""), "keys, at most 2000"},
-		"many keys below webhooks":      {"webhooks:\n" + manyKeys(110_000, " "), "keys, at most 2000"},
-		"many keys below svix":          {"webhooks:\n svix:\n" + manyKeys(110_000, "  "), "keys, at most 2000"},
-		"many keys by an alias":         {"other: &o\n" + manyKeys(110_000, " ") + "webhooks: *o\n", "keys, at most 2000"},
+		"many keys":                     {manyKeys(20_000, ""), "keys, at most 2000"},
+		"many keys below webhooks":      {"webhooks:\n" + manyKeys(20_000, " "), "keys, at most 2000"},
+		"many keys below svix":          {"webhooks:\n svix:\n" + manyKeys(20_000, "  "), "keys, at most 2000"},
+		"many keys by an alias":         {"other: &o\n" + manyKeys(20_000, " ") + "webhooks: *o\n", "keys, at most 2000"},
 		"file too large":                {"webhooks: {}\n#" + strings.Repeat("x", 1<<20), "larger than 1 MiB"},
 		"tab":                           {"webhooks:\n\tsvix: {}\n", "not YAML"},
 		"octal that is too large":       {"webhooks: {event_retention_period: 0o17777777777777777777777}", "event_retention_period"},
@@ -778,7 +773,7 @@ func foreignType(t *testing.T, mock *svixmock.Server, schema string) {
 	})
 }
 
-// TestJ2SchemasOfOthersThatTakeTooLong cost a bounded time at each send.
+// TestJ2SchemasOfOthersThatTakeTooLong are refused at each send.
 func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
 	t.Parallel()
 	var definitions strings.Builder
@@ -790,16 +785,19 @@ func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
 	failing := json.RawMessage(strings.Repeat(nested, 60) + "1" + strings.Repeat("}", 60))
 	mock := memoryServer(t, svixmock.Config{})
 	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
-	for name, schema := range map[string]string{
-		"doubling references": doubling,
-		"recursion":           `{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]}}}`,
-		"long repetitions":    `{"patternProperties":{"` + strings.Repeat("(x{1000})", 60) + `":{}}}`,
+	for name, test := range map[string]struct {
+		schema  string
+		refused bool // or else harmless
+	}{
+		"doubling references": {doubling, true},
+		"recursion":           {`{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]}}}`, true},
+		"long repetitions":    {`{"patternProperties":{"` + strings.Repeat("(x{1000})", 60) + `":{}}}`, false},
 	} {
-		foreignType(t, mock, schema)
-		start := time.Now()
+		foreignType(t, mock, test.schema)
+		// Where nothing bounds it, this does not return.
 		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: failing})
-		if took := time.Since(start); took > 10*time.Second {
-			t.Errorf("%s: took %v, error %v", name, took, err)
+		if got := errors.Is(err, webhooks.ErrInvalidSchema) || errors.Is(err, webhooks.ErrInvalidPayload); got != test.refused {
+			t.Errorf("%s: got the error %v, want a refusal: %v", name, err, test.refused)
 		}
 	}
 }
