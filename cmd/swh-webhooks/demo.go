@@ -1,9 +1,6 @@
 package main
 
 import (
-	"io"
-	"os"
-
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks/internal/demo"
@@ -33,10 +30,4 @@ otherwise, let the receiver refuse some with --refuse.`,
 	}
 	cmd.Flags().UintVar(&refuse, "refuse", 0, "let the receiver refuse this `NUMBER` of deliveries")
 	return cmd
-}
-
-// wantsColor reports whether colours are of use: on a terminal that knows them,
-// whose user did not set NO_COLOR.
-func wantsColor(out io.Writer) bool {
-	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }

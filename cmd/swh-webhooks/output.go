@@ -55,6 +55,12 @@ func isTerminal(w io.Writer) bool {
 func bold(w io.Writer, text string) string { return coloured(w, "1", text) }
 func red(w io.Writer, text string) string  { return coloured(w, "1;31", text) }
 
+// wantsColor reports whether colours are of use: on a terminal that knows them,
+// whose user did not set NO_COLOR.
+func wantsColor(out io.Writer) bool {
+	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
 func coloured(w io.Writer, code, text string) string {
 	if !wantsColor(w) {
 		return text

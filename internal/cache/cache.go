@@ -61,7 +61,7 @@ func (c *Cache[V]) Load(ctx context.Context, key string, good func(V) bool, load
 			return value, nil
 		}
 		var own atomic.Bool
-		generation := c.now()
+		generation := c.currentGeneration()
 		flight := c.flights.DoChan(strconv.Itoa(generation)+" "+key, func() (any, error) {
 			own.Store(true)
 			value, err := load(ctx)
@@ -91,7 +91,7 @@ func (c *Cache[V]) Load(ctx context.Context, key string, good func(V) bool, load
 	}
 }
 
-func (c *Cache[V]) now() int {
+func (c *Cache[V]) currentGeneration() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.generation
@@ -100,7 +100,7 @@ func (c *Cache[V]) now() int {
 func (c *Cache[V]) put(key string, value V, generation int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ttl <= 0 || generation != c.generation {
+	if generation != c.generation {
 		return // something was forgotten while the value was on its way: it may be that
 	}
 	if _, ok := c.entries[key]; !ok && len(c.entries) >= c.max {
