@@ -51,7 +51,7 @@ type Event struct {
 const (
 	maxPayload = 1 << 20 // bytes, of the JSON text given and of the canonical one
 
-	usualPayload = 512 // bytes, of those of the archive
+	usualPayload = 384 // bytes, of those of the archive
 
 	messageIDPrefix = "msg_"
 )
@@ -133,7 +133,7 @@ func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
 			return Message{}, err
 		}
 	}
-	return c.createMessage(ctx, et.app, ev, channels, string(body))
+	return c.createMessage(ctx, et.app, ev, channels, body)
 }
 
 // payloadTree returns a payload as the validator takes it.
@@ -168,7 +168,7 @@ func (rt *registeredType) validate(payload map[string]any) error {
 	return err
 }
 
-func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body string) (Message, error) {
+func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, error) {
 	if ev.ID == "" {
 		ev.ID = uuid.NewString()
 	}
@@ -187,18 +187,26 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 	}
 }
 
+// A rawPayload is the text that the server delivers to the byte. Of the payload
+// member, which has to be there too, the SDK would send another text.
+type rawPayload []byte
+
+// MarshalText makes it a JSON string.
+func (p rawPayload) MarshalText() ([]byte, error) { return p, nil }
+
+var noPayload = map[string]any{}
+
 // postMessage creates the message of an event that has an ID, or finds the one
 // that there is. After an error, unclear tells that there may be one.
-func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body string) (message messageBody, unclear bool, err error) {
-	// The raw form, because the server delivers it to the byte; of the payload
-	// member the SDK would send another text.
+func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (message messageBody, unclear bool, err error) {
 	in := models.MessageIn{
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
-		Payload: map[string]any{}, TransformationsParams: &map[string]any{"rawPayload": body},
+		Payload: noPayload, TransformationsParams: &map[string]any{"rawPayload": body},
 	}
+	withContent := false // else the SDK looks into the response, see [transport.Transport.RoundTrip]
 	const op = "message create"
 	answer, err := c.call(ctx, op, func(ctx context.Context) error {
-		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID})
+		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withContent})
 		return err
 	})
 	switch {

@@ -132,28 +132,30 @@ func (a *Answer) failure() error {
 	return nil
 }
 
-// standIn is the response for the SDK in place of the server's. Without
-// headers it sets no cookie and names no place to redirect to.
+// standIn is the response for the SDK in place of the server's. A 204 is what
+// the SDK asks nothing of. Without headers it sets no cookie and names no place
+// to redirect to.
 func (a *Answer) standIn(req *http.Request) *http.Response {
+	status := a.Status
 	if a.isSuccess() {
-		return newResponse(req, http.StatusOK, http.Header{}, []byte("{}"))
+		status = http.StatusNoContent
 	}
-	return newResponse(req, a.Status, http.Header{}, nil)
+	return newResponse(req, status, http.Header{}, http.NoBody, 0)
 }
 
 // response is the server's response.
 func (a *Answer) response(req *http.Request) *http.Response {
-	return newResponse(req, a.Status, a.Header, a.Body)
+	return newResponse(req, a.Status, a.Header, io.NopCloser(bytes.NewReader(a.Body)), len(a.Body))
 }
 
-func newResponse(req *http.Request, status int, header http.Header, body []byte) *http.Response {
+func newResponse(req *http.Request, status int, header http.Header, body io.ReadCloser, length int) *http.Response {
 	return &http.Response{
 		Status:     strconv.Itoa(status) + " " + http.StatusText(status),
 		StatusCode: status,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        header,
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
+		Body:          body,
+		ContentLength: int64(length),
 		Request:       req,
 	}
 }

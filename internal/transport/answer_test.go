@@ -22,7 +22,7 @@ func TestStandInForTheSDK(t *testing.T) {
 		Status string
 		Body   string
 	}
-	ok := standIn{"200 OK", "{}"}
+	ok := standIn{"204 No Content", ""}
 	tests := map[string]struct {
 		status int
 		body   string

@@ -39,10 +39,10 @@ type Policy struct {
 // A Transport is an [http.RoundTripper] that tries a request until its answer
 // is final. It is safe for concurrent use.
 type Transport struct {
-	base    http.RoundTripper
-	policy  Policy
-	log     *slog.Logger
-	tooSlow *timeoutError // the cause that ends a try after policy.AttemptTimeout
+	base   http.RoundTripper
+	policy Policy
+	log    *slog.Logger
+	watch  *watch
 }
 
 // New returns a Transport that sends by base, or by a transport of its own
@@ -52,8 +52,7 @@ func New(base http.RoundTripper, policy Policy, log *slog.Logger) *Transport {
 	if base == nil {
 		base = Tuned()
 	}
-	tooSlow := &timeoutError{fmt.Sprintf("no answer within %v", policy.AttemptTimeout)}
-	return &Transport{base: base, policy: policy, log: log, tooSlow: tooSlow}
+	return &Transport{base: base, policy: policy, log: log, watch: newWatch(policy.AttemptTimeout)}
 }
 
 // Tuned returns a new transport for many concurrent requests to one server: as
@@ -89,9 +88,10 @@ func Tuned() *http.Transport {
 // try before. A wait that outlasts the deadline is waited for until then.
 //
 // Where the context holds an [Answer] it is filled, and the response is a
-// stand-in without headers: status 200 and the body {} for every 2xx, else the
-// status and no body. So the SDK never fails on an answer (it panics on some
-// 204), and no redirect is followed. Without an Answer the response is the server's.
+// stand-in without headers and body: status 204 for every 2xx, else the status.
+// So the SDK has nothing to fail on and no redirect is followed. (It panics on a
+// 204 to Message.Create unless WithContent points to false.) Without an Answer
+// the response is the server's.
 //
 // Errors: [ErrRequestTooLarge]; [ErrAnswerTooLarge] for a 2xx answer; of other
 // errors only those of the request's context match [context.Canceled] or
@@ -157,8 +157,8 @@ func (t *Transport) settle(req *http.Request, answer *Answer) error {
 // try sends the request once. It sets unclear where the server may have acted
 // without saying so.
 func (t *Transport) try(req *http.Request, unclear *bool) Answer {
-	ctx, cancel := context.WithTimeoutCause(req.Context(), t.policy.AttemptTimeout, t.tooSlow)
-	defer cancel()
+	ctx, end := t.watch.start(req.Context())
+	defer end()
 	out, err := copyFor(ctx, req, unclear)
 	if err != nil {
 		return Answer{Err: err}
@@ -209,8 +209,8 @@ func (t *Transport) tryError(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(context.Cause(ctx), t.tooSlow):
-		return t.tooSlow
+	case errors.Is(context.Cause(ctx), t.watch.tooSlow):
+		return t.watch.tooSlow
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &timeoutError{err.Error()}
 	}

@@ -69,8 +69,8 @@ func TestEveryMethodIsTriedAgain(t *testing.T) {
 					if answer.Status != 201 || string(answer.Body) != `{"id":"msg_1"}` || answer.Err != nil || answer.Tries != 3 {
 						t.Errorf("got answer %+v, want the third try's", answer)
 					}
-					if resp.Code != http.StatusOK {
-						t.Errorf("got status %d for the SDK, want 200", resp.Code)
+					if resp.Code != http.StatusNoContent {
+						t.Errorf("got status %d for the SDK, want 204", resp.Code)
 					}
 				})
 			})

@@ -90,7 +90,7 @@ func sdkOver(t *testing.T, serverURL string, rt http.RoundTripper) *svix.Svix {
 func sendMessage(ctx context.Context, svc *svix.Svix) (transport.Answer, error) {
 	var answer transport.Answer
 	in := models.MessageIn{EventType: "origin.create", Payload: map[string]any{"origin_url": "https://example.org/"}}
-	_, err := svc.Message.Create(transport.WithAnswer(ctx, &answer), "app", in, nil)
+	_, err := svc.Message.Create(transport.WithAnswer(ctx, &answer), "app", in, &svix.MessageCreateOptions{WithContent: new(bool)})
 	return answer, err
 }
 
