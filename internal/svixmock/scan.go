@@ -294,11 +294,13 @@ func (s *scanner) str() (string, error) {
 // unescape decodes the inside of a string whose escapes are known to be well formed.
 func (s *scanner) unescape() (string, error) {
 	var b strings.Builder
-	for s.pos < len(s.data) {
-		if s.data[s.pos] != '\\' {
-			b.WriteByte(s.data[s.pos])
-			s.pos++
-			continue
+	b.Grow(len(s.data))
+	for {
+		plain, _, more := bytes.Cut(s.data[s.pos:], []byte{'\\'})
+		b.Write(plain)
+		s.pos += len(plain)
+		if !more {
+			return b.String(), nil
 		}
 		r, err := s.escape()
 		if err != nil {
@@ -311,7 +313,6 @@ func (s *scanner) unescape() (string, error) {
 		}
 		b.WriteRune(r)
 	}
-	return b.String(), nil
 }
 
 // lowSurrogate reads the second half of the pair that high begins.

@@ -1,7 +1,6 @@
 package svixmock
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -45,7 +44,7 @@ func (p *problems) err() error {
 	return unprocessable(p.items...)
 }
 
-var limitedPattern = regexp.MustCompile(`^[a-zA-Z0-9\-_.]+$`)
+const limitedCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_."
 
 // limited checks the rule for names, channels and the like.
 func limited(s string) []string {
@@ -54,7 +53,7 @@ func limited(s string) []string {
 		return []string{"String must be at least one character"}
 	case len(s) > 256:
 		return []string{"String too long"}
-	case !limitedPattern.MatchString(s):
+	case strings.Trim(s, limitedCharacters) != "":
 		return []string{`String must match the following pattern: [a-zA-Z0-9\-_.].`}
 	}
 	return nil
