@@ -55,15 +55,69 @@ func BenchmarkSend(b *testing.B) {
 
 func measureSends(b *testing.B, goroutines int, send func(ctx context.Context) error) {
 	b.Helper()
-	runtime.GC()
 	b.ReportAllocs()
+	b.ResetTimer()
+	spent := sendAll(b, goroutines, b.N, send)
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/spent.wall.Seconds(), "sends/s")
+	b.ReportMetric(float64(spent.cpu.Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+// BenchmarkSendRatio tells the same in one figure each: the two take turns, so
+// that what else the machine does meets both alike.
+//
+//	go test -run '^$' -bench 'SendRatio$' -benchtime 60x .
+func BenchmarkSendRatio(b *testing.B) {
+	serverURL, token := startMock(b)
+	sdk, client := sdkSend(b, serverURL, token, tuned(b)), clientSend(b, serverURL, token, tuned(b))
+	const turn = 2000 // events
+	for _, goroutines := range []int{1, 64, 256} {
+		b.Run(fmt.Sprintf("goroutines=%d", goroutines), func(b *testing.B) {
+			sendAll(b, goroutines, turn, sdk) // opens the connections
+			sendAll(b, goroutines, turn, client)
+			b.ResetTimer()
+			var bare, own spent
+			for i := range b.N {
+				if i%2 == 0 {
+					bare.add(sendAll(b, goroutines, turn, sdk))
+					own.add(sendAll(b, goroutines, turn, client))
+				} else {
+					own.add(sendAll(b, goroutines, turn, client))
+					bare.add(sendAll(b, goroutines, turn, sdk))
+				}
+			}
+			events := float64(b.N * turn)
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(bare.wall.Seconds()/own.wall.Seconds(), "throughput-ratio")
+			b.ReportMetric(float64((own.cpu-bare.cpu).Microseconds())/events, "added-cpu-µs/event")
+			b.ReportMetric(float64(own.allocations-bare.allocations)/events, "added-allocs/event")
+		})
+	}
+}
+
+// spent is what sending took.
+type spent struct {
+	wall, cpu   time.Duration
+	allocations int64
+}
+
+func (s *spent) add(other spent) {
+	s.wall += other.wall
+	s.cpu += other.cpu
+	s.allocations += other.allocations
+}
+
+// sendAll sends n events from as many goroutines as given.
+func sendAll(b *testing.B, goroutines, n int, send func(ctx context.Context) error) spent {
+	b.Helper()
+	runtime.GC()
 	var next atomic.Int64
 	var running sync.WaitGroup
+	before := mallocs()
 	cpu, start := cpuTime(b), time.Now()
-	b.ResetTimer()
 	for range goroutines {
 		running.Go(func() {
-			for next.Add(1) <= int64(b.N) {
+			for next.Add(1) <= int64(n) {
 				if err := send(b.Context()); err != nil {
 					b.Error(err)
 					return
@@ -72,9 +126,13 @@ func measureSends(b *testing.B, goroutines int, send func(ctx context.Context) e
 		})
 	}
 	running.Wait()
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "sends/s")
-	b.ReportMetric(float64((cpuTime(b)-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
+	return spent{time.Since(start), cpuTime(b) - cpu, mallocs() - before}
+}
+
+func mallocs() int64 {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.Mallocs) //nolint:gosec // far from the limit
 }
 
 func cpuTime(b *testing.B) time.Duration {
