@@ -132,9 +132,8 @@ func (a *Answer) failure() error {
 	return nil
 }
 
-// standIn is the response for the SDK in place of the server's. A 204 is what
-// the SDK asks nothing of. Without headers it sets no cookie and names no place
-// to redirect to.
+// standIn is the response for the SDK in place of the server's. Of a 204 the SDK
+// reads nothing. Without headers it sets no cookie and names no place to redirect to.
 func (a *Answer) standIn(req *http.Request) *http.Response {
 	status := a.Status
 	if a.isSuccess() {

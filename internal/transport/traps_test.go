@@ -211,7 +211,7 @@ func TestS2BodiesAreClosed(t *testing.T) {
 	}
 }
 
-// A context that is not cancelled would keep its timer until the deadline of the try.
+// A try that is not ended would be watched until its deadline.
 func TestS2NothingIsKeptUntilTheDeadline(t *testing.T) {
 	t.Parallel()
 	tests := map[string]step{"answer": answers(204, ""), "broken answer": breaksOff(200), "error": fails(errReset)}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A watch ends tries that take too long. One timer serves them all, because one
-// for each costs as much as the rest of a try: it wakes the runtime's poller.
+// A watch ends tries that take too long. One timer serves them all: to set one
+// for each wakes the runtime's poller, which costs microseconds on every request.
 type watch struct {
 	limit   time.Duration
 	tooSlow error // the cause that it gives the contexts of these tries
