@@ -48,6 +48,21 @@ func exampleSubscriber() (*webhooks.Client, *svixmock.Server) {
 	return client, server
 }
 
+// exampleSender is an exampleSubscriber that has sent an event, which its
+// endpoint has received.
+func exampleSender() (*webhooks.Client, webhooks.Message) {
+	client, server := exampleSubscriber()
+	event := webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://github.com/git/git"}}
+	message, err := client.SendEvent(context.Background(), event)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := server.WaitForDeliveries(context.Background(), 1); err != nil {
+		log.Fatal(err)
+	}
+	return client, message
+}
+
 func ExampleNewClient() {
 	_, err := webhooks.NewClient(
 		webhooks.WithConfigFile("testdata/config/good.yml"),
@@ -308,16 +323,8 @@ func ExampleClient_SendEvents() {
 }
 
 func ExampleClient_ListSentEventsForEndpoint() {
-	client, server := exampleSubscriber()
+	client, message := exampleSender()
 	ctx := context.Background()
-	event := webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://github.com/git/git"}}
-	message, err := client.SendEvent(ctx, event)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := server.WaitForDeliveries(ctx, 1); err != nil {
-		log.Fatal(err)
-	}
 	endpoint := webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}
 	for sent, err := range client.ListSentEventsForEndpoint(ctx, endpoint, webhooks.SentEventQuery{Limit: 10}) {
 		if err != nil {
@@ -330,16 +337,8 @@ func ExampleClient_ListSentEventsForEndpoint() {
 }
 
 func ExampleClient_ListSentEventsForEventType() {
-	client, server := exampleSubscriber()
+	client, message := exampleSender()
 	ctx := context.Background()
-	event := webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://github.com/git/git"}}
-	message, err := client.SendEvent(ctx, event)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := server.WaitForDeliveries(ctx, 1); err != nil {
-		log.Fatal(err)
-	}
 	query := webhooks.SentEventQuery{After: message.Timestamp.AddDate(0, 0, -7)}
 	for sent, err := range client.ListSentEventsForEventType(ctx, "origin.create", query) {
 		if err != nil {

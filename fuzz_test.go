@@ -43,16 +43,9 @@ func isOneOf(err error, promised ...error) bool {
 // configuration makes a client that talks to the server it names.
 func FuzzConfig(f *testing.F) {
 	f.Setenv(webhooks.ConfigFileVariable, "")
-	files, err := filepath.Glob(configFolder + "/*.yml")
-	if err != nil || len(files) == 0 {
-		f.Fatal(files, err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // a file of testdata
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text)
+	files := textFiles(f, configFolder+"/*.yml")
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		f.Add([]byte(files[name]))
 	}
 	f.Add([]byte("<html>"))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -121,18 +114,11 @@ func FuzzEventTypeName(f *testing.F) {
 
 // FuzzSchema: a schema is refused or is stored as it is and decides on payloads.
 func FuzzSchema(f *testing.F) {
-	for _, folder := range []string{"valid", "broken"} {
-		files, err := filepath.Glob("testdata/schemas/" + folder + "/*.json")
-		if err != nil || len(files) == 0 {
-			f.Fatal(files, err)
-		}
-		for _, file := range files {
-			text, err := os.ReadFile(file) //nolint:gosec // a file of testdata
-			if err != nil {
-				f.Fatal(err)
-			}
-			if len(text) < 10_000 {
-				f.Add(text, []byte(`{"origin_url":"https://git.example.org","n":1.5,"list":[{},null]}`))
+	for _, kind := range []string{"valid", "broken"} {
+		files := schemaFiles(f, kind)
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			if text := files[name]; len(text) < 10_000 {
+				f.Add([]byte(text), []byte(`{"origin_url":"https://git.example.org","n":1.5,"list":[{},null]}`))
 			}
 		}
 	}

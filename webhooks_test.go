@@ -1153,21 +1153,27 @@ func TestDecision08BrokenSchemas(t *testing.T) {
 	}
 }
 
-func schemaFiles(t *testing.T, kind string) map[string]string {
-	t.Helper()
-	files, err := filepath.Glob("testdata/schemas/" + kind + "/*.json")
+func schemaFiles(tb testing.TB, kind string) map[string]string {
+	tb.Helper()
+	return textFiles(tb, "testdata/schemas/"+kind+"/*.json")
+}
+
+// textFiles returns the texts of the files that match a pattern by their base names.
+func textFiles(tb testing.TB, pattern string) map[string]string {
+	tb.Helper()
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("found %d schemas (%v)", len(files), err)
+		tb.Fatalf("found %d files %s (%v)", len(files), pattern, err)
 	}
-	schemas := map[string]string{}
+	texts := map[string]string{}
 	for _, file := range files {
 		text, err := os.ReadFile(file) //nolint:gosec // of this repository
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
-		schemas[filepath.Base(file)] = string(text)
+		texts[filepath.Base(file)] = string(text)
 	}
-	return schemas
+	return texts
 }
 
 // TestDecision08ValidSchemas: they are read back as they were, in canonical form.
