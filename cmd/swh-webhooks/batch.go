@@ -70,14 +70,17 @@ they were not sent), failed, failed_file (null: none), next_line (the first that
 	}
 	flags := cmd.Flags()
 	flags.Var(count{&b.concurrency}, "concurrency", "`N` events at most are on their way at once")
-	flags.StringVar(&b.id, "batch-id", "", "`TEXT` that goes into the ids made for events that have none")
+	flags.StringVar(&b.id, "batch-id", "",
+		"`TEXT` that goes into the ids made for events that have none")
 	flags.Var(count{&b.firstLine}, "from-line", "begin with line `N`")
-	flags.StringVar(&b.failed.path, "failed", "", "`FILE` to append failed lines to (default: FILE.failed.ndjson)")
+	flags.StringVar(&b.failed.path, "failed", "",
+		"`FILE` to append failed lines to (default: FILE.failed.ndjson)")
 	addFormat(cmd, &output)
 	return cmd
 }
 
-// maxFailures is how many lines in a row may fail because of the server or the network before the batch ends.
+// maxFailures is how many lines in a row may fail because of the server or the network before the
+// batch ends.
 const maxFailures = 100
 
 // A batch sends the events of one input.
@@ -146,8 +149,8 @@ func (b *batch) send(ctx context.Context, in io.Reader) (summary, error) {
 	return b.summary, errors.Join(b.verdict(ctx, err), b.failed.close())
 }
 
-// events yields the events of lines and notes which line comes next. A line without event yields one that is refused
-// without a request.
+// events yields the events of lines and notes which line comes next. A line without event yields
+// one that is refused without a request.
 func (b *batch) events(ctx context.Context, lines <-chan line) iter.Seq[webhooks.Event] {
 	return func(yield func(webhooks.Event) bool) {
 		for {
@@ -167,7 +170,8 @@ func (b *batch) events(ctx context.Context, lines <-chan line) iter.Seq[webhooks
 	}
 }
 
-// sendAll returns an error where it is no use to go on. It calls stop then, which has to end the events.
+// sendAll returns an error where it is no use to go on. It calls stop then, which has to end the
+// events.
 func (b *batch) sendAll(ctx context.Context, events iter.Seq[webhooks.Event], stop func()) error {
 	for result := range b.client.SendEvents(ctx, events, b.concurrency) {
 		if err := b.note(<-b.inFlight, result); err != nil {
@@ -213,19 +217,22 @@ func (b *batch) noteFailure(l line, err error) error {
 	if exitStatus(err) == exitWrong {
 		b.failures = 0
 	} else if b.failures++; b.failures == maxFailures {
-		return namedError{fmt.Sprintf("%d events in a row failed, the last one: %s", maxFailures, inOneLine(err)), err}
+		return namedError{fmt.Sprintf("%d events in a row failed, the last one: %s", maxFailures,
+			inOneLine(err)), err}
 	}
 	return nil
 }
 
-// refusesEverybody tells whether the server's answer would be the same for any event: the token or the URL is wrong.
+// refusesEverybody tells whether the server's answer would be the same for any event: the token or
+// the URL is wrong.
 func refusesEverybody(err error) bool {
 	var api *webhooks.APIError
 	if isWrongInput(err) || !errors.As(err, &api) {
 		return false
 	}
 	switch api.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
+		http.StatusMethodNotAllowed:
 		return true
 	}
 	return api.StatusCode >= 300 && api.StatusCode <= 399
@@ -233,7 +240,8 @@ func refusesEverybody(err error) bool {
 
 // verdict returns the error that the command ends with: that of ending early, or that lines failed.
 func (b *batch) verdict(ctx context.Context, err error) error {
-	goOn := fmt.Sprintf("to go on: swh-webhooks event send-batch --from-line %d %s", b.summary.NextLine, b.source)
+	goOn := fmt.Sprintf("to go on: swh-webhooks event send-batch --from-line %d %s",
+		b.summary.NextLine, b.source)
 	if b.summary.Failed > 0 {
 		goOn += "; lines that failed are in " + b.failed.path
 	}
@@ -251,7 +259,8 @@ func (b *batch) verdict(ctx context.Context, err error) error {
 
 func printSummary(w io.Writer, s summary) error {
 	rate := float64(s.Events) / max(s.Seconds, 1e-3)
-	_, err := fmt.Fprintf(w, "%d events in %.1f s (%.0f/s): %d sent, %d without listener, %d failed\n",
+	_, err := fmt.Fprintf(w,
+		"%d events in %.1f s (%.0f/s): %d sent, %d without listener, %d failed\n",
 		s.Events, s.Seconds, rate, s.Sent, s.Unheard, s.Failed)
 	return err
 }

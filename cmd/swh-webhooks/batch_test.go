@@ -23,10 +23,11 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-var batchLines = flag.Int("batch-lines", 2000, "`number` of events that are sent in batches; the bar is 100000")
+var batchLines = flag.Int("batch-lines", 2000,
+	"`number` of events that are sent in batches; the bar is 100000")
 
-// TestBatchInterrupted ends a batch before its end, and answers of the server are lost besides. However it is gone on
-// with, every event is delivered exactly once.
+// TestBatchInterrupted ends a batch before its end, and answers of the server are lost besides.
+// However it is gone on with, every event is delivered exactly once.
 func TestBatchInterrupted(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -41,7 +42,10 @@ func TestBatchInterrupted(t *testing.T) {
 		"from the line that the error names": {
 			signal: os.Interrupt, wantStatus: 1,
 			goOn: func(stderr string) []string {
-				return []string{"--from-line", regexp.MustCompile(`--from-line (\d+)`).FindStringSubmatch(stderr)[1]}
+				return []string{
+					"--from-line",
+					regexp.MustCompile(`--from-line (\d+)`).FindStringSubmatch(stderr)[1],
+				}
 			},
 		},
 		"killed": {
@@ -85,7 +89,8 @@ func TestBatchInterruptMessage(t *testing.T) {
 	cmd.Stdin = input
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
-	if _, err := io.WriteString(lines, batchText(2)); err != nil { // and then the input is silent, but does not end
+	if _, err := io.WriteString(lines,
+		batchText(2)); err != nil { // and then the input is silent, but does not end
 		t.Fatal(err)
 	}
 	stderr, status := runToEnd(t, cmd)
@@ -96,7 +101,8 @@ func TestBatchInterruptMessage(t *testing.T) {
 		Sent     int `json:"sent"`
 		NextLine int `json:"next_line"`
 	}
-	if err := json.Unmarshal(stdout.Bytes(), &summary); err != nil || summary.Sent != 2 || summary.NextLine != 3 {
+	if err := json.Unmarshal(stdout.Bytes(), &summary); err != nil || summary.Sent != 2 ||
+		summary.NextLine != 3 {
 		t.Errorf("summary %s (%v)", stdout.Bytes(), err)
 	}
 	server.checkDeliveries(t, 2)
@@ -107,7 +113,10 @@ func TestInterrupted(t *testing.T) {
 	server := newBatchServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	server.mock.FailNext(1, svixmock.Fault{Hang: true, Only: func(*http.Request) bool { cancel(); return true }})
+	server.mock.FailNext(1, svixmock.Fault{
+		Hang: true,
+		Only: func(*http.Request) bool { cancel(); return true },
+	})
 	cmd := server.program(ctx, "event-type", "list")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if stderr, status := runToEnd(t, cmd); status != 1 || stderr != "Error: Interrupted\n" {
@@ -119,12 +128,17 @@ func TestInterrupted(t *testing.T) {
 func TestBatchServerGone(t *testing.T) {
 	t.Parallel()
 	server := newBatchServer(t)
-	server.mock.FailRate(1, 1, svixmock.Fault{Status: http.StatusInternalServerError, Only: isMessage})
+	server.mock.FailRate(1, 1, svixmock.Fault{
+		Status: http.StatusInternalServerError,
+		Only:   isMessage,
+	})
 	dir := t.TempDir()
 	failed := filepath.Join(dir, "failed.ndjson")
 	cmd := server.command(t.Context(), "--failed", failed, writeBatch(t, 1000))
 	stderr, status := runToEnd(t, cmd)
-	if status != 1 || !strings.HasPrefix(stderr, "Error: 100 events in a row failed, the last one: Svix server answered 500") || !strings.Contains(stderr, "--from-line 101 ") {
+	if status != 1 || !strings.HasPrefix(stderr,
+		"Error: 100 events in a row failed, the last one: Svix server answered 500") ||
+		!strings.Contains(stderr, "--from-line 101 ") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 	if got := strings.Count(readFile(t, failed), "\n"); got != 100 {
@@ -137,19 +151,23 @@ func TestBatchLongLines(t *testing.T) {
 	t.Parallel()
 	server := newBatchServer(t)
 	const around = len(`{"n":2,"text":""}`)
-	longest := fmt.Sprintf(`{"type": "a.b", "payload": {"n":2,"text":"%s"}}`, strings.Repeat("x", 1<<20-around))
+	longest := fmt.Sprintf(`{"type": "a.b", "payload": {"n":2,"text":"%s"}}`,
+		strings.Repeat("x", 1<<20-around))
 	tooLong := strings.Repeat("x", 1<<20+1<<17)
 	path := filepath.Join(t.TempDir(), "events.ndjson")
-	text := strings.Join([]string{longest, tooLong, strings.TrimSpace(batchText(2)), tooLong + tooLong + tooLong}, "\n")
+	text := strings.Join([]string{longest, tooLong, strings.TrimSpace(batchText(2)), tooLong +
+		tooLong + tooLong}, "\n")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	stderr, status := runToEnd(t, server.command(t.Context(), path))
-	if status != 2 || !strings.HasPrefix(stderr, "Error: 2 of 5 events failed, such as: the line is longer than 1114112 bytes;") {
+	if status != 2 || !strings.HasPrefix(stderr,
+		"Error: 2 of 5 events failed, such as: the line is longer than 1114112 bytes;") {
 		t.Errorf("exit status %d: %s", status, stderr)
 	}
 	failed := readFile(t, strings.TrimSuffix(path, ".ndjson")+".failed.ndjson")
-	if want := `{"line":2,"error":"the line is longer than 1114112 bytes"}` + "\n" + `{"line":5,"error":"the line is longer than 1114112 bytes"}` + "\n"; failed != want {
+	if want := `{"line":2,"error":"the line is longer than 1114112 bytes"}` + "\n" +
+		`{"line":5,"error":"the line is longer than 1114112 bytes"}` + "\n"; failed != want {
 		t.Errorf("failed lines:\n%swant:\n%s", failed, want)
 	}
 	server.checkDeliveries(t, 3)
@@ -279,7 +297,9 @@ func (s *batchServer) program(ctx context.Context, args ...string) *exec.Cmd {
 }
 
 // commandUntil is command, with a signal to the program once the server was sent n messages.
-func (s *batchServer) commandUntil(t *testing.T, n int, signal os.Signal, args ...string) *exec.Cmd {
+func (s *batchServer) commandUntil(t *testing.T, n int, signal os.Signal,
+	args ...string,
+) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
@@ -314,7 +334,9 @@ func writeBatch(t *testing.T, n int) string {
 func batchText(n int) string {
 	var text strings.Builder
 	for i := range n {
-		fmt.Fprintf(&text, `{"type": "a.b", "payload": {"n": %d, "origin_url": "https://example.org/%d"}}`+"\n", i, i)
+		fmt.Fprintf(&text,
+			`{"type": "a.b", "payload": {"n": %d, "origin_url": "https://example.org/%d"}}`+"\n", i,
+			i)
 	}
 	return text.String()
 }

@@ -24,7 +24,7 @@ type line struct {
 	number int   // in its file, from 1
 	end    int64 // where the next line begins, in bytes
 	text   []byte
-	event  webhooks.Event // zero where the line holds none
+	event  webhooks.Event // zero if the line holds none
 	err    error          // why it holds none
 }
 
@@ -54,11 +54,14 @@ type lineReader struct {
 }
 
 func newLineReader(in io.Reader, batchID string) *lineReader {
-	return &lineReader{in: bufio.NewReaderSize(in, maxLine+2), batchID: batchID} // 2: the line's end
+	return &lineReader{
+		in:      bufio.NewReaderSize(in, maxLine+2),
+		batchID: batchID,
+	} // 2: the line's end
 }
 
-// from returns the lines with the number first and later ones. It ends with the input or with ctx, even while the input
-// has nothing to read.
+// from returns the lines with the number first and later ones. It ends with the input or with ctx,
+// even while the input has nothing to read.
 func (r *lineReader) from(ctx context.Context, first int) <-chan line {
 	lines := make(chan line)
 	go func() { // may wait for the input longer than anybody waits for it
@@ -104,8 +107,8 @@ func (r *lineReader) next(first int) (line, error) {
 	}
 }
 
-// read returns a line without the white space around it, valid until the next call. Of one that is too long it returns
-// nothing but that it is not whole.
+// read returns a line without the white space around it, valid until the next call. Of one that is
+// too long it returns nothing but that it is not whole.
 func (r *lineReader) read() (text []byte, whole bool, err error) {
 	whole = true
 	for {
@@ -125,8 +128,9 @@ func (r *lineReader) read() (text []byte, whole bool, err error) {
 	return text, whole, nil
 }
 
-// derivedID makes an id for an event that has none. The same line at the same place of a file has the same id whenever
-// and under whichever name the file is sent; equal lines of one file are different events.
+// derivedID makes an id for an event that has none. The same line at the same place of a file has
+// the same id whenever and under whichever name the file is sent; equal lines of one file are
+// different events.
 func (r *lineReader) derivedID(l line) string {
 	hash := sha256.New()
 	_, _ = fmt.Fprintf(hash, "%q %d %s", r.batchID, l.number, l.text) // a hash takes anything
@@ -154,11 +158,14 @@ func parseEvent(text []byte) (webhooks.Event, error) {
 	if err != nil {
 		return webhooks.Event{}, inputError{err}
 	}
-	return webhooks.Event{Type: parsed.Type, Channel: parsed.Channel, ID: parsed.ID, Payload: parsed.Payload}, nil
+	return webhooks.Event{
+		Type: parsed.Type, Channel: parsed.Channel, ID: parsed.ID,
+		Payload: parsed.Payload,
+	}, nil
 }
 
-// failedLines writes lines that failed to a file, which exists only if there are any. What the file has is kept: to
-// send a line twice does no harm.
+// failedLines writes lines that failed to a file, which exists only if there are any. What the file
+// has is kept: to send a line twice does no harm.
 type failedLines struct {
 	path string
 	file *os.File
@@ -167,11 +174,15 @@ type failedLines struct {
 func (f *failedLines) add(l line, why error) error {
 	if f.file == nil {
 		var err error
-		if f.file, err = os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err != nil {
+		if f.file, err = os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY,
+			0o600); err != nil {
 			return unusable("--failed", f.path, err)
 		}
 	}
-	failed := eventLine{Type: l.event.Type, Channel: l.event.Channel, ID: l.event.ID, Line: l.number, Error: inOneLine(why)}
+	failed := eventLine{
+		Type: l.event.Type, Channel: l.event.Channel, ID: l.event.ID,
+		Line: l.number, Error: inOneLine(why),
+	}
 	if l.err == nil {
 		failed.Payload, _ = l.event.Payload.(json.RawMessage)
 	} else {

@@ -44,7 +44,10 @@ option, a variable or the file), latency_ms and event_types, their number. It is
 			if err != nil {
 				return err
 			}
-			found := checkup{ConfigFile: nullable(r.file), ServerURL: r.Svix.ServerURL, URLFrom: r.urlFrom, TokenFrom: r.tokenFrom}
+			found := checkup{
+				ConfigFile: nullable(r.file), ServerURL: r.Svix.ServerURL,
+				URLFrom: r.urlFrom, TokenFrom: r.tokenFrom,
+			}
 			if output == formatText {
 				if err := printConfiguration(cmd.OutOrStdout(), found); err != nil {
 					return err
@@ -82,8 +85,10 @@ func printConfiguration(w io.Writer, found checkup) error {
 	if found.ConfigFile != nil {
 		file = *found.ConfigFile
 	}
-	_, err := fmt.Fprintf(w, "configuration file  %s\nserver              %s, from %s\ntoken               from %s\n",
-		printable(file), printable(found.ServerURL), printable(found.URLFrom), printable(found.TokenFrom))
+	_, err := fmt.Fprintf(w,
+		"configuration file  %s\nserver              %s, from %s\ntoken               from %s\n",
+		printable(file), printable(found.ServerURL), printable(found.URLFrom),
+		printable(found.TokenFrom))
 	return err
 }
 
@@ -92,6 +97,8 @@ func printAnswer(w io.Writer, found checkup) error {
 	if found.EventTypes == 0 {
 		types = "none (to register those of the archive: swh-webhooks event-type register-defaults)"
 	}
-	_, err := fmt.Fprintf(w, "answer              after %d ms, the token is right\nevent types         %s\n", found.LatencyMS, types)
+	_, err := fmt.Fprintf(w,
+		"answer              after %d ms, the token is right\nevent types         %s\n",
+		found.LatencyMS, types)
 	return err
 }

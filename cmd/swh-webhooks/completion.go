@@ -44,8 +44,10 @@ come from the server, so the shell needs to know it, by SWH_CONFIG_FILENAME or b
 // completionTimeout is how long a user who presses Tab waits for the server.
 const completionTimeout = 2 * time.Second
 
-// complete calls list with a client for the server, and does without where there is none.
-func (s *settings) complete(cmd *cobra.Command, list func(ctx context.Context, client *webhooks.Client) []cobra.Completion) ([]cobra.Completion, cobra.ShellCompDirective) {
+// complete calls list with a client for the server, and does without if there is none.
+func (s *settings) complete(cmd *cobra.Command, list func(ctx context.Context,
+	client *webhooks.Client) []cobra.Completion,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
 	client, err := s.client(cmd)
@@ -56,7 +58,9 @@ func (s *settings) complete(cmd *cobra.Command, list func(ctx context.Context, c
 }
 
 // completeEventType completes the name of an event type as the only argument.
-func (s *settings) completeEventType(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) completeEventType(cmd *cobra.Command, args []string,
+	_ string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -64,7 +68,9 @@ func (s *settings) completeEventType(cmd *cobra.Command, args []string, _ string
 }
 
 // completeEventTypeThenFile completes the name of an event type, then files.
-func (s *settings) completeEventTypeThenFile(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) completeEventTypeThenFile(cmd *cobra.Command, args []string,
+	toComplete string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
@@ -72,7 +78,9 @@ func (s *settings) completeEventTypeThenFile(cmd *cobra.Command, args []string, 
 }
 
 // completeEndpoint completes the name of an event type, then the URL of one of its endpoints.
-func (s *settings) completeEndpoint(cmd *cobra.Command, args []string, toComplete string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) completeEndpoint(cmd *cobra.Command, args []string,
+	toComplete string,
+) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) != 1 {
 		return s.completeEventType(cmd, args, toComplete)
 	}

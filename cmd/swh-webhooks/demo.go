@@ -3,7 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
-	"github.com/softwareheritage/webhooks/internal/demo"
+	"github.com/softwareheritage/webhooks/cmd/swh-webhooks/internal/demo"
 )
 
 func newDemoCommand() *cobra.Command {
@@ -25,7 +25,10 @@ otherwise, let the receiver refuse some with --refuse.`,
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
-			return demo.Run(cmd.Context(), demo.Options{Out: out, Color: wantsColor(out), Refuse: refuse})
+			return demo.Run(cmd.Context(), demo.Options{
+				Out: out, Color: wantsColor(out),
+				Refuse: refuse,
+			})
 		},
 	}
 	cmd.Flags().UintVar(&refuse, "refuse", 0, "let the receiver refuse this `NUMBER` of deliveries")

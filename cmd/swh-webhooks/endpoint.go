@@ -27,8 +27,12 @@ func newEndpointCommand(s *settings) *cobra.Command {
 	)
 }
 
-// newEndpointAction returns a command about one endpoint, which its arguments and the option --channel name.
-func newEndpointAction(s *settings, use, short, long, example string, action func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error) *cobra.Command {
+// newEndpointAction returns a command about one endpoint, which its arguments and the option
+// --channel name.
+func newEndpointAction(s *settings, use, short, long, example string,
+	action func(cmd *cobra.Command, client *webhooks.Client,
+		ep webhooks.Endpoint) error,
+) *cobra.Command {
 	var channel string
 	cmd := &cobra.Command{
 		Use:               use + " EVENT_TYPE_NAME URL",
@@ -46,7 +50,8 @@ func newEndpointAction(s *settings, use, short, long, example string, action fun
 			return explain(action(cmd, client, ep), ep)
 		},
 	}
-	cmd.Flags().StringVarP(&channel, "channel", "c", "", "`CHANNEL` of the endpoint, usually the URL of an origin")
+	cmd.Flags().StringVarP(&channel, "channel", "c", "",
+		"`CHANNEL` of the endpoint, usually the URL of an origin")
 	return cmd
 }
 
@@ -76,12 +81,14 @@ the server makes. Deliveries are signed with the former secret, too, for 24 hour
 			return nil
 		})
 	addSecret(cmd, &secret)
-	cmd.Flags().VarP(metadata, "metadata", "m", "`KEY=VALUE` kept with the endpoint; repeat for more")
+	cmd.Flags().VarP(metadata, "metadata", "m",
+		"`KEY=VALUE` kept with the endpoint; repeat for more")
 	return cmd
 }
 
 func addSecret(cmd *cobra.Command, secret *string) {
-	cmd.Flags().StringVarP(secret, "secret", "s", "", "`SECRET` to sign with, \"whsec_\" and 24 to 75 bytes in base64; \"-\" reads it\nfrom standard input, where other users do not see it (default: a new one)")
+	cmd.Flags().StringVarP(secret, "secret", "s", "",
+		"`SECRET` to sign with, \"whsec_\" and 24 to 75 bytes in base64; \"-\" reads it\nfrom standard input, where other users do not see it (default: a new one)")
 }
 
 // givenSecret returns the secret that the option gives or standard input has.
@@ -102,7 +109,8 @@ func givenSecret(cmd *cobra.Command, option string) (string, error) {
 
 func newEndpointGetSecretCommand(s *settings) *cobra.Command {
 	output := formatText
-	cmd := newEndpointAction(s, "get-secret", "Print the secret that deliveries to an endpoint are signed with",
+	cmd := newEndpointAction(s, "get-secret",
+		"Print the secret that deliveries to an endpoint are signed with",
 		`Print the secret that deliveries to an endpoint are signed with.
 
 With -o json it is an object with the member secret.`,
@@ -163,7 +171,8 @@ metadata (an object of texts) and id, that of the server.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&query.Ascending, "ascending-order", "a", false, "oldest first")
-	flags.StringVarP(&query.Channel, "channel", "c", "", "only endpoints that receive what is sent on `CHANNEL`: those on it and\nthose on none")
+	flags.StringVarP(&query.Channel, "channel", "c", "",
+		"only endpoints that receive what is sent on `CHANNEL`: those on it and\nthose on none")
 	flags.BoolVar(&query.NoChannel, "no-channel", false, "only endpoints on no channel")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "only the URLs, on a terminal too")
 	addLimit(cmd, &query.Limit, 0)
@@ -184,7 +193,10 @@ type endpointJSON struct {
 func printEndpointsJSON(w io.Writer, endpoints []webhooks.Endpoint) error {
 	array := newJSONArray(w)
 	for _, ep := range endpoints {
-		item := endpointJSON{EventType: ep.EventType, URL: ep.URL, Channel: nullable(ep.Channel), Enabled: !ep.Disabled, Metadata: ep.Metadata, ID: ep.ID}
+		item := endpointJSON{
+			EventType: ep.EventType, URL: ep.URL, Channel: nullable(ep.Channel),
+			Enabled: !ep.Disabled, Metadata: ep.Metadata, ID: ep.ID,
+		}
 		if item.Metadata == nil {
 			item.Metadata = map[string]string{}
 		}
@@ -218,7 +230,10 @@ func printEndpoints(w io.Writer, eventType string, endpoints []webhooks.Endpoint
 	}
 	rows := make([][]string, len(endpoints))
 	for i, ep := range endpoints {
-		rows[i] = []string{printable(ep.URL), printable(cmp.Or(ep.Channel, "-")), state(ep), printable(metadataText(ep.Metadata))}
+		rows[i] = []string{
+			printable(ep.URL), printable(cmp.Or(ep.Channel, "-")), state(ep),
+			printable(metadataText(ep.Metadata)),
+		}
 	}
 	return printTable(w, []string{"URL", "CHANNEL", "STATE", "METADATA"}, rows)
 }
@@ -239,7 +254,8 @@ func metadataText(metadata map[string]string) string {
 }
 
 func newEndpointDeleteCommand(s *settings) *cobra.Command {
-	return newEndpointAction(s, "delete", "Delete an endpoint", "Delete an endpoint. Deliveries to it that are still to come are dropped.",
+	return newEndpointAction(s, "delete", "Delete an endpoint",
+		"Delete an endpoint. Deliveries to it that are still to come are dropped.",
 		`  swh-webhooks endpoint delete origin.create https://example.org/webhook`,
 		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
 			if err := client.DeleteEndpoint(cmd.Context(), ep); err != nil {

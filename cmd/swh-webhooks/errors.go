@@ -27,7 +27,8 @@ type inputError struct{ error }
 
 func (e inputError) Unwrap() error { return e.error }
 
-// A namedError is an error of the library about an event type or endpoint, in words of the command line.
+// A namedError is an error of the library about an event type or endpoint, in words of the command
+// line.
 type namedError struct {
 	text string
 	err  error
@@ -37,18 +38,22 @@ func (e namedError) Error() string { return e.text }
 
 func (e namedError) Unwrap() error { return e.err }
 
-// explain puts an error about an event type or an endpoint into words, with their names as the user gave them. Other
-// errors it returns as they are.
+// explain puts an error about an event type or an endpoint into words, with their names as the user
+// gave them. Other errors it returns as they are.
 func explain(err error, ep webhooks.Endpoint) error {
 	switch {
 	case errors.Is(err, webhooks.ErrEventTypeNotFound):
-		return namedError{"Event type " + ep.EventType + " does not exist (see: swh-webhooks event-type list)", err}
+		return namedError{"Event type " + ep.EventType +
+			" does not exist (see: swh-webhooks event-type list)", err}
 	case errors.Is(err, webhooks.ErrEventTypeArchived):
-		return namedError{"Event type " + ep.EventType + " is archived (to revive it: swh-webhooks event-type add)", err}
+		return namedError{"Event type " + ep.EventType +
+			" is archived (to revive it: swh-webhooks event-type add)", err}
 	case errors.Is(err, webhooks.ErrEndpointNotFound):
-		return namedError{"Endpoint " + describe(ep) + " does not exist (see: swh-webhooks endpoint list -o json " + ep.EventType + ")", err}
+		return namedError{"Endpoint " + describe(ep) +
+			" does not exist (see: swh-webhooks endpoint list -o json " + ep.EventType + ")", err}
 	case errors.Is(err, webhooks.ErrSecretRotationLimit):
-		return namedError{"the secret of the endpoint " + describe(ep) + " was changed ten times within 24 hours: the server refuses to change it again before that time is over", err}
+		return namedError{"the secret of the endpoint " + describe(ep) +
+			" was changed ten times within 24 hours: the server refuses to change it again before that time is over", err}
 	}
 	return err
 }
@@ -81,23 +86,26 @@ func exitStatus(err error) int {
 // isWrongInput tells whether the library blames what it was given.
 func isWrongInput(err error) bool {
 	return slices.ContainsFunc([]error{
-		webhooks.ErrInvalidConfig, webhooks.ErrInvalidEventTypeName, webhooks.ErrInvalidSchema, webhooks.ErrInvalidPayload,
-		webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret, webhooks.ErrInvalidQuery,
+		webhooks.ErrInvalidConfig, webhooks.ErrInvalidEventTypeName, webhooks.ErrInvalidSchema,
+		webhooks.ErrInvalidPayload,
+		webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret,
+		webhooks.ErrInvalidQuery,
 		webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 
-// refusesForGood tells whether the server's answer blames the request, so that the same one will be refused again: a
-// redirect, which a wrong URL gets, or a client error.
+// refusesForGood tells whether the server's answer blames the request, so that the same one will be
+// refused again: a redirect, which a wrong URL gets, or a client error.
 func refusesForGood(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly,
+		http.StatusTooManyRequests:
 		return false
 	}
 	return status >= 300 && status <= 499
 }
 
-// errorLine says in one line what is wrong and, where that is known, what to do.
+// errorLine says in one line what is wrong and, if that is known, what to do.
 func errorLine(err error) string {
 	text := inOneLine(err)
 	first, size := utf8.DecodeRuneInString(text)
@@ -134,10 +142,12 @@ func describeError(err error) string {
 	return withoutPackage(err.Error())
 }
 
-// withoutPackage leaves out who says it, which the library says more than once where errors wrap others.
+// withoutPackage leaves out who says it, which the library says more than once if errors wrap
+// others.
 func withoutPackage(text string) string { return strings.ReplaceAll(text, "webhooks: ", "") }
 
-// after is what err adds, after a semicolon, to the error that it wraps: whether the event may have been sent, for one.
+// after is what err adds, after a semicolon, to the error that it wraps: whether the event may have
+// been sent, for one.
 func after(err, wrapped error) string {
 	_, added, _ := strings.Cut(err.Error(), wrapped.Error())
 	if start := strings.Index(added, "; "); start >= 0 {
@@ -166,7 +176,8 @@ func describePayload(err *webhooks.PayloadError) string {
 func describeAnswer(err *webhooks.APIError) string {
 	text := fmt.Sprintf("Svix server returned error '%s' with detail '%s'", err.Code, err.Detail)
 	if err.Code == "" {
-		text = fmt.Sprintf("Svix server answered %d %s", err.StatusCode, http.StatusText(err.StatusCode))
+		text = fmt.Sprintf("Svix server answered %d %s", err.StatusCode,
+			http.StatusText(err.StatusCode))
 		if err.Detail != "" {
 			text += ": " + err.Detail
 		}
@@ -180,8 +191,8 @@ func describeAnswer(err *webhooks.APIError) string {
 	return text
 }
 
-// printable replaces what would not print, a line break or the escape sequence of a terminal, say. Names and texts
-// come from the server and are other people's.
+// printable replaces what would not print, a line break or the escape sequence of a terminal, say.
+// Names and texts come from the server and are other people's.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -32,7 +32,7 @@ func newEventSendCommand(s *settings) *cobra.Command {
 event type; "-" is standard input. Printed are the message's id and time, or that no endpoint listens, so that nothing
 was sent.
 
-With -o json it is an object with the members message_id and timestamp, both null where nothing was sent.`,
+With -o json it is an object with the members message_id and timestamp, both null if nothing was sent.`,
 		Example: `  swh-webhooks event send origin.create payload.json
 
   # to the endpoints on a channel and those on none; only once, however often the command is repeated
@@ -49,7 +49,10 @@ With -o json it is an object with the members message_id and timestamp, both nul
 			if err != nil {
 				return err
 			}
-			message, err := client.SendEvent(cmd.Context(), webhooks.Event{Type: args[0], Channel: channel, ID: id, Payload: json.RawMessage(payload)})
+			message, err := client.SendEvent(cmd.Context(), webhooks.Event{
+				Type:    args[0],
+				Channel: channel, ID: id, Payload: json.RawMessage(payload),
+			})
 			if err != nil {
 				return explain(err, webhooks.Endpoint{EventType: args[0]})
 			}
@@ -60,8 +63,10 @@ With -o json it is an object with the members message_id and timestamp, both nul
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&channel, "channel", "c", "", "`CHANNEL` to send on, usually the URL of an origin")
-	flags.StringVar(&id, "id", "", "`ID` of the event: with the same one an event is sent only once")
+	flags.StringVarP(&channel, "channel", "c", "",
+		"`CHANNEL` to send on, usually the URL of an origin")
+	flags.StringVar(&id, "id", "",
+		"`ID` of the event: with the same one an event is sent only once")
 	addFormat(cmd, &output)
 	return cmd
 }
@@ -133,8 +138,10 @@ Only one of --before and --after can be given.`,
 	}
 	s.freeShorthandU(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&endpoint.URL, "endpoint-url", "u", "", "only what went to the endpoint with this `URL`")
-	flags.StringVarP(&query.Channel, "channel", "c", "", "only events sent on `CHANNEL`; with --endpoint-url, the channel of the\nendpoint")
+	flags.StringVarP(&endpoint.URL, "endpoint-url", "u", "",
+		"only what went to the endpoint with this `URL`")
+	flags.StringVarP(&query.Channel, "channel", "c", "",
+		"only events sent on `CHANNEL`; with --endpoint-url, the channel of the\nendpoint")
 	flags.VarP(pointInTime{&query.Before}, "before", "b", "only attempts before this `TIME`")
 	flags.VarP(pointInTime{&query.After}, "after", "a", "only attempts after this `TIME`")
 	addLimit(cmd, &query.Limit, 10)
@@ -142,7 +149,8 @@ Only one of --before and --after can be given.`,
 	return cmd
 }
 
-// sentEventJSON is the documented form of a sent event. The first members are those of the Python module.
+// sentEventJSON is the documented form of a sent event. The first members are those of the Python
+// module.
 type sentEventJSON struct {
 	EventType          string            `json:"event_type_name"`
 	EndpointURL        string            `json:"endpoint_url"`
@@ -164,7 +172,8 @@ func newSentEventJSON(ev webhooks.SentEvent) sentEventJSON {
 		headers[name] = ev.Headers.Get(name)
 	}
 	return sentEventJSON{
-		EventType: ev.EventType, EndpointURL: ev.EndpointURL, Channel: nullable(ev.Channel), Headers: headers,
+		EventType: ev.EventType, EndpointURL: ev.EndpointURL, Channel: nullable(ev.Channel),
+		Headers:   headers,
 		MessageID: ev.MessageID, Payload: ev.Payload, Timestamp: timestamp(ev.Timestamp),
 		Response: ev.Response, ResponseStatusCode: ev.ResponseStatusCode,
 		AttemptID: ev.AttemptID, EndpointID: ev.EndpointID, DurationMS: ev.Duration.Milliseconds(),
@@ -190,7 +199,10 @@ func printSentEvents(w io.Writer, events iter.Seq2[webhooks.SentEvent, error]) e
 		if err != nil {
 			return err
 		}
-		rows = append(rows, []string{timestamp(ev.Timestamp), answer(ev), took(ev.Duration), ev.MessageID, printable(ev.EndpointURL)})
+		rows = append(rows, []string{
+			timestamp(ev.Timestamp), answer(ev), took(ev.Duration),
+			ev.MessageID, printable(ev.EndpointURL),
+		})
 	}
 	if len(rows) == 0 {
 		return printLine(w, "No such delivery")

@@ -94,7 +94,8 @@ input. A DESCRIPTION that is left out is taken from the schema's own "descriptio
 	}
 }
 
-// maxInput is more than any payload or schema may be, so that the library sees that an input is too large.
+// maxInput is more than any payload or schema may be, so that the library sees that an input is too
+// large.
 const maxInput = 1<<20 + 1 // bytes
 
 // readInput reads the file that an argument names; "-" is standard input.
@@ -107,7 +108,9 @@ func readInput(cmd *cobra.Command, argument, path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, maxInput))
 }
 
-func openInput(cmd *cobra.Command, argument, path string) (in io.Reader, closeInput func(), err error) {
+func openInput(cmd *cobra.Command, argument, path string) (in io.Reader, closeInput func(),
+	err error,
+) {
 	if path == "-" {
 		return cmd.InOrStdin(), func() {}, nil
 	}
@@ -137,7 +140,8 @@ func describedBy(schema []byte) (string, error) {
 	}
 	// What is wrong with the schema otherwise, the library says better.
 	if err := json.Unmarshal(schema, &annotations); err == nil && annotations.Description == "" {
-		return "", inputError{errors.New("the schema has no description: give one as the second argument")}
+		return "",
+			inputError{errors.New("the schema has no description: give one as the second argument")}
 	}
 	return annotations.Description, nil
 }
@@ -157,7 +161,7 @@ func newEventTypeGetCommand(s *settings) *cobra.Command {
 		Short: "Show the description and the schema of an event type",
 		Long: `Show the description and the schema of an event type.
 
-With -o json it is an object with the members name, description and schema, which is null where another program
+With -o json it is an object with the members name, description and schema, which is null if another program
 registered the event type without one.`,
 		Example: `  swh-webhooks event-type get origin.create
 
@@ -184,7 +188,8 @@ registered the event type without one.`,
 			return printEventType(out, et)
 		},
 	}
-	cmd.Flags().BoolVarP(&dumpSchema, "dump-schema", "d", false, "only the schema, as one line of JSON")
+	cmd.Flags().BoolVarP(&dumpSchema, "dump-schema", "d", false,
+		"only the schema, as one line of JSON")
 	addFormat(cmd, &output)
 	return cmd
 }
@@ -285,7 +290,8 @@ func printEventTypes(w io.Writer, types []webhooks.EventType) error {
 		return err
 	}
 	for _, et := range types {
-		if err := printLine(w, bold(w, printable(et.Name)+":")+"\n"+indented(printableLines(et.Description), 2)); err != nil {
+		if err := printLine(w, bold(w, printable(et.Name)+":")+
+			"\n"+indented(printableLines(et.Description), 2)); err != nil {
 			return err
 		}
 	}

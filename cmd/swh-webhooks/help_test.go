@@ -43,12 +43,14 @@ func allCommands(cmd *cobra.Command) []*cobra.Command {
 	return all
 }
 
-// runExample runs a shell script in a directory with the files, and with a server that has the event types and
-// endpoints, that examples speak of.
+// runExample runs a shell script in a directory with the files, and with a server that has the
+// event types and endpoints, that examples speak of.
 func runExample(t *testing.T, example string) {
 	t.Helper()
 	mock := svixmock.New(svixmock.Config{Token: token, RetrySchedule: []time.Duration{}})
-	mock.Handle("https://example.org", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	mock.Handle("https://example.org", http.HandlerFunc(func(http.ResponseWriter,
+		*http.Request) {
+	}))
 	server := httptest.NewServer(mock)
 	t.Cleanup(server.Close)
 	t.Cleanup(mock.Close)
@@ -56,9 +58,11 @@ func runExample(t *testing.T, example string) {
 	dir := t.TempDir()
 	writeExampleFiles(t, dir, server.URL)
 
-	shell := exec.CommandContext(t.Context(), "sh", "-eu", "-c", "trap 'kill ${!:-} 2>/dev/null || :' EXIT\n"+example) //nolint:gosec // the text is our own
+	shell := exec.CommandContext(t.Context(), "sh", "-eu", "-c",
+		"trap 'kill ${!:-} 2>/dev/null || :' EXIT\n"+example) //nolint:gosec // the text is our own
 	shell.Dir = dir
-	shell.Env = append(os.Environ(), "SVIX_URL="+server.URL, "SVIX_TOKEN="+token, "SWH_CONFIG_FILENAME=")
+	shell.Env = append(os.Environ(), "SVIX_URL="+server.URL, "SVIX_TOKEN="+token,
+		"SWH_CONFIG_FILENAME=")
 	shell.WaitDelay = 10 * time.Second // for what runs in the background
 	out, err := shell.CombinedOutput()
 	if err != nil {
@@ -76,12 +80,18 @@ func prepareServer(t *testing.T, url, receiver string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	types := append(webhooks.DefaultEventTypes(), webhooks.EventType{Name: "a.b", Schema: json.RawMessage(`{"type": "object"}`)})
+	types := append(webhooks.DefaultEventTypes(), webhooks.EventType{
+		Name:   "a.b",
+		Schema: json.RawMessage(`{"type": "object"}`),
+	})
 	for _, et := range types {
 		if err := client.CreateEventType(t.Context(), et); err != nil {
 			t.Fatal(err)
 		}
-		if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{EventType: et.Name, URL: receiver}, ""); err != nil {
+		if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{
+			EventType: et.Name,
+			URL:       receiver,
+		}, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

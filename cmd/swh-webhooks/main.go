@@ -1,6 +1,6 @@
-// Command swh-webhooks manages Software Heritage webhooks on a Svix server: event types, endpoints, events and what
-// became of them. Its commands, arguments and options are those of "swh webhooks", the command line of the Python
-// module. "swh-webhooks --help" lists them.
+// Command swh-webhooks manages Software Heritage webhooks on a Svix server: event types, endpoints,
+// events and what became of them. Its commands, arguments and options are those of "swh webhooks",
+// the command line of the Python module. "swh-webhooks --help" lists them.
 package main
 
 import (
@@ -18,8 +18,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run carries out one command line, in the environment of the process, and returns the exit status. It writes at most
-// one line of error.
+// run carries out one command line, in the environment of the process, and returns the exit status.
+// It writes at most one line of error.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand() //nolint:contextcheck // its commands get the context with ExecuteContext
 	root.SetArgs(args)

@@ -27,7 +27,7 @@ const (
 	raceOptions  = "atexit_sleep_ms=0"
 )
 
-// The test binary is the program itself where it is called by that name.
+// The test binary is the program itself if it is called by that name.
 func TestMain(m *testing.M) {
 	if err := os.Setenv(raceVariable, raceOptions); err != nil {
 		panic(err)
@@ -38,13 +38,15 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// onTerminal runs a program with its output on the controlling terminal, see ttyin and ttyout of testscript.
+// onTerminal runs a program with its output on the controlling terminal, see ttyin and ttyout of
+// testscript.
 func onTerminal() {
 	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0)
 	if err != nil {
 		panic(err)
 	}
-	cmd := exec.CommandContext(context.Background(), os.Args[1], os.Args[2:]...) //nolint:gosec // the script says what to run
+	cmd := exec.CommandContext(context.Background(), os.Args[1],
+		os.Args[2:]...) //nolint:gosec // the script says what to run
 	cmd.Stdout, cmd.Stderr = tty, tty
 	var exit *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &exit) {
@@ -54,8 +56,9 @@ func onTerminal() {
 	}
 }
 
-// Each script has a mock server of its own, which delivers what goes to http://receiver.example and is answered 200, or
-// to http://broken.example, where the answer is 500. Besides the commands of testscript there are:
+// Each script has a mock server of its own, which delivers what goes to http://receiver.example and
+// is answered 200, or to http://broken.example, where the answer is 500. Besides the commands of
+// testscript there are:
 //
 //	status N PROGRAM ARGS...     the exit status is N; output is checked as after exec
 //	times N PROGRAM ARGS...      runs it N times, with "{}" in ARGS replaced by 1 to N
@@ -79,11 +82,19 @@ func TestScripts(t *testing.T) {
 			"status":     status,
 			"times":      times,
 			"deliveries": deliveries,
-			"fail":       func(ts *testscript.TestScript, _ bool, args []string) { fail(ts, nil, args) },
-			"failsend":   func(ts *testscript.TestScript, _ bool, args []string) { fail(ts, isMessage, args) },
-			"requests":   requests,
-			"mark":       mark,
-			"expand":     expand,
+			"fail": func(ts *testscript.TestScript, _ bool,
+				args []string,
+			) {
+				fail(ts, nil, args)
+			},
+			"failsend": func(ts *testscript.TestScript, _ bool,
+				args []string,
+			) {
+				fail(ts, isMessage, args)
+			},
+			"requests": requests,
+			"mark":     mark,
+			"expand":   expand,
 		},
 	})
 }
@@ -107,11 +118,18 @@ func setUp(env *testscript.Env, s *script) {
 }
 
 func newScript() *script {
-	mock := svixmock.New(svixmock.Config{Token: token, WhiteLabel: true, RetrySchedule: []time.Duration{}, KeepDeliveries: 1000, KeepRequests: 10_000})
-	mock.Handle("http://receiver.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	mock := svixmock.New(svixmock.Config{
+		Token: token, WhiteLabel: true,
+		RetrySchedule: []time.Duration{}, KeepDeliveries: 1000, KeepRequests: 10_000,
+	})
+	mock.Handle("http://receiver.example", http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request,
+	) {
 		_, _ = w.Write([]byte("OK"))
 	}))
-	mock.Handle("http://broken.example", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	mock.Handle("http://broken.example", http.HandlerFunc(func(w http.ResponseWriter,
+		_ *http.Request,
+	) {
 		http.Error(w, "out of order", http.StatusInternalServerError)
 	}))
 	return &script{mock: mock}
@@ -165,7 +183,10 @@ func deliveries(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	var text strings.Builder
 	for _, d := range made {
-		line, err := json.Marshal(map[string]any{"url": d.URL, "event": d.Header.Get("X-Swh-Event"), "body": json.RawMessage(d.Body)})
+		line, err := json.Marshal(map[string]any{
+			"url": d.URL, "event": d.Header.Get("X-Swh-Event"),
+			"body": json.RawMessage(d.Body),
+		})
 		ts.Check(err)
 		text.Write(append(line, '\n'))
 	}
@@ -176,7 +197,10 @@ func fail(ts *testscript.TestScript, only func(*http.Request) bool, args []strin
 	if len(args) < 2 {
 		ts.Fatalf("usage: fail N STATUS [BODY]")
 	}
-	fault := svixmock.Fault{Status: number(ts, args[1]), Body: strings.Join(args[2:], " "), Only: only}
+	fault := svixmock.Fault{
+		Status: number(ts, args[1]), Body: strings.Join(args[2:], " "),
+		Only: only,
+	}
 	fault.Reset = fault.Status == 0
 	of(ts).mock.FailNext(number(ts, args[0]), fault)
 }

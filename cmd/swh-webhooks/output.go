@@ -43,7 +43,8 @@ func (f *format) Type() string { return "FORMAT" }
 func addFormat(cmd *cobra.Command, f *format) {
 	cmd.Flags().VarP(f, "output", "o", "text or json")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(
-		[]cobra.Completion{string(formatText), string(formatJSON)}, cobra.ShellCompDirectiveNoFileComp)) // fails only for an option that is not there
+		[]cobra.Completion{string(formatText), string(formatJSON)},
+		cobra.ShellCompDirectiveNoFileComp)) // fails only for an option that is not there
 }
 
 // isTerminal tells whether people read what is written.
@@ -55,8 +56,8 @@ func isTerminal(w io.Writer) bool {
 func bold(w io.Writer, text string) string { return coloured(w, "1", text) }
 func red(w io.Writer, text string) string  { return coloured(w, "1;31", text) }
 
-// wantsColor reports whether colours are of use: on a terminal that knows them,
-// whose user did not set NO_COLOR.
+// wantsColor reports whether colours are of use: on a terminal that knows them, whose user did not
+// set NO_COLOR.
 func wantsColor(out io.Writer) bool {
 	return isTerminal(out) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
@@ -106,7 +107,8 @@ func printJSON(w io.Writer, value any) error {
 
 const jsonIndent = "    "
 
-// appendJSON encodes a value as the Python module does: indented by 4, everything but ASCII escaped.
+// appendJSON encodes a value as the Python module does: indented by 4, everything but ASCII
+// escaped.
 func appendJSON(dst []byte, value any, prefix string) ([]byte, error) {
 	var plain bytes.Buffer
 	enc := json.NewEncoder(&plain)
@@ -121,7 +123,8 @@ func appendJSON(dst []byte, value any, prefix string) ([]byte, error) {
 	return appendASCII(dst, pretty.Bytes()), nil
 }
 
-// appendASCII escapes what is not ASCII in a JSON text, where it occurs in strings only. DEL is ASCII to terminals too.
+// appendASCII escapes what is not ASCII in a JSON text, where it occurs in strings only. DEL is
+// ASCII to terminals too.
 func appendASCII(dst, text []byte) []byte {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
@@ -138,8 +141,8 @@ func appendASCII(dst, text []byte) []byte {
 	return dst
 }
 
-// A jsonArray prints an array whose items come one after the other. Before the first item it prints nothing, so that
-// nothing is printed where there is an error instead.
+// A jsonArray prints an array whose items come one after the other. Before the first item it prints
+// nothing, so that nothing is printed if there is an error instead.
 type jsonArray struct {
 	w     *bufio.Writer
 	items int
@@ -161,7 +164,8 @@ func (a *jsonArray) add(item any) error {
 	return err
 }
 
-// close ends the array. Without it the text is no JSON, which tells a reader that the list is not complete.
+// close ends the array. Without it the text is no JSON, which tells a reader that the list is not
+// complete.
 func (a *jsonArray) close() error {
 	end := "\n]\n"
 	if a.items == 0 {

@@ -18,7 +18,7 @@ func newRootCommand() *cobra.Command {
 
 The server's URL and token come from the options, or else from the environment variables SVIX_URL and SVIX_TOKEN, or
 else from the configuration file, keys webhooks.svix.server_url and webhooks.svix.auth_token. The variable
-SWH_CONFIG_FILENAME, where it is set, wins over --config-file.
+SWH_CONFIG_FILENAME, if it is set, wins over --config-file.
 
 Exit status: 0 success; 1 the server, the network or this machine failed, or the command was interrupted; 2 wrong use
 or wrong input, a refused token included: the same command will fail again.`,
@@ -51,8 +51,8 @@ or wrong input, a refused token included: the same command will fail again.`,
 	return root
 }
 
-// newGroup returns a command that only has commands below it. Without one of them it checks the configuration, as the
-// Python module does.
+// newGroup returns a command that only has commands below it. Without one of them it checks the
+// configuration, as the Python module does.
 func newGroup(s *settings, use, short, example string, commands ...*cobra.Command) *cobra.Command {
 	group := &cobra.Command{
 		Use:     use,
@@ -88,9 +88,11 @@ func noCommand(cmd *cobra.Command, args []string) error {
 	return usageError(cmd, err)
 }
 
-// arguments takes exactly the arguments that are named. The last ones are optional where their name is in brackets.
+// arguments takes exactly the arguments that are named. The last ones are optional if their name
+// is in brackets.
 func arguments(names ...string) cobra.PositionalArgs {
-	required := slices.IndexFunc(append(slices.Clone(names), "["), func(name string) bool { return strings.HasPrefix(name, "[") })
+	required := slices.IndexFunc(append(slices.Clone(names), "["),
+		func(name string) bool { return strings.HasPrefix(name, "[") })
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < required:

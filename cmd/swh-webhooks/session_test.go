@@ -14,12 +14,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-var updateSession = flag.Bool("update-session", false, "write the output of the session's commands into its file")
+var updateSession = flag.Bool("update-session", false,
+	"write the output of the session's commands into its file")
 
 // sessionFile is a session on a terminal: commands after "$ ", each with its output.
 const sessionFile = "testdata/session.txt"
 
-// TestSession runs the commands of the session on a terminal and wants the output that it shows, but for ids and times.
+// TestSession runs the commands of the session on a terminal and wants the output that it shows,
+// but for ids and times.
 func TestSession(t *testing.T) {
 	t.Parallel()
 	steps := readSession(t)
@@ -31,10 +33,13 @@ func TestSession(t *testing.T) {
 			fmt.Fprintf(&script, "deliveries %d\n", 1+strings.Count(origins, "\n"))
 		}
 		// Whether it succeeds is seen in what it shows.
-		fmt.Fprintf(&script, "ttyin keys\nexec on-terminal sh -c '%s || :'\nshows %d\n", strings.ReplaceAll(step.command, "'", "''"), i)
+		fmt.Fprintf(&script, "ttyin keys\nexec on-terminal sh -c '%s || :'\nshows %d\n",
+			strings.ReplaceAll(step.command, "'", "''"), i)
 	}
-	script.WriteString("-- keys --\n" + echo + "\n-- visit.json --\n" + sessionVisit + "\n-- origins.ndjson --\n" + origins)
-	if err := os.WriteFile(filepath.Join(dir, "session.txtar"), []byte(script.String()), 0o600); err != nil {
+	script.WriteString("-- keys --\n" + echo + "\n-- visit.json --\n" + sessionVisit +
+		"\n-- origins.ndjson --\n" + origins)
+	if err := os.WriteFile(filepath.Join(dir, "session.txtar"), []byte(script.String()),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	if *updateSession {
@@ -44,7 +49,9 @@ func TestSession(t *testing.T) {
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			s := newScript()
-			s.mock.Handle("https://hooks.example.org", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			s.mock.Handle("https://hooks.example.org", http.HandlerFunc(func(http.ResponseWriter,
+				*http.Request) {
+			}))
 			setUp(env, s)
 			env.Setenv("NO_COLOR", "1")
 			return nil
@@ -73,7 +80,8 @@ func TestReadmeSession(t *testing.T) {
 	session := readFile(t, sessionFile)
 	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(readFile(t, "../../README.md"), -1) {
 		if diff := cmp.Diff(session, block[1]); diff != "" {
-			t.Errorf("a session in the README is not that of %s (-want +got):\n%s", sessionFile, diff)
+			t.Errorf("a session in the README is not that of %s (-want +got):\n%s", sessionFile,
+				diff)
 		}
 	}
 }
@@ -91,7 +99,8 @@ type sessionStep struct{ command, output string }
 func readSession(t *testing.T) []sessionStep {
 	t.Helper()
 	var steps []sessionStep
-	for i, part := range strings.Split("\n"+strings.TrimSuffix(readFile(t, sessionFile), "\n"), "\n$ ") {
+	for i, part := range strings.Split("\n"+strings.TrimSuffix(readFile(t, sessionFile), "\n"),
+		"\n$ ") {
 		if i > 0 {
 			command, output, _ := strings.Cut(part, "\n")
 			steps = append(steps, sessionStep{command, output})

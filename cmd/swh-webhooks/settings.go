@@ -25,9 +25,12 @@ type settings struct {
 
 func (s *settings) addTo(root *cobra.Command) {
 	flags := root.PersistentFlags()
-	flags.StringVarP(&s.configFile, "config-file", "C", "", "configuration `FILE` ["+webhooks.ConfigFileVariable+"]")
+	flags.StringVarP(&s.configFile, "config-file", "C", "",
+		"configuration `FILE` ["+webhooks.ConfigFileVariable+"]")
 	flags.StringVarP(&s.svixURL, "svix-url", "u", "", "`URL` of the Svix server ["+urlVariable+"]")
-	flags.StringVarP(&s.svixToken, "svix-token", "t", "", "authentication `TOKEN` of the Svix server ["+tokenVariable+"]; on the command\nline other users of the machine can see it: prefer the variable or the file")
+	flags.StringVarP(&s.svixToken, "svix-token", "t", "",
+		"authentication `TOKEN` of the Svix server ["+tokenVariable+
+			"]; on the command\nline other users of the machine can see it: prefer the variable or the file")
 }
 
 // freeShorthandU leaves -u to an option of cmd's own; --svix-url stays.
@@ -44,12 +47,14 @@ type resolved struct {
 	tokenFrom string
 }
 
-// resolve makes one configuration of options, environment and file. Its error names what is missing.
+// resolve makes one configuration of options, environment and file. Its error names what is
+// missing.
 func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 	r := resolved{file: s.configFile}
 	if named := os.Getenv(webhooks.ConfigFileVariable); named != "" {
 		if r.file != "" && r.file != named {
-			cmd.PrintErrf("Warning: %s is set, so that %s is read and not %s\n", webhooks.ConfigFileVariable, printable(named), printable(r.file))
+			cmd.PrintErrf("Warning: %s is set, so that %s is read and not %s\n",
+				webhooks.ConfigFileVariable, printable(named), printable(r.file))
 		}
 		r.file = named
 	}
@@ -58,9 +63,11 @@ func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 		return r, err
 	}
 	var token string
-	token, r.tokenFrom = choose(s.svixToken, "--svix-token", tokenVariable, string(r.Svix.AuthToken), r.file)
+	token, r.tokenFrom = choose(s.svixToken, "--svix-token", tokenVariable,
+		string(r.Svix.AuthToken), r.file)
 	r.Svix.AuthToken = webhooks.Secret(token)
-	r.Svix.ServerURL, r.urlFrom = choose(s.svixURL, "--svix-url", urlVariable, r.Svix.ServerURL, r.file)
+	r.Svix.ServerURL, r.urlFrom = choose(s.svixURL, "--svix-url", urlVariable, r.Svix.ServerURL,
+		r.file)
 	return r, errors.Join(
 		missing(token, "Svix authentication token", "--svix-token", tokenVariable, "auth_token"),
 		missing(r.Svix.ServerURL, "Svix server URL", "--svix-url", urlVariable, "server_url"))

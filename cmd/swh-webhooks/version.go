@@ -12,14 +12,15 @@ import (
 // A version says what this program was built from, in the documented form.
 type version struct {
 	Version  string `json:"version"`
-	Revision string `json:"revision"` // of the source; empty where the build did not know it
+	Revision string `json:"revision"` // of the source; empty if the build did not know it
 	Modified bool   `json:"modified"` // the source had changes since
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
 }
 
 func buildVersion() version {
-	v := version{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	v := version{Version: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" +
+		runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v

@@ -19,9 +19,8 @@ const (
 	originVisit  = "origin.visit"
 )
 
-// sampleEvents are the events that the archive would send for the sample origins
-// and visits: each on the channel of its origin, as the journal client of the
-// Python module does.
+// sampleEvents are the events that the archive would send for the sample origins and visits: each
+// on the channel of its origin, as the journal client of the Python module does.
 func sampleEvents() ([]webhooks.Event, error) {
 	origins, err := decodeLines[origin](testdata.Origins)
 	if err != nil {
@@ -77,9 +76,8 @@ type visit struct {
 	Metadata json.RawMessage      `json:"metadata"`
 }
 
-// visitPayload is a payload of origin.visit with one member more than its schema
-// names, which the schema allows: nested values in many scripts, to see that
-// they arrive as they were sent.
+// visitPayload is a payload of origin.visit with one member more than its schema names, which the
+// schema allows: nested values in many scripts, to see that they arrive as they were sent.
 type visitPayload struct {
 	webhooks.OriginVisit
 
@@ -104,8 +102,8 @@ func (v visit) event() webhooks.Event {
 	}
 }
 
-// A picker chooses events to show: of each type the first and then those on
-// channels outside ASCII, [examples] in all.
+// A picker chooses events to show: of each type the first and then those on channels outside ASCII,
+// [examples] in all.
 type picker map[string]int // by event type
 
 func (p picker) picks(ev webhooks.Event) bool {

@@ -1,7 +1,6 @@
-// Package demo shows the library at work, from the registration of event types
-// to the list of what was delivered, on a Svix server and a receiver of its own.
-// Nothing that it prints is taken for granted: all of it comes from what the
-// library returned and from what the receiver was sent.
+// Package demo shows the library at work, from the registration of event types to the list of what
+// was delivered, on a Svix server and a receiver of its own. Nothing that it prints is taken for
+// granted: all of it comes from what the library returned and from what the receiver was sent.
 package demo
 
 import (
@@ -18,15 +17,14 @@ import (
 type Options struct {
 	Out   io.Writer
 	Color bool // mark results with the colours of a terminal
-	// Refuse is how many deliveries the receiver refuses. They are not tried
-	// again, so that Run fails.
+	// Refuse is how many deliveries the receiver refuses. They are not tried again, so that Run
+	// fails.
 	Refuse uint
 }
 
-// Run shows everything, step by step. It returns an error unless each event was
-// sent, each delivery that the events must cause arrived once and as it was
-// sent, and the invalid payload was refused; also where ctx ends first or Out
-// cannot be written to.
+// Run shows everything, step by step. It returns an error unless each event was sent, each delivery
+// that the events must cause arrived once and as it was sent, and the invalid payload was refused;
+// also if ctx ends first or Out cannot be written to.
 func Run(ctx context.Context, o Options) error {
 	started := time.Now()
 	events, err := sampleEvents()
@@ -68,8 +66,8 @@ type demo struct {
 	problems int // results that are not what they have to be
 }
 
-// start opens the server and the receiver. The server makes one attempt at each
-// delivery, so that it is known how many there have to be.
+// start opens the server and the receiver. The server makes one attempt at each delivery, so that
+// it is known how many there have to be.
 func (d *demo) start(ctx context.Context, refuse uint) (err error) {
 	d.mock = svixmock.New(svixmock.Config{WhiteLabel: true, RetrySchedule: []time.Duration{}})
 	if d.server, err = open(ctx, d.mock); err != nil {
@@ -135,7 +133,8 @@ func (d *demo) summary(took time.Duration) error {
 	d.blank()
 	if d.problems > 0 {
 		d.mark(false, "Not all went well: see the lines marked so.")
-		return fmt.Errorf("%d of %d events sent, %d of %d deliveries verified", d.sent, len(d.events), d.verified, due)
+		return fmt.Errorf("%d of %d events sent, %d of %d deliveries verified", d.sent,
+			len(d.events), d.verified, due)
 	}
 	d.mark(true, "Every event was sent; every delivery arrived once, signed and unaltered.")
 	return d.err

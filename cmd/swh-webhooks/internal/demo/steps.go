@@ -58,7 +58,8 @@ func (d *demo) createEndpoints(ctx context.Context) error {
 	}
 	var rows [][]string
 	for _, et := range webhooks.DefaultEventTypes() {
-		for ep, err := range d.client.ListEndpoints(ctx, et.Name, webhooks.EndpointQuery{Ascending: true}) {
+		for ep, err := range d.client.ListEndpoints(ctx, et.Name,
+			webhooks.EndpointQuery{Ascending: true}) {
 			if err != nil {
 				return err
 			}
@@ -73,8 +74,8 @@ func (d *demo) createEndpoints(ctx context.Context) error {
 	return nil
 }
 
-// subscribe creates an endpoint with a secret of the server's making and makes
-// the receiver listen there.
+// subscribe creates an endpoint with a secret of the server's making and makes the receiver listen
+// there.
 func (d *demo) subscribe(ctx context.Context, s *subscription) error {
 	s.endpoint.URL = d.receiverSite.url + s.path
 	if err := d.client.CreateEndpoint(ctx, s.endpoint, ""); err != nil {
@@ -110,15 +111,16 @@ func (d *demo) sendEvents(ctx context.Context) error {
 	}
 	took := time.Since(d.began)
 	d.sent = sent[originCreate] + sent[originVisit]
-	d.result(d.sent == len(d.events), "%d of %d events sent in %s, up to %d at once: %d %s, %d %s", d.sent, len(d.events),
-		took.Round(time.Millisecond), inFlight, sent[originCreate], originCreate, sent[originVisit], originVisit)
+	d.result(d.sent == len(d.events), "%d of %d events sent in %s, up to %d at once: %d %s, %d %s",
+		d.sent, len(d.events), took.Round(time.Millisecond), inFlight,
+		sent[originCreate], originCreate, sent[originVisit], originVisit)
 	d.line("Some of them, by the ids of their messages:")
 	d.table(rows)
 	return nil
 }
 
-// notSent tells of an event that was not sent. After an interruption there are
-// many, and one reason for all.
+// notSent tells of an event that was not sent. After an interruption there are many, and one reason
+// for all.
 func (d *demo) notSent(ctx context.Context, r webhooks.SendResult) {
 	switch {
 	case ctx.Err() != nil:
@@ -160,21 +162,24 @@ func (d *demo) verifyDeliveries(ctx context.Context) error {
 		d.result(t.complete(), "%-8s  %s", s.path, t)
 	}
 	if last := d.receiver.lastArrival(); !last.IsZero() {
-		d.line("The last of them came %s after the sending began.", last.Sub(d.began).Round(time.Millisecond))
+		d.line("The last of them came %s after the sending began.",
+			last.Sub(d.began).Round(time.Millisecond))
 	}
 	d.showDelivery()
 	return nil
 }
 
-// showDelivery shows one delivery to the watched origin's endpoint in full: the
-// one with the longest payload.
+// showDelivery shows one delivery to the watched origin's endpoint in full: the one with the
+// longest payload.
 func (d *demo) showDelivery() {
 	watching := d.subscriptions[len(d.subscriptions)-1]
 	arrived := d.receiver.arrivedAt(watching.path)
 	if len(arrived) == 0 {
 		return
 	}
-	longest := slices.MaxFunc(arrived, func(a, b webhooks.Delivery) int { return len(a.Payload) - len(b.Payload) })
+	longest := slices.MaxFunc(arrived, func(a, b webhooks.Delivery) int {
+		return len(a.Payload) - len(b.Payload)
+	})
 	d.line("One that came to %s:", watching.path)
 	d.table([][]string{
 		{"message", longest.MessageID},
@@ -205,7 +210,8 @@ func (d *demo) sendInvalid(ctx context.Context) error {
 		d.problem("not refused as an invalid payload: %v", err)
 		return nil
 	}
-	d.result(after == before, "refused; messages on the server before: %d, after: %d", before, after)
+	d.result(after == before, "refused; messages on the server before: %d, after: %d", before,
+		after)
 	rows := make([][]string, len(refused.Violations))
 	for i, v := range refused.Violations {
 		rows[i] = []string{v.Path, v.Message}
@@ -216,16 +222,19 @@ func (d *demo) sendInvalid(ctx context.Context) error {
 
 func (d *demo) listSent(ctx context.Context) error {
 	for _, s := range d.subscriptions {
-		attempts, err := webhooks.Collect(d.client.ListSentEventsForEndpoint(ctx, s.endpoint, webhooks.SentEventQuery{}))
+		attempts, err := webhooks.Collect(d.client.ListSentEventsForEndpoint(ctx, s.endpoint,
+			webhooks.SentEventQuery{}))
 		if err != nil {
 			return err
 		}
 		d.listed += len(attempts)
-		d.result(len(attempts) == len(s.due), "%-8s  %d of %d deliveries listed: %s", s.path, len(attempts), len(s.due), statuses(attempts))
+		d.result(len(attempts) == len(s.due), "%-8s  %d of %d deliveries listed: %s", s.path,
+			len(attempts), len(s.due), statuses(attempts))
 	}
 	d.line("The newest of %s, at (UTC), answer, to, payload:", originVisit)
 	var rows [][]string
-	for sent, err := range d.client.ListSentEventsForEventType(ctx, originVisit, webhooks.SentEventQuery{Limit: examples}) {
+	for sent, err := range d.client.ListSentEventsForEventType(ctx, originVisit,
+		webhooks.SentEventQuery{Limit: examples}) {
 		if err != nil {
 			return err
 		}

@@ -41,8 +41,8 @@ func (s *site) close() {
 	s.serving.Wait()
 }
 
-// A receiver takes deliveries at several paths, as a program does that uses
-// [webhooks.NewHandler], and keeps them.
+// A receiver takes deliveries at several paths, as a program does that uses [webhooks.NewHandler],
+// and keeps them.
 type receiver struct {
 	mux http.ServeMux
 
@@ -56,8 +56,8 @@ func newReceiver(refuse uint) *receiver {
 	return &receiver{refuse: refuse, arrived: map[string][]webhooks.Delivery{}}
 }
 
-// listen opens a path for deliveries signed with a secret. What comes twice is
-// to be seen, so the handler goes without its guard.
+// listen opens a path for deliveries signed with a secret. What comes twice is to be seen, so the
+// handler goes without its guard.
 func (r *receiver) listen(path, secret string) {
 	keep := func(_ context.Context, d webhooks.Delivery) error {
 		r.mu.Lock()

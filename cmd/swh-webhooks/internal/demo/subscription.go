@@ -18,7 +18,8 @@ type subscription struct {
 
 // wants tells whether an event has to be delivered to the endpoint.
 func (s *subscription) wants(ev webhooks.Event) bool {
-	return ev.Type == s.endpoint.EventType && (s.endpoint.Channel == "" || ev.Channel == s.endpoint.Channel)
+	return ev.Type == s.endpoint.EventType && (s.endpoint.Channel == "" ||
+		ev.Channel == s.endpoint.Channel)
 }
 
 func (s *subscription) expect(messageID string, ev webhooks.Event) {

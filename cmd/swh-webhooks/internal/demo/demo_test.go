@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/softwareheritage/webhooks/internal/demo"
+	"github.com/softwareheritage/webhooks/cmd/swh-webhooks/internal/demo"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -48,7 +48,8 @@ func TestRun(t *testing.T) {
 		fmt.Sprintf("✓ refused; messages on the server before: %d, after: %d\n", events, events),
 		"/visit_status ",
 		"/snapshot_swhid ",
-		fmt.Sprintf("✓ /watched  %d of %d deliveries listed: %d answered 204\n", watched, watched, watched),
+		fmt.Sprintf("✓ /watched  %d of %d deliveries listed: %d answered 204\n", watched, watched,
+			watched),
 		"✓ Every event was sent",
 	} {
 		if !strings.Contains(out.String(), line) {
@@ -75,7 +76,7 @@ func TestRunWithRefusedDeliveries(t *testing.T) {
 	want := map[string]string{
 		"events sent":         fmt.Sprintf("%d of %d", events, events),
 		"deliveries verified": fmt.Sprintf("%d of %d", deliveries-2, deliveries),
-		"deliveries listed":   fmt.Sprintf("%d of %d", deliveries, deliveries), // they were attempted
+		"deliveries listed":   fmt.Sprintf("%d of %d", deliveries, deliveries), // attempted
 	}
 	if diff := cmp.Diff(want, summary(t, out.String())); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)
@@ -140,7 +141,8 @@ func TestRunWithColor(t *testing.T) {
 // sample are the objects of a file of samples, read anew.
 func sample(t *testing.T, name string) []map[string]any {
 	t.Helper()
-	data, err := os.ReadFile("../../testdata/" + name + ".ndjson") //nolint:gosec // one of the project's own files
+	path := "../../../../testdata/" + name + ".ndjson"
+	data, err := os.ReadFile(path) //nolint:gosec // one of the project's own files
 	if err != nil {
 		t.Fatal(err)
 	}
