@@ -200,7 +200,7 @@ func (c *Client) createDisabled(ctx context.Context, ep Endpoint, secret string)
 	if secret != "" {
 		in.Secret = &secret
 	}
-	_, err := ask[endpointBody](ctx, c, "endpoint create", func(ctx context.Context) error {
+	_, err := query[endpointBody](ctx, c, "endpoint create", func(ctx context.Context) error {
 		_, err := c.svix.Endpoint.Create(ctx, identity.Application(ep.EventType), in, nil)
 		return err
 	})
@@ -239,7 +239,7 @@ func (c *Client) setSecret(ctx context.Context, ep Endpoint, secret string) erro
 		}
 		in.Key = &secret
 	}
-	_, err := c.command(ctx, "endpoint secret rotate", func(ctx context.Context) error {
+	_, err := c.exec(ctx, "endpoint secret rotate", func(ctx context.Context) error {
 		return c.svix.Endpoint.RotateSecret(ctx, identity.Application(ep.EventType), ep.address(), in, nil)
 	})
 	if api, ok := errors.AsType[*APIError](err); ok && api.Code == codeLimitReached {
@@ -249,7 +249,7 @@ func (c *Client) setSecret(ctx context.Context, ep Endpoint, secret string) erro
 }
 
 func (c *Client) setEventHeader(ctx context.Context, ep Endpoint) error {
-	_, err := c.command(ctx, "endpoint headers patch", func(ctx context.Context) error {
+	_, err := c.exec(ctx, "endpoint headers patch", func(ctx context.Context) error {
 		headers := models.EndpointHeadersPatchIn{Headers: map[string]string{eventHeader: ep.EventType}}
 		return c.svix.Endpoint.PatchHeaders(ctx, identity.Application(ep.EventType), ep.address(), headers)
 	})
@@ -257,7 +257,7 @@ func (c *Client) setEventHeader(ctx context.Context, ep Endpoint) error {
 }
 
 func (c *Client) patchEndpoint(ctx context.Context, ep Endpoint, patch models.EndpointPatch) error {
-	_, err := ask[endpointBody](ctx, c, "endpoint patch", func(ctx context.Context) error {
+	_, err := query[endpointBody](ctx, c, "endpoint patch", func(ctx context.Context) error {
 		_, err := c.svix.Endpoint.Patch(ctx, identity.Application(ep.EventType), ep.address(), patch)
 		return err
 	})
@@ -266,7 +266,7 @@ func (c *Client) patchEndpoint(ctx context.Context, ep Endpoint, patch models.En
 
 // getEndpoint returns an endpoint as the server has it; address is an id or uid.
 func (c *Client) getEndpoint(ctx context.Context, eventType, address string) (endpointBody, error) {
-	return ask[endpointBody](ctx, c, "endpoint get", func(ctx context.Context) error {
+	return query[endpointBody](ctx, c, "endpoint get", func(ctx context.Context) error {
 		_, err := c.svix.Endpoint.Get(ctx, identity.Application(eventType), address)
 		return err
 	})
@@ -284,10 +284,10 @@ func (c *Client) getEndpoint(ctx context.Context, eventType, address string) (en
 // an [*APIError].
 func (c *Client) ListEndpoints(ctx context.Context, eventType string, q EndpointQuery) iter.Seq2[Endpoint, error] {
 	if err := q.validate(); err != nil {
-		return failed[Endpoint](err)
+		return errorSeq[Endpoint](err)
 	}
 	if !validEventTypeName(eventType) {
-		return failed[Endpoint](eventTypeNotFound(eventType, nil))
+		return errorSeq[Endpoint](eventTypeNotFound(eventType, nil))
 	}
 	return limited(q.Limit, func(yield func(Endpoint, error) bool) {
 		if _, err := c.registered(ctx, eventType); err != nil {
@@ -355,7 +355,7 @@ func (c *Client) GetEndpointSecret(ctx context.Context, ep Endpoint) (string, er
 }
 
 func (c *Client) getSecret(ctx context.Context, ep Endpoint) (string, error) {
-	body, err := ask[secretBody](ctx, c, "endpoint secret get", func(ctx context.Context) error {
+	body, err := query[secretBody](ctx, c, "endpoint secret get", func(ctx context.Context) error {
 		_, err := c.svix.Endpoint.GetSecret(ctx, identity.Application(ep.EventType), ep.address())
 		return err
 	})
@@ -405,7 +405,7 @@ func (c *Client) DeleteEndpoint(ctx context.Context, ep Endpoint) error {
 		return err
 	}
 	defer c.listeners.Forget(ep.EventType)
-	answer, err := c.command(ctx, "endpoint delete", func(ctx context.Context) error {
+	answer, err := c.exec(ctx, "endpoint delete", func(ctx context.Context) error {
 		return c.svix.Endpoint.Delete(ctx, identity.Application(ep.EventType), ep.address())
 	})
 	if isNotFound(err) && answer.Unclear {
@@ -537,7 +537,7 @@ func (b endpointBody) endpoint(eventType string) Endpoint {
 }
 
 // receivesType and receives are the rules by which the server picks the
-// recipients of a message (svix-contract 13.1). Channels are Svix's.
+// recipients of a message. Channels are Svix's.
 func (b endpointBody) receivesType(eventType string) bool {
 	return len(b.FilterTypes) == 0 || slices.Contains(b.FilterTypes, eventType)
 }
@@ -566,62 +566,6 @@ func (b endpointBody) checkIsThatOf(ep Endpoint) error {
 func sameURL(stored, given string) bool {
 	u, err := whatwg.Parse(given)
 	return stored == given || err == nil && u.Href(false) == stored
-}
-
-// maxCachedChannels bounds what is remembered of one event type. The channels
-// beyond it are asked for each time.
-const maxCachedChannels = 1 << 16
-
-// listeners are the Svix channels on which an enabled endpoint receives events.
-type listeners struct {
-	all      bool // one receives the events on every channel and on none
-	channels map[string]struct{}
-	partial  bool // there are more channels
-}
-
-// receive reports whether an event sent on these channels has a receiver.
-func (l listeners) receive(channels []string) bool {
-	return l.all || slices.ContainsFunc(channels, func(channel string) bool {
-		_, ok := l.channels[channel]
-		return ok
-	})
-}
-
-// listens reports whether an enabled endpoint receives the events of a type that
-// are sent on these Svix channels, of which there is one at most. A no is never
-// older than the question, so that no event is dropped that somebody listens to.
-func (c *Client) listens(ctx context.Context, eventType string, channels []string) (bool, error) {
-	found, err := c.listeners.Load(ctx, eventType,
-		func(l listeners) bool { return l.receive(channels) },
-		func(ctx context.Context) (listeners, error) { return c.findListeners(ctx, eventType, channels) })
-	if err == nil && found.partial && !found.receive(channels) { // others may have asked, for other channels
-		found, err = c.findListeners(ctx, eventType, channels)
-	}
-	return found.receive(channels), err
-}
-
-// findListeners lists the endpoints of an event type. It makes sure to remember
-// the channels that are wanted.
-func (c *Client) findListeners(ctx context.Context, eventType string, wanted []string) (listeners, error) {
-	found := listeners{channels: map[string]struct{}{}}
-	for body, err := range c.endpoints(ctx, eventType, false) {
-		switch {
-		case err != nil:
-			return listeners{}, err
-		case body.Disabled || !body.receivesType(eventType):
-			continue
-		case len(body.Channels) == 0:
-			return listeners{all: true}, nil
-		}
-		for _, channel := range body.Channels {
-			if len(found.channels) < maxCachedChannels || slices.Contains(wanted, channel) {
-				found.channels[channel] = struct{}{}
-			} else {
-				found.partial = true
-			}
-		}
-	}
-	return found, nil
 }
 
 type secretBody struct {

@@ -154,7 +154,7 @@ func joinViolations(violations []Violation) string {
 	return strings.Join(texts, "; ")
 }
 
-// Codes of the server (svix-contract 1.2 and 8.8).
+// Codes of the server.
 const (
 	codeNotFound     = "not_found"
 	codeLimitReached = "limit_reached"
@@ -204,7 +204,7 @@ func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
 	return e
 }
 
-// noDetail is all that the server says of an error of its own (svix-contract 1.2).
+// noDetail is all that the server says of an error of its own.
 const noDetail = "{}"
 
 // detailText returns the text of a string detail, the joined messages of a 422,

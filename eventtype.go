@@ -46,18 +46,6 @@ func validEventTypeName(name string) bool {
 	return len(name) <= maxEventTypeName && eventTypeName.MatchString(name)
 }
 
-// DefaultEventTypes returns the event types of the archive, by name:
-// origin.create, sent when an origin is seen for the first time, with the
-// payload [OriginCreate], and origin.visit, sent when a visit of an origin
-// changes its status, with the payload [OriginVisit]. The caller may change what
-// is returned.
-func DefaultEventTypes() []EventType {
-	return []EventType{
-		{Name: "origin.create", Description: originCreateDescription, Schema: json.RawMessage(originCreateSchema)},
-		{Name: "origin.visit", Description: originVisitDescription, Schema: json.RawMessage(originVisitSchema)},
-	}
-}
-
 // CreateEventType registers an event type. Where there is one of that name, it
 // gets the new description and schema; where it is archived, it is revived with
 // the endpoints it had.
@@ -84,7 +72,7 @@ func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 func (c *Client) createApplication(ctx context.Context, eventType string) error {
 	uid := identity.Application(eventType)
 	return repeatOnConflict(func() error {
-		_, err := ask[applicationBody](ctx, c, "application create", func(ctx context.Context) error {
+		_, err := query[applicationBody](ctx, c, "application create", func(ctx context.Context) error {
 			_, err := c.svix.Application.GetOrCreate(ctx, models.ApplicationIn{Name: eventType, Uid: &uid}, nil)
 			return err
 		})
@@ -97,7 +85,7 @@ func (c *Client) createApplication(ctx context.Context, eventType string) error 
 func (c *Client) putEventType(ctx context.Context, et EventType) error {
 	schemas := map[string]any{schemaVersion: et.Schema}
 	return repeatOnConflict(func() error {
-		_, err := ask[eventTypeBody](ctx, c, "event type create", func(ctx context.Context) error {
+		_, err := query[eventTypeBody](ctx, c, "event type create", func(ctx context.Context) error {
 			_, err := c.svix.EventType.Update(ctx, et.Name, models.EventTypeUpdate{Description: et.Description, Schemas: &schemas})
 			return err
 		})
@@ -123,7 +111,7 @@ func (c *Client) GetEventType(ctx context.Context, name string) (EventType, erro
 	if !validEventTypeName(name) {
 		return EventType{}, eventTypeNotFound(name, nil)
 	}
-	body, err := ask[eventTypeBody](ctx, c, "event type get", func(ctx context.Context) error {
+	body, err := query[eventTypeBody](ctx, c, "event type get", func(ctx context.Context) error {
 		_, err := c.svix.EventType.Get(ctx, name)
 		return err
 	})
@@ -170,7 +158,7 @@ func (c *Client) DeleteEventType(ctx context.Context, name string) error {
 		return eventTypeNotFound(name, nil)
 	}
 	defer c.forget(name)
-	_, err := c.command(ctx, "event type delete", func(ctx context.Context) error {
+	_, err := c.exec(ctx, "event type delete", func(ctx context.Context) error {
 		return c.svix.EventType.Delete(ctx, name, nil)
 	})
 	if isNotFound(err) {
@@ -265,53 +253,3 @@ func violations(found []schema.Violation) []Violation {
 	}
 	return converted
 }
-
-const originCreateDescription = "An origin that the archive did not know before was added to it"
-
-const originCreateSchema = `{
-  "type": "object",
-  "title": "origin.create",
-  "description": "` + originCreateDescription + `",
-  "properties": {
-    "origin_url": {
-      "type": "string",
-      "format": "iri",
-      "description": "Where the source code of the added origin is found"
-    }
-  },
-  "required": ["origin_url"]
-}`
-
-const originVisitDescription = "The status of a visit of an origin by the archive has changed"
-
-const originVisitSchema = `{
-  "type": "object",
-  "title": "origin.visit",
-  "description": "` + originVisitDescription + `",
-  "properties": {
-    "origin_url": {
-      "type": "string",
-      "format": "iri",
-      "description": "Where the source code of the visited origin is found"
-    },
-    "visit_type": {
-      "type": "string",
-      "description": "How the origin was loaded, such as git, hg or pypi"
-    },
-    "visit_date": {
-      "type": "string",
-      "format": "date-time",
-      "description": "When the visit began"
-    },
-    "visit_status": {
-      "type": "string",
-      "enum": ["created", "ongoing", "full", "partial", "not_found", "failed"],
-      "description": "How far the visit has come, or how it ended"
-    },
-    "snapshot_swhid": {
-      "type": ["string", "null"],
-      "pattern": "^swh:1:snp:[0-9a-f]{40}$"
-    }
-  },
-  "required": ["origin_url", "visit_type", "visit_date", "visit_status", "snapshot_swhid"]
-}`

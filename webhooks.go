@@ -326,19 +326,19 @@ func (o options) wrappedHTTPClient() *http.Client {
 	return hc
 }
 
-// call makes one call of the SDK. The SDK builds the request; what came of it is
+// do makes one call of the SDK. The SDK builds the request; what came of it is
 // read from the answer that the transport recorded, not from the SDK's result:
 // one odd value in an answer must not cost the rest of it.
-func (c *Client) call(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
+func (c *Client) do(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
 	var answer transport.Answer
 	err := request(transport.WithAnswer(ctx, &answer))
 	return answer, c.translate(ctx, op, &answer, err)
 }
 
-// command makes one call of the SDK whose answer is a 204 without a body. Any
+// exec makes one call of the SDK whose answer is a 204 without a body. Any
 // other 2xx is not from the API: the page of a login, say.
-func (c *Client) command(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
-	answer, err := c.call(ctx, op, request)
+func (c *Client) exec(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
+	answer, err := c.do(ctx, op, request)
 	if err == nil && answer.Status != http.StatusNoContent {
 		err = &APIError{Op: op, StatusCode: answer.Status, Detail: notPromised}
 	}
@@ -351,9 +351,9 @@ type answerBody interface {
 	complete() bool
 }
 
-// ask makes one call of the SDK and reads the body of the answer.
-func ask[T answerBody](ctx context.Context, c *Client, op string, request func(ctx context.Context) error) (T, error) {
-	answer, err := c.call(ctx, op, request)
+// query makes one call of the SDK and reads the body of the answer.
+func query[T answerBody](ctx context.Context, c *Client, op string, request func(ctx context.Context) error) (T, error) {
+	answer, err := c.do(ctx, op, request)
 	if err != nil {
 		var none T
 		return none, err
@@ -382,33 +382,4 @@ func decode(body []byte, into any) error {
 		return nil
 	}
 	return err
-}
-
-// pageSize is the most that the server gives at once (svix-openapi.json,
-// parameter limit).
-const pageSize = 250
-
-// A pageBody is a page of a listing (Svix, "ListResponse...").
-type pageBody[T any] struct {
-	Data     *[]T    `json:"data"`
-	Iterator *string `json:"iterator"`
-	Done     bool    `json:"done"`
-}
-
-func (p pageBody[T]) complete() bool { return p.Data != nil }
-
-// listPage asks for a page of at most limit items; where such a page is larger
-// than an answer may be, for fewer.
-func listPage[T any](ctx context.Context, c *Client, op string, limit uint64, request func(ctx context.Context, limit *uint64) error) (Page[T], error) {
-	for {
-		body, err := ask[pageBody[T]](ctx, c, op, func(ctx context.Context) error { return request(ctx, &limit) })
-		if errors.Is(err, transport.ErrAnswerTooLarge) && limit > 1 {
-			limit = max(limit/8, 1)
-			continue
-		}
-		if err != nil {
-			return Page[T]{}, err
-		}
-		return Page[T]{Data: *body.Data, Iterator: body.Iterator, Done: body.Done}, nil
-	}
 }
