@@ -102,6 +102,7 @@ func newMachine(t *testing.T, rt *rapid.T, cfg svixmock.Config, clients int, opt
 	t.Helper()
 	cfg.RetrySchedule = []time.Duration{}
 	cfg.KeepDeliveries = 10_000
+	cfg.Patient = true
 	cfg.WhiteLabel = true
 	m := &machine{ctx: t.Context(), mock: svixmock.New(cfg), types: map[string]*modelType{}}
 	m.mock.Handle(modelHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -37,7 +37,9 @@
 // # Faults
 //
 // [Server.FailNext] and [Server.FailRate] make requests fail: with any answer, broken connections, or none at all, before
-// or after the server acted on the request.
+// or after the server acted on the request. A client that goes away before the answer, because its context ends or it
+// is killed, leaves its message stored but not queued: never delivered, unless it is resent. [GoAway] chooses what it
+// leaves, also by chance.
 //
 // The file example_test.go of this package has a complete test of each kind.
 package webhookstest
@@ -53,18 +55,6 @@ import (
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
-
-// A Delivery is one attempt to deliver a message.
-type Delivery = svixmock.Delivery
-
-// A Fault is something that goes wrong with a request.
-type Fault = svixmock.Fault
-
-// A Message is a message that was sent to the server.
-type Message = svixmock.Message
-
-// A Request is a request of the API and the answer to it.
-type Request = svixmock.Request
 
 // logSize is how many requests and deliveries a server remembers.
 const logSize = 10_000
@@ -175,13 +165,19 @@ func (s *Server) RoundTripper() http.RoundTripper { return s.mock.RoundTripper()
 func (s *Server) Handle(rawURL string, h http.Handler) { s.mock.Handle(rawURL, h) }
 
 // Messages are the messages that were sent, of all applications, oldest first.
-func (s *Server) Messages() []Message { return s.mock.Messages() }
+func (s *Server) Messages() []Message {
+	return convert(s.mock.Messages(), func(m svixmock.Message) Message { return Message(m) })
+}
 
 // Deliveries are the newest 10,000 attempts to deliver a message, in the order of their end.
-func (s *Server) Deliveries() []Delivery { return s.mock.Deliveries() }
+func (s *Server) Deliveries() []Delivery {
+	return convert(s.mock.Deliveries(), func(d svixmock.Delivery) Delivery { return Delivery(d) })
+}
 
 // Requests are the newest 10,000 requests that were answered, in the order of their answers.
-func (s *Server) Requests() []Request { return s.mock.Requests() }
+func (s *Server) Requests() []Request {
+	return convert(s.mock.Requests(), func(r svixmock.Request) Request { return Request(r) })
+}
 
 // WaitForDeliveries waits until n attempts in all were made and can be listed; failed ones count. It fails when ctx
 // ends, and when for 40 seconds nothing was under way that could become a delivery: the error then says what may
@@ -192,12 +188,12 @@ func (s *Server) WaitForDeliveries(ctx context.Context, n int) error {
 
 // FailNext makes the next n requests meet a fault, or of those that f.Only selects. Faults of several calls are used up
 // one after the other. Retries are requests too.
-func (s *Server) FailNext(n int, f Fault) { s.mock.FailNext(n, f) }
+func (s *Server) FailNext(n int, f Fault) { s.mock.FailNext(n, f.mock()) }
 
 // FailRate makes each request meet one of the faults with a probability of rate; a rate of 0 ends that. The same seed
 // gives the same faults to requests that are made one after the other.
 func (s *Server) FailRate(rate float64, seed uint64, faults ...Fault) {
-	s.mock.FailRate(rate, seed, faults...)
+	s.mock.FailRate(rate, seed, convert(faults, Fault.mock)...)
 }
 
 // SetClock makes the server take the time from now; nil stands for time.Now. It does not move timers.

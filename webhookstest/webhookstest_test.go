@@ -225,3 +225,25 @@ func (r *recorder) Fatal(args ...any) {
 }
 
 func (r *recorder) Fatalf(format string, args ...any) { r.Fatal(fmt.Sprintf(format, args...)) }
+
+func TestClientThatGoesAwayLeavesItsMessageUndelivered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv := webhookstest.NewServer(t, webhookstest.InMemory())
+		client := srv.Client()
+		listen(t, client, receiver)
+		srv.Handle(receiver, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		send(t, client) // the client knows the listener now
+		sending := func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/msg") }
+		srv.FailNext(1, webhookstest.Fault{Delay: time.Minute, Only: sending})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := announce(ctx, client); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
+		}
+		time.Sleep(time.Hour)
+		if messages, deliveries := len(srv.Messages()), len(srv.Deliveries()); messages != 2 || deliveries != 1 {
+			t.Errorf("got %d messages and %d deliveries, want 2 and 1", messages, deliveries)
+		}
+	})
+}

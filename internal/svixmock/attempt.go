@@ -215,6 +215,6 @@ func (s *Server) resend(c *call) (answer, error) {
 	if ep == nil {
 		return answer{}, notFound()
 	}
-	s.deliver(task{app: a, message: m, endpoint: ep, manual: true})
+	c.tasks = append(c.tasks, task{app: a, message: m, endpoint: ep, manual: true})
 	return jsonAnswer(http.StatusAccepted, struct{}{}), nil
 }

@@ -30,15 +30,15 @@ type task struct {
 	retries  int // made so far
 }
 
-// dispatch starts the deliveries of a new message if anybody wants it at this moment; to only, unless that is nil.
+// dispatch plans the deliveries of a new message if anybody wants it at this moment; to only, unless that is nil.
 // Server.mu must be held.
-func (s *Server) dispatch(a *app, m *message, only *endpoint) {
+func (c *call) dispatch(a *app, m *message, only *endpoint) {
 	everybody := task{app: a, message: m}
 	if len(everybody.recipientsOf(m.at)) == 0 {
 		return
 	}
 	everybody.endpoint = only
-	s.deliver(everybody)
+	c.tasks = append(c.tasks, everybody)
 }
 
 // deliver starts a task. Who receives it is decided anew when it runs.

@@ -36,7 +36,7 @@ func (s *Server) sendExample(c *call) (answer, error) {
 	if err := a.addMessage(m); err != nil {
 		return answer{}, err
 	}
-	s.dispatch(a, m, ep)
+	c.dispatch(a, m, ep)
 	return jsonAnswer(http.StatusOK, m.out(false, c.now)), nil
 }
 

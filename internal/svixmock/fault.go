@@ -25,6 +25,9 @@ type Fault struct {
 	// AfterActing lets the server act on the request before Status, Reset, Hang or Delay. Without it a request that
 	// meets Status, Reset or Hang has no effect.
 	AfterActing bool
+	// GoAway drops the request's handler as if the client had gone away, and says how far it came. There is no
+	// answer, except the one that Status or Reset gives. Hang and Delay come after it.
+	GoAway GoAway
 	// Truncate sends half of the answer's body under the Content-Length of all of it.
 	Truncate bool
 	// SlowBody is a pause between the halves of the answer's body.
@@ -33,6 +36,23 @@ type Fault struct {
 	Only func(*http.Request) bool
 }
 
+// GoAway is how far the server comes with a request whose client goes away before the answer: it drops the request's
+// handler where it stands. Whatever it is, the request's idempotency key stays locked for minutes.
+type GoAway int
+
+const (
+	// Stay is the zero value: the client waits for the answer. If it really goes away before that, a message is
+	// stored and not queued.
+	Stay GoAway = iota
+	// NothingStored drops the handler before it has an effect.
+	NothingStored
+	// StoredNotQueued drops the handler once everything is stored: what it was to deliver never is. A message is
+	// listed, but has no attempts; the same eventId is a conflict; only a resend delivers it.
+	StoredNotQueued
+	// StoredAndQueued drops the handler when all is done but the answer.
+	StoredAndQueued
+)
+
 // matches reports whether a request can meet the fault.
 func (f Fault) matches(r *http.Request) bool {
 	return f.Only == nil || f.Only(r)
@@ -40,6 +60,12 @@ func (f Fault) matches(r *http.Request) bool {
 
 // holds reports whether the fault holds the request up.
 func (f Fault) holds() bool { return f.Hang || f.Delay > 0 }
+
+// acts reports whether the server acts, perhaps not on everything, before the rest of the fault.
+func (f Fault) acts() bool { return f.AfterActing || f.GoAway != Stay }
+
+// replaces reports whether the server's own answer is never given.
+func (f Fault) replaces() bool { return f.Status != 0 || f.Reset || f.Hang }
 
 // answer is what is answered instead of the server's own answer.
 func (f Fault) answer() answer {
@@ -119,26 +145,57 @@ func (f *faults) draw(r *http.Request) Fault {
 	return kinds[f.random.IntN(len(kinds))]
 }
 
-// meet lets a request meet a fault; act is what the server does with the request.
+// meet lets a request meet its fault; act is what the server does with the request.
 func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
-	var out outcome
-	if f.AfterActing {
+	out := outcome{dropped: true}
+	switch {
+	case f.acts():
 		out = act()
-	}
-	if !s.hold(r.Context(), f) {
-		return outcome{dropped: true}
+		if out.dropped && (r.Context().Err() != nil || s.ctx.Err() != nil) {
+			return out
+		}
+	case !s.hold(r.Context(), f) && (f.replaces() || s.ctx.Err() != nil || s.patient):
+		return out
+	case !f.replaces():
+		out = act()
 	}
 	switch {
 	case f.Reset:
 		return outcome{reset: true}
 	case f.Status != 0:
 		out = outcome{answer: f.answer()}
-	case !f.AfterActing:
-		out = act()
 	}
 	out.truncate = f.Truncate
 	out.slow = f.SlowBody
 	return out
+}
+
+// finish is the end of a handler that has stored what it had to: it queues the deliveries. It reports whether the client
+// is still there.
+func (s *Server) finish(c *call) bool {
+	f := c.fault
+	if f.GoAway == StoredAndQueued {
+		s.queue(c)
+	}
+	if s.patient && f.GoAway == Stay {
+		s.queue(c)
+		if f.AfterActing {
+			s.hold(c.Context(), f)
+		}
+		return true
+	}
+	held := !f.acts() || s.hold(c.Context(), f)
+	if f.GoAway != Stay || !held || c.Context().Err() != nil {
+		return false
+	}
+	s.queue(c)
+	return true
+}
+
+func (s *Server) queue(c *call) {
+	for _, t := range c.tasks {
+		s.deliver(t)
+	}
 }
 
 // hold holds a request up and reports whether it got through.

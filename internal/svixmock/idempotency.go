@@ -39,7 +39,8 @@ func newIdempotencyCache(now func() time.Time) *idempotencyCache {
 	return &idempotencyCache{now: now, entries: map[idempotencyKey]idempotencyEntry{}}
 }
 
-// idempotent answers a POST that has a key with what the first request with that key was answered.
+// idempotent answers a POST that has a key with what the first request with that key was answered. Where act panics,
+// which stands for a handler that is dropped, the key stays locked.
 func (s *Server) idempotent(c *call, act func() answer) answer {
 	key, ok := idempotencyKeyOf(c.Request)
 	if s.idempotency == nil || !ok {

@@ -169,24 +169,24 @@ func (s *Server) createMessage(c *call) (answer, error) {
 	}
 	m := in.message(c.now)
 	out := m.out(withContent, c.now)
-	if err := s.acceptMessage(o, c.params[0], in.app, m, nil); err != nil {
+	if err := s.acceptMessage(c, o, in.app, m); err != nil {
 		return answer{}, err
 	}
 	return jsonAnswer(http.StatusAccepted, out), nil
 }
 
-// acceptMessage stores a message and starts its deliveries, to the one endpoint only where that is not nil.
-func (s *Server) acceptMessage(o *org, ref string, create opt[*appIn], m *message, only *endpoint) error {
+// acceptMessage stores a message and plans its deliveries.
+func (s *Server) acceptMessage(c *call, o *org, create opt[*appIn], m *message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a, err := o.appOrCreate(ref, create, m.at)
+	a, err := o.appOrCreate(c.params[0], create, m.at)
 	if err != nil {
 		return err
 	}
 	if err := a.addMessage(m); err != nil {
 		return err
 	}
-	s.dispatch(a, m, only)
+	c.dispatch(a, m, nil)
 	return nil
 }
 

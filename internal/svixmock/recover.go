@@ -43,7 +43,7 @@ func (s *Server) recoverFailed(c *call) (answer, error) {
 		return answer{}, err
 	}
 	for _, m := range ep.failedBetween(since.value, end) {
-		s.deliver(task{app: a, message: m, endpoint: ep, manual: true})
+		c.tasks = append(c.tasks, task{app: a, message: m, endpoint: ep, manual: true})
 	}
 	taskID := newID(c.now)
 	return jsonAnswer(http.StatusAccepted, recoverOut{

@@ -19,6 +19,8 @@ type call struct {
 	query  query
 	body   *requestBody
 	now    time.Time
+	fault  Fault
+	tasks  []task // to be queued in the end, if the client is still there
 }
 
 // router finds the handler of a path. A segment in braces matches any text but none.

@@ -29,6 +29,9 @@ type Config struct {
 	WhiteLabel bool
 	// NoIdempotency ignores idempotency keys, as a server without a cache does.
 	NoIdempotency bool
+	// Patient finishes requests whose clients went away, which no real server does. It is for tests of clients that do
+	// not cope with the real behaviour yet.
+	Patient bool
 	// KeepRequests and KeepDeliveries are how many of the newest requests and deliveries the logs keep. 0: none.
 	KeepRequests   int
 	KeepDeliveries int
@@ -47,6 +50,7 @@ type Server struct {
 	router      router
 	faults      faults
 	idempotency *idempotencyCache // nil: none
+	patient     bool
 	requests    ring[Request]
 	worker      worker
 
@@ -65,6 +69,7 @@ func New(cfg Config) *Server {
 		tokenOrg: defaultOrg,
 		log:      cfg.Logger,
 		requests: ring[Request]{size: cfg.KeepRequests},
+		patient:  cfg.Patient,
 		orgs:     map[string]*org{},
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
@@ -179,7 +184,7 @@ func (s *Server) serve(r *http.Request) outcome {
 	if fault.holds() {
 		_, _ = body.bytes() // until then net/http does not notice that the client is gone
 	}
-	out := s.meet(fault, r, func() outcome { return s.answer(r, body) }) //nolint:contextcheck // it is the request's
+	out := s.meet(fault, r, func() outcome { return s.answer(r, body, fault) }) //nolint:contextcheck // it is the request's
 	s.requests.add(func() Request { return newRequest(r, body, out) })
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.Int("status", out.status))
@@ -187,7 +192,7 @@ func (s *Server) serve(r *http.Request) outcome {
 }
 
 // answer is what the server itself does with a request.
-func (s *Server) answer(r *http.Request, body *requestBody) (out outcome) {
+func (s *Server) answer(r *http.Request, body *requestBody, fault Fault) (out outcome) {
 	defer func() {
 		switch p := recover(); {
 		case p == nil:
@@ -197,11 +202,24 @@ func (s *Server) answer(r *http.Request, body *requestBody) (out outcome) {
 			panic(p)
 		}
 	}()
-	c := &call{Request: r, query: parseQuery(r.URL.RawQuery), body: body, now: s.now()}
 	if r.Method == http.MethodOptions {
 		return outcome{answer: preflight(r)}
 	}
-	return outcome{answer: s.idempotent(c, func() answer { return s.router.route(c) })}
+	c := &call{Request: r, query: parseQuery(r.URL.RawQuery), body: body, now: s.now(), fault: fault}
+	return outcome{answer: s.idempotent(c, func() answer { return s.handle(c) })}
+}
+
+// handle runs a request's handler. It ends as a handler that is dropped does where the client goes away.
+func (s *Server) handle(c *call) answer {
+	if c.fault.GoAway == NothingStored {
+		s.hold(c.Context(), c.fault)
+		panic(http.ErrAbortHandler)
+	}
+	a := s.router.route(c)
+	if !s.finish(c) {
+		panic(http.ErrAbortHandler)
+	}
+	return a
 }
 
 func asError(p any) error {
