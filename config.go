@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // ConfigFileVariable is the environment variable that names the configuration
@@ -53,7 +55,7 @@ type SvixConfig struct {
 // "[redacted]". Convert it to a string to use it.
 type Secret string
 
-const redacted = "[redacted]"
+const redacted = foreign.Redacted
 
 // Format prints "[redacted]" whatever the verb: for one that texts do not have,
 // package fmt would show the value.

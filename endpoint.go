@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strings"
 
 	svix "github.com/svix/svix-webhooks/go"
 	"github.com/svix/svix-webhooks/go/models"
@@ -17,6 +16,7 @@ import (
 	whatwg "github.com/nlnwa/whatwg-url/url"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/secret"
 )
@@ -68,21 +68,9 @@ func (e Endpoint) address() string {
 // described names an endpoint in errors.
 func (e Endpoint) described() string {
 	if e.Channel == "" {
-		return fmt.Sprintf("with url %s for event type %s", quoteURL(e.URL), quote(e.EventType))
+		return fmt.Sprintf("with url %s for event type %s", foreign.Quote(e.URL), foreign.Quote(e.EventType))
 	}
-	return fmt.Sprintf("with url %s and channel %s for event type %s", quoteURL(e.URL), quote(e.Channel), quote(e.EventType))
-}
-
-// quoteURL is [quote] for a URL, without a password that may be part of it.
-func quoteURL(raw string) string {
-	u, err := url.Parse(raw)
-	switch {
-	case err != nil:
-		return quote(raw[strings.LastIndex(raw, "@")+1:])
-	case u.User != nil:
-		return quote(u.Redacted())
-	}
-	return quote(raw)
+	return fmt.Sprintf("with url %s and channel %s for event type %s", foreign.Quote(e.URL), foreign.Quote(e.Channel), foreign.Quote(e.EventType))
 }
 
 // An EndpointQuery selects endpoints. The zero value selects all, newest first.
@@ -437,7 +425,7 @@ func (e Endpoint) validateAddress() error {
 	}
 	switch {
 	case e.ID != "" && !svixEndpointID.MatchString(e.ID):
-		return fmt.Errorf("webhooks: %w: %s is not an endpoint ID of the server", ErrInvalidEndpoint, quote(e.ID))
+		return fmt.Errorf("webhooks: %w: %s is not an endpoint ID of the server", ErrInvalidEndpoint, foreign.Quote(e.ID))
 	case e.ID == "" && e.Channel == reservedChannel:
 		return fmt.Errorf("webhooks: %w: without an ID a channel named %q cannot be told from no channel", ErrInvalidEndpoint, reservedChannel)
 	}
@@ -450,7 +438,7 @@ func (e Endpoint) validate() error {
 		return err
 	}
 	if err := checkEndpointURL(e.URL); err != nil {
-		return fmt.Errorf("webhooks: %w: URL %s: %w", ErrInvalidEndpoint, quoteURL(e.URL), err)
+		return fmt.Errorf("webhooks: %w: URL %s: %w", ErrInvalidEndpoint, foreign.Quote(e.URL), err)
 	}
 	text, err := canonical.FromGo(e.storedMetadata(e.svixChannels()))
 	if err != nil {

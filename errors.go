@@ -6,11 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
@@ -160,8 +156,6 @@ const (
 	codeLimitReached = "limit_reached"
 )
 
-const maxDetail = 300 // bytes
-
 // translate returns the error of one call of the SDK, nil where it got a 2xx
 // answer. It is the one place where errors of the SDK become ours.
 func (c *Client) translate(ctx context.Context, op string, answer *transport.Answer, err error) error {
@@ -170,11 +164,11 @@ func (c *Client) translate(ctx context.Context, op string, answer *transport.Ans
 	case err == nil:
 		return nil
 	case refused && ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		return fmt.Errorf("webhooks: %s: %w (%w)", op, err, c.apiError(op, answer))
+		return fmt.Errorf("webhooks: %s: %w (%w)", op, c.foreign.Error(err), c.apiError(op, answer))
 	case refused:
 		return c.apiError(op, answer)
 	default:
-		return fmt.Errorf("webhooks: %s: %w", op, err)
+		return fmt.Errorf("webhooks: %s: %w", op, c.foreign.Error(err))
 	}
 }
 
@@ -182,7 +176,7 @@ func (c *Client) translate(ctx context.Context, op string, answer *transport.Ans
 func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
 	e := &APIError{Op: op, StatusCode: answer.Status, err: answer.Err}
 	if answer.Err != nil {
-		e.Detail = answer.Err.Error()
+		e.Detail = c.foreign.Text(answer.Err.Error())
 		return e
 	}
 	var body struct {
@@ -190,16 +184,16 @@ func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
 		Detail json.RawMessage `json:"detail"`
 	}
 	isJSON := decode(answer.Body, &body) == nil
-	e.Code = c.presentable(body.Code)
+	e.Code = c.foreign.Text(body.Code)
 	switch {
 	case answer.Status >= 300 && answer.Status <= 399:
-		e.Detail = "redirects are not followed; set the server URL to the final address (often https instead of http): " + c.presentable(location(answer.Header))
+		e.Detail = "redirects are not followed; set the server URL to the final address (often https instead of http): " + c.foreign.Text(location(answer.Header))
 	case isJSON && len(body.Detail) > 0:
-		e.Detail = c.presentable(detailText(body.Detail))
+		e.Detail = c.foreign.Text(detailText(body.Detail))
 	case answer.Status == http.StatusNotFound:
 		e.Detail = "this is not an answer of the API; is the server URL right, with the path prefix of the server if it has one?"
 	case string(answer.Body) != noDetail:
-		e.Detail = c.presentable(string(answer.Body))
+		e.Detail = c.foreign.Text(string(answer.Body))
 	}
 	return e
 }
@@ -233,41 +227,6 @@ func detailText(detail json.RawMessage) string {
 func location(header http.Header) string {
 	target, _, _ := strings.Cut(header.Get("Location"), "?")
 	return target
-}
-
-// endpointSecret also finds secrets in which "+" and "/" are escaped.
-var endpointSecret = regexp.MustCompile(`wh(sec|sk)_[^\s"'<>]+`)
-
-// presentable returns a text of the server in one short line without secrets.
-func (c *Client) presentable(text string) string {
-	text = endpointSecret.ReplaceAllString(c.redact(text), redacted)
-	text = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(text, "\uFFFD"), func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	}), " ")
-	return shorten(text, maxDetail)
-}
-
-// shorten cuts a text to at most limit bytes, at the end of a character.
-func shorten(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	const dots = "..."
-	end := limit - len(dots)
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + dots
-}
-
-// quote returns a name or URL that came from outside as it can be shown: as it
-// is where that is harmless, else quoted, and never very long.
-func quote(text string) string {
-	text = shorten(text, maxDetail)
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || r == '"' || unicode.IsSpace(r) }) || !utf8.ValidString(text) {
-		return strconv.Quote(text)
-	}
-	return text
 }
 
 func isNotFound(err error) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/svix/svix-webhooks/go/models"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/schema"
 	"github.com/softwareheritage/webhooks/internal/transport"
@@ -62,7 +63,7 @@ func (ev Event) validateID() error {
 	case ev.ID == "":
 		return nil
 	case !eventID.MatchString(ev.ID), strings.HasPrefix(ev.ID, messageIDPrefix), ev.ID == ".", ev.ID == "..":
-		return fmt.Errorf("webhooks: %w: ID %s: want 1 to 256 letters, digits, '-', '_' and '.', not beginning with %q and not only dots", ErrInvalidEvent, quote(ev.ID), messageIDPrefix)
+		return fmt.Errorf("webhooks: %w: ID %s: want 1 to 256 letters, digits, '-', '_' and '.', not beginning with %q and not only dots", ErrInvalidEvent, foreign.Quote(ev.ID), messageIDPrefix)
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/svix/svix-webhooks/go/models"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/schema"
 )
@@ -55,7 +56,7 @@ func validEventTypeName(name string) bool {
 // error.
 func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 	if !validEventTypeName(et.Name) {
-		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' on both sides and at most %d bytes", ErrInvalidEventTypeName, quote(et.Name), maxEventTypeName)
+		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' on both sides and at most %d bytes", ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
 	if _, err := schema.Compile(et.Schema); err != nil {
 		return schemaError(err)
@@ -169,9 +170,9 @@ func (c *Client) DeleteEventType(ctx context.Context, name string) error {
 
 func eventTypeNotFound(name string, answer error) error {
 	if answer == nil {
-		return fmt.Errorf("webhooks: %w: %s", ErrEventTypeNotFound, quote(name))
+		return fmt.Errorf("webhooks: %w: %s", ErrEventTypeNotFound, foreign.Quote(name))
 	}
-	return fmt.Errorf("webhooks: %w: %s (%w)", ErrEventTypeNotFound, quote(name), answer)
+	return fmt.Errorf("webhooks: %w: %s (%w)", ErrEventTypeNotFound, foreign.Quote(name), answer)
 }
 
 // A registeredType is an event type as the server had it, with its schema ready

@@ -53,12 +53,12 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/softwareheritage/webhooks/internal/cache"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
@@ -81,8 +81,8 @@ const (
 // at once and those of others within that time.
 type Client struct { //nolint:recvcheck // a copy must not be printed either
 	svix           *svix.Svix
-	redact         func(string) string // takes the token out of texts; a function, because no verb prints what is in one
-	retention      int64               // days
+	foreign        foreign.Filter
+	retention      int64 // days
 	checkListeners bool
 	types          *cache.Cache[*registeredType]
 	listeners      *cache.Cache[listeners]
@@ -299,7 +299,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		svix:           sdk,
-		redact:         strings.NewReplacer(string(cfg.Svix.AuthToken), redacted).Replace,
+		foreign:        foreign.NewFilter(string(cfg.Svix.AuthToken)),
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
 		types:          cache.New[*registeredType](o.cacheTTL, maxCachedTypes),
