@@ -6,6 +6,12 @@ import (
 	"time"
 )
 
+// The names of the archive's event types.
+const (
+	TypeOriginCreate = "origin.create"
+	TypeOriginVisit  = "origin.visit"
+)
+
 // DefaultEventTypes returns the event types of the archive, by name:
 // origin.create, sent when an origin is seen for the first time, with the
 // payload [OriginCreate], and origin.visit, sent when a visit of an origin
@@ -13,8 +19,8 @@ import (
 // is returned.
 func DefaultEventTypes() []EventType {
 	return []EventType{
-		{Name: "origin.create", Description: originCreateDescription, Schema: json.RawMessage(originCreateSchema)},
-		{Name: "origin.visit", Description: originVisitDescription, Schema: json.RawMessage(originVisitSchema)},
+		{Name: TypeOriginCreate, Description: originCreateDescription, Schema: json.RawMessage(originCreateSchema)},
+		{Name: TypeOriginVisit, Description: originVisitDescription, Schema: json.RawMessage(originVisitSchema)},
 	}
 }
 

@@ -1,0 +1,203 @@
+// Package harness is what the tests of several packages share: the one way to make a mock server
+// and a client of it, the operations that every client has, and the flag for tests that take long.
+package harness
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// The URLs of what NewServer makes.
+const (
+	ServerURL  = "http://svix.test"
+	HookURL    = "http://receiver.test/hook"
+	NewHookURL = "http://receiver.test/new"
+)
+
+// Secrets that a server accepts.
+const (
+	SecretA = "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	SecretB = "whsec_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+)
+
+// What tests of secrets look for in whatever the library says.
+const (
+	SpiedToken  = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvcmdfc3BpZWQifQ.c3BpZWQtdG9rZW4_LQ" //nolint:gosec // made for tests
+	SpiedSecret = "whsec_c3BpZWQ+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50"                 //nolint:gosec // made for tests
+)
+
+var full = flag.Bool("full", false, "run tests that take long at their full size")
+
+// Full tells whether tests run at their full size.
+func Full() bool { return *full }
+
+// Sized returns how many times a test does what it does: normal, or whole under the flag -full.
+func Sized(normal, whole int) int {
+	if *full {
+		return whole
+	}
+	return normal
+}
+
+// NewMock is a mock server without a socket that ends with the test. It keeps 10,000 requests and
+// deliveries if cfg does not say how many.
+func NewMock(tb testing.TB, cfg svixmock.Config) *svixmock.Server {
+	tb.Helper()
+	cfg.WhiteLabel = true
+	cfg.KeepRequests = cmp.Or(cfg.KeepRequests, 10_000)
+	cfg.KeepDeliveries = cmp.Or(cfg.KeepDeliveries, 10_000)
+	mock := svixmock.New(cfg)
+	tb.Cleanup(mock.Close)
+	return mock
+}
+
+// NewServer is a mock server with a receiver, on which there is all that Operations needs.
+func NewServer(tb testing.TB, cfg svixmock.Config) *svixmock.Server {
+	tb.Helper()
+	mock := NewMock(tb, cfg)
+	mock.Handle(HookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	client := NewClient(tb, mock.RoundTripper(), mock.Token())
+	CreateEventTypes(tb, client)
+	if err := client.CreateEndpoint(tb.Context(), KnownEndpoint(), SecretA); err != nil {
+		tb.Fatal(err)
+	}
+	event := KnownEvent()
+	event.ID = KnownEventID
+	if _, err := client.SendEvent(tb.Context(), event); err != nil {
+		tb.Fatal(err)
+	}
+	if err := mock.WaitForDeliveries(tb.Context(), 1); err != nil {
+		tb.Fatal(err)
+	}
+	return mock
+}
+
+// NewClient is a client whose requests go through a RoundTripper.
+func NewClient(tb testing.TB, rt http.RoundTripper, token string, opts ...webhooks.Option) *webhooks.Client {
+	tb.Helper()
+	client, err := webhooks.NewClient(append([]webhooks.Option{
+		webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(ServerURL),
+		webhooks.WithAuthToken(token),
+		webhooks.WithHTTPClient(&http.Client{Transport: rt}),
+	}, opts...)...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
+}
+
+// CreateEventTypes registers the archive's own event types.
+func CreateEventTypes(tb testing.TB, client *webhooks.Client) {
+	tb.Helper()
+	for _, et := range webhooks.DefaultEventTypes() {
+		if err := client.CreateEventType(tb.Context(), et); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// RoundTripFunc is an http.RoundTripper.
+type RoundTripFunc func(*http.Request) (*http.Response, error)
+
+// RoundTrip calls f.
+func (f RoundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// InBubble runs a test in a bubble of testing/synctest whose time is the present.
+func InBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		SleepUntil(time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC))
+		test(t)
+	})
+}
+
+// SleepUntil sets the clock of a bubble of testing/synctest.
+func SleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
+
+// mockProcess is the environment variable under which a test binary is the mock server of
+// StartProcess.
+const mockProcess = "WEBHOOKS_TEST_MOCK_PROCESS"
+
+// Main is the TestMain of every package whose tests use this one: no goroutine outlives the tests,
+// and none of them asks a name server.
+func Main(m *testing.M) {
+	if os.Getenv(mockProcess) == "" {
+		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: noNameServer}
+		goleak.VerifyTestMain(m)
+		return
+	}
+	if err := serveMock(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// noNameServer is why a host name that is not in a file of this machine resolves to nothing: no
+// test may depend on a name server, or wait for one.
+func noNameServer(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("tests ask no name server")
+}
+
+// StartProcess starts a mock server in a process of its own: this test binary, run again. The
+// package's TestMain must call Main.
+func StartProcess(tb testing.TB) (serverURL, token string) {
+	tb.Helper()
+	server := exec.CommandContext(tb.Context(), os.Args[0]) //nolint:gosec // this test binary
+	server.Env = append(os.Environ(), mockProcess+"=1")
+	server.Stderr = os.Stderr
+	in, err := server.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		_ = in.Close() // its end
+		_ = server.Wait()
+	})
+	if _, err := fmt.Fscan(out, &serverURL, &token); err != nil {
+		tb.Fatal(err)
+	}
+	return serverURL, token
+}
+
+// serveMock writes the server's URL and token to out, then serves until in ends, as it does at the
+// latest with the process that has the other end.
+func serveMock(in io.Reader, out io.Writer) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
+	if err != nil {
+		return err
+	}
+	mock := svixmock.New(svixmock.Config{})
+	defer mock.Close()
+	server := &http.Server{Handler: mock, ReadHeaderTimeout: time.Minute}
+	defer func() { _ = server.Close() }()
+	go func() { _ = server.Serve(listener) }() // ends with Close
+	if _, err := fmt.Fprintf(out, "http://%s %s\n", listener.Addr(), mock.Token()); err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, in)
+	return err
+}
