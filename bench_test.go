@@ -8,8 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -22,6 +20,7 @@ import (
 	"github.com/svix/svix-webhooks/go/models"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
@@ -36,7 +35,7 @@ import (
 // event type and listener are cached. Nothing is delivered: the endpoint is
 // disabled by then, which the client does not know.
 func BenchmarkSend(b *testing.B) {
-	serverURL, token := startMock(b)
+	serverURL, token := harness.StartProcess(b)
 	clients := []struct {
 		name string
 		send func(ctx context.Context) error
@@ -68,7 +67,7 @@ func measureSends(b *testing.B, goroutines int, send func(ctx context.Context) e
 //
 //	go test -run '^$' -bench 'SendRatio$' -benchtime 60x .
 func BenchmarkSendRatio(b *testing.B) {
-	serverURL, token := startMock(b)
+	serverURL, token := harness.StartProcess(b)
 	sdk, client := sdkSend(b, serverURL, token, tuned(b)), clientSend(b, serverURL, token, tuned(b))
 	const turn = 2000 // events
 	for _, goroutines := range []int{1, 64, 256} {
@@ -243,31 +242,4 @@ func tuned(b *testing.B) *http.Transport {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1024}
 	b.Cleanup(transport.CloseIdleConnections)
 	return transport
-}
-
-// startMock starts the mock server in a process of its own.
-func startMock(b *testing.B) (serverURL, token string) {
-	b.Helper()
-	server := exec.CommandContext(b.Context(), os.Args[0]) //nolint:gosec // this test binary, see TestMain
-	server.Env = append(os.Environ(), mockProcess+"=1")
-	server.Stderr = os.Stderr
-	in, err := server.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := server.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		_ = in.Close() // its end
-		_ = server.Wait()
-	})
-	if _, err := fmt.Fscan(out, &serverURL, &token); err != nil {
-		b.Fatal(err)
-	}
-	return serverURL, token
 }

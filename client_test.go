@@ -13,11 +13,12 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
 // answering is a RoundTripper that gives one answer to everything.
-func answering(status int, body string, also func()) roundTripFunc {
+func answering(status int, body string, also func()) harness.RoundTripFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		also()
 		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
@@ -28,13 +29,13 @@ func answering(status int, body string, also func()) roundTripFunc {
 // what is reported, and never by an error of the SDK.
 func TestAnswerThatComesWithTheEndOfTheContext(t *testing.T) {
 	t.Parallel()
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			forbidden := answering(http.StatusForbidden, `{"code":"insufficient access","detail":"No."}`, cancel)
-			err := do(ctx, clientOver(t, forbidden, "token", webhooks.WithCacheTTL(0)))
+			err := do(ctx, harness.NewClient(t, forbidden, "token", webhooks.WithCacheTTL(0)))
 			var api *webhooks.APIError
 			if !errors.As(err, &api) || api.StatusCode != http.StatusForbidden || api.Code != "insufficient access" {
 				t.Errorf("got the error %v, want the APIError of the answer", err)
@@ -59,7 +60,7 @@ func TestDetailOfForeignAnswers(t *testing.T) {
 		"no problems":      {`{"detail":[]}`, ``},
 	}
 	for name, tt := range tests {
-		_, err := clientOver(t, answering(http.StatusForbidden, tt.body, func() {}), "token").GetEventType(t.Context(), originCreate)
+		_, err := harness.NewClient(t, answering(http.StatusForbidden, tt.body, func() {}), "token").GetEventType(t.Context(), webhooks.TypeOriginCreate)
 		var api *webhooks.APIError
 		if !errors.As(err, &api) || api.Detail != tt.want {
 			t.Errorf("%s: got the error %v, want the detail %q", name, err, tt.want)
@@ -70,9 +71,9 @@ func TestDetailOfForeignAnswers(t *testing.T) {
 // TestSendEventsTakesAnyConcurrency, also one that no memory could hold.
 func TestSendEventsTakesAnyConcurrency(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
-	events := slices.Repeat([]webhooks.Event{knownEvent()}, 3)
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	events := slices.Repeat([]webhooks.Event{harness.KnownEvent()}, 3)
 	for _, concurrency := range []int{math.MinInt, -1, 0, math.MaxInt32, math.MaxInt} {
 		results := 0
 		for result := range client.SendEvents(t.Context(), slices.Values(events), concurrency) {

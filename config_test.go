@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 )
 
 const (
@@ -54,7 +55,7 @@ func TestDecision01ExplicitOptionsWin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Setenv(webhooks.ConfigFileVariable, tt.environment)
 			var url, token string
-			transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			transport := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 				url, token = r.URL.Host+r.URL.EscapedPath(), r.Header.Get("Authorization")
 				return nil, errors.New("not sent")
 			})
@@ -271,7 +272,7 @@ func TestNewClientNamesEveryMistake(t *testing.T) {
 func TestNewClientWithAnotherDefaultTransport(t *testing.T) {
 	original := http.DefaultTransport
 	t.Cleanup(func() { http.DefaultTransport = original })
-	http.DefaultTransport = roundTripFunc(original.RoundTrip)
+	http.DefaultTransport = harness.RoundTripFunc(original.RoundTrip)
 	_, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken))
 	checkConfigError(t, err, "http.DefaultTransport", "WithHTTPClient")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
@@ -20,7 +21,7 @@ import (
 // listedEndpoint is the endpoint with a URL as the library lists it.
 func listedEndpoint(t *testing.T, client *webhooks.Client, url string) webhooks.Endpoint {
 	t.Helper()
-	for ep, err := range client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{}) {
+	for ep, err := range client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,13 +53,13 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mock := memoryServer(t, svixmock.Config{})
-			client := clientOver(t, mock.RoundTripper(), mock.Token())
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 			metadata, err := json.Marshal(tt.metadata)
 			if err != nil {
 				t.Fatal(err)
 			}
-			rawPost(t, mock, application(originCreate)+"/endpoint", fmt.Sprintf(`{"url":%q,"channels":%s,"metadata":%s}`, url, tt.channels, metadata))
+			harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint", fmt.Sprintf(`{"url":%q,"channels":%s,"metadata":%s}`, url, tt.channels, metadata))
 			listed := listedEndpoint(t, client, url)
 			if hasChannel := tt.channels != "null"; (listed.Channel != "") != hasChannel {
 				t.Errorf("got the channel %q of an endpoint on %s", listed.Channel, tt.channels)
@@ -66,17 +67,17 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 			if err := client.CreateEndpoint(t.Context(), listed, ""); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.metadata, rawEndpointAt(t, mock, url).Metadata); diff != "" {
+			if diff := cmp.Diff(tt.metadata, harness.RawEndpointAt(t, mock, url).Metadata); diff != "" {
 				t.Errorf("metadata on the server (-before +after):\n%s", diff)
 			}
 			if diff := cmp.Diff(listed, listedEndpoint(t, client, url)); diff != "" {
 				t.Errorf("listed again (-before +after):\n%s", diff)
 			}
 
-			stored := rawEndpointAt(t, mock, url)
+			stored := harness.RawEndpointAt(t, mock, url)
 			listed.Channel += "another"
 			checkError(t, client.CreateEndpoint(t.Context(), listed, ""), webhooks.ErrInvalidEndpoint)
-			if diff := cmp.Diff(stored, rawEndpointAt(t, mock, url)); diff != "" {
+			if diff := cmp.Diff(stored, harness.RawEndpointAt(t, mock, url)); diff != "" {
 				t.Errorf("given another channel it was changed (-before +after):\n%s", diff)
 			}
 		})
@@ -87,10 +88,10 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 // which must not be taken for it.
 func TestChannelNoneIsNotNoChannel(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
-	before, requests := rawEndpoints(t, mock, originCreate), len(mock.Requests())
-	ep := knownEndpoint()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	before, requests := harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate), len(mock.Requests())
+	ep := harness.KnownEndpoint()
 	ep.Channel = "None"
 	_, errSecret := client.GetEndpointSecret(t.Context(), ep)
 	_, errList := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), ep, webhooks.SentEventQuery{}))
@@ -108,12 +109,12 @@ func TestChannelNoneIsNotNoChannel(t *testing.T) {
 	if made := len(mock.Requests()) - requests; made != 0 {
 		t.Errorf("made %d requests, want none", made)
 	}
-	if diff := cmp.Diff(before, rawEndpoints(t, mock, originCreate)); diff != "" {
+	if diff := cmp.Diff(before, harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate)); diff != "" {
 		t.Errorf("endpoints (-before +after):\n%s", diff)
 	}
 
 	// One that the Python module made is listed, and the ID tells it apart.
-	rawPost(t, mock, application(originCreate)+"/endpoint", fmt.Sprintf(`{"url":"https://example.org/none","channels":[%q],"metadata":{%[1]q:"None"}}`, identity.Channel("None")))
+	harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint", fmt.Sprintf(`{"url":"https://example.org/none","channels":[%q],"metadata":{%[1]q:"None"}}`, identity.Channel("None")))
 	listed := listedEndpoint(t, client, "https://example.org/none")
 	if err := client.CreateEndpoint(t.Context(), listed, ""); err != nil || listed.Channel != "None" {
 		t.Errorf("updating the listed endpoint %+v: %v", listed, err)
@@ -127,12 +128,12 @@ func TestChannelNoneIsNotNoChannel(t *testing.T) {
 // asked, but where it is asked the answer is the same whatever the secret.
 func TestEndpointOfUnknownEventType(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
-	ep := webhooks.Endpoint{URL: memoryHookURL, EventType: "no.type"}
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	ep := webhooks.Endpoint{URL: harness.HookURL, EventType: "no.type"}
 	for name, err := range map[string]error{
 		"generated secret": client.RotateEndpointSecret(t.Context(), ep, ""),
-		"given secret":     client.RotateEndpointSecret(t.Context(), ep, secretB),
+		"given secret":     client.RotateEndpointSecret(t.Context(), ep, harness.SecretB),
 		"disable":          client.SetEndpointDisabled(t.Context(), ep, true),
 		"delete":           client.DeleteEndpoint(t.Context(), ep),
 	} {
@@ -149,16 +150,16 @@ func TestCreateEndpointSaysWhatIsHalfDone(t *testing.T) {
 		requests int
 		first    int // request after which something is changed
 	}{
-		"new":      {newEndpoint(), 4, 2},
-		"existing": {knownEndpoint(), 7, 5},
+		"new":      {harness.NewEndpoint(), 4, 2},
+		"existing": {harness.KnownEndpoint(), 7, 5},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for k := range tt.requests {
-				mock := memoryServer(t, svixmock.Config{})
-				mock.FailNext(1, svixmock.Fault{Status: http.StatusForbidden, Only: only(k)})
-				err := clientOver(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), tt.ep, secretB)
+				mock := harness.NewServer(t, svixmock.Config{})
+				mock.FailNext(1, svixmock.Fault{Status: http.StatusForbidden, Only: harness.Only(k)})
+				err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), tt.ep, harness.SecretB)
 				if err == nil {
 					t.Fatalf("request %d fails: got no error", k)
 				}
@@ -180,7 +181,7 @@ func TestListenersBeyondTheCache(t *testing.T) {
 		fmt.Fprintf(&channels, `"channel-%d",`, i)
 	}
 	endpoints := fmt.Sprintf(`{"data":[{"id":"ep_1","channels":[%s%q]}],"done":true}`, channels.String(), identity.Channel(wanted))
-	server := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	server := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		body := `{"id":"msg_1","name":"origin.create"}`
 		if strings.HasSuffix(r.URL.Path, "/endpoint") {
 			time.Sleep(time.Second) // all wait for the same answer
@@ -188,10 +189,10 @@ func TestListenersBeyondTheCache(t *testing.T) {
 		}
 		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	})
-	inBubble(t, func(t *testing.T) {
-		client := clientOver(t, server, "token")
+	harness.InBubble(t, func(t *testing.T) {
+		client := harness.NewClient(t, server, "token")
 		send := func(channel string) webhooks.Message {
-			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Channel: channel, Payload: webhooks.OriginCreate{}})
+			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: channel, Payload: webhooks.OriginCreate{}})
 			if err != nil {
 				t.Error(err)
 			}

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
@@ -60,7 +61,7 @@ func FuzzConfig(f *testing.F) {
 		}
 		var asked *http.Request
 		client, errClient := webhooks.NewClient(webhooks.WithConfigFile(path), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
-			webhooks.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			webhooks.WithHTTPClient(&http.Client{Transport: harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 				asked = r
 				return nil, errors.New("not sent")
 			})}))
@@ -71,7 +72,7 @@ func FuzzConfig(f *testing.F) {
 		if !complete {
 			return
 		}
-		_, _ = client.GetEventType(t.Context(), originCreate) // it fails
+		_, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) // it fails
 		if asked == nil || !strings.HasSuffix(asked.URL.Path, "/api/v1/event-type/origin.create") || asked.Header.Get("Authorization") != "Bearer "+string(cfg.Svix.AuthToken) {
 			t.Errorf("the request is %+v", asked)
 		}
@@ -81,7 +82,7 @@ func FuzzConfig(f *testing.F) {
 // FuzzEventTypeName: a name is refused before any request or is that of an event
 // type like any other.
 func FuzzEventTypeName(f *testing.F) {
-	for _, name := range append(hostileIDs(), originCreate, "a.b", "A-_9.9", "a..b", ".a", "a.", "<html>", "a.b.c") {
+	for _, name := range append(hostileIDs(), webhooks.TypeOriginCreate, "a.b", "A-_9.9", "a..b", ".a", "a.", "<html>", "a.b.c") {
 		f.Add(name)
 	}
 	mock := svixmock.New(svixmock.Config{})
@@ -90,7 +91,7 @@ func FuzzEventTypeName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string) {
 		withinTime(t)
 		var paths []string
-		client := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 			paths = append(paths, r.URL.EscapedPath())
 			return mock.RoundTripper().RoundTrip(r)
 		}), mock.Token())
@@ -127,7 +128,7 @@ func FuzzSchema(f *testing.F) {
 	f.Cleanup(mock.Close)
 	f.Fuzz(func(t *testing.T, schema, payload []byte) {
 		withinTime(t)
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		err := client.CreateEventType(t.Context(), webhooks.EventType{Name: "a.b", Schema: schema})
 		if api := (*webhooks.APIError)(nil); errors.As(err, &api) && api.StatusCode == http.StatusUnprocessableEntity {
 			return // the server is stricter
@@ -187,7 +188,7 @@ func plainNumbers(value any) any {
 // takesMessages is a server on which there is one event type, to which an
 // endpoint listens. It shows the messages that are posted.
 func takesMessages(posted func(body []byte)) http.RoundTripper {
-	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	return harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		answer := `{"data":[{"id":"ep_1","url":"http://receiver.test"}],"done":true}`
 		switch {
 		case r.Method == http.MethodPost:
@@ -219,7 +220,7 @@ func FuzzSendEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte, channel, id string) {
 		withinTime(t)
 		var posted []byte
-		client := clientOver(t, takesMessages(func(body []byte) { posted = body }), "token")
+		client := harness.NewClient(t, takesMessages(func(body []byte) { posted = body }), "token")
 		send := func(payload any) (string, error) {
 			posted = nil
 			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "a.b", Payload: payload, Channel: channel, ID: id})
@@ -273,9 +274,9 @@ func FuzzSendEvent(f *testing.F) {
 // FuzzEndpoint: an endpoint is refused with nothing changed, or is there as it is
 // described, under plain paths, until it is deleted.
 func FuzzEndpoint(f *testing.F) {
-	f.Add(memoryHookURL, "", "", secretA, "team", "archive")
+	f.Add(harness.HookURL, "", "", harness.SecretA, "team", "archive")
 	f.Add("https://example.org", "https://git.example.org/project", "", "", "", "")
-	f.Add("HTTP://EXAMPLE.org:80/a/../b?x=<>#f", "None", "", secretB, "\u0000", "<html>")
+	f.Add("HTTP://EXAMPLE.org:80/a/../b?x=<>#f", "None", "", harness.SecretB, "\u0000", "<html>")
 	f.Add("https://例え.jp/é", "\xff", "ep_1", "whsec_", "\xff", "\ufffd")
 	for _, id := range hostileIDs() {
 		f.Add(id, id, id, id, id, id)
@@ -283,13 +284,13 @@ func FuzzEndpoint(f *testing.F) {
 	}
 	mock := svixmock.New(svixmock.Config{KeepRequests: 100})
 	f.Cleanup(mock.Close)
-	if err := clientOver(f, mock.RoundTripper(), mock.Token()).CreateEventType(f.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+	if err := harness.NewClient(f, mock.RoundTripper(), mock.Token()).CreateEventType(f.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, url, channel, id, secret, key, value string) {
 		withinTime(t)
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
-		ep := webhooks.Endpoint{URL: url, EventType: originCreate, Channel: channel, ID: id}
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		ep := webhooks.Endpoint{URL: url, EventType: webhooks.TypeOriginCreate, Channel: channel, ID: id}
 		if key != "" {
 			ep.Metadata = map[string]string{key: value}
 		}
@@ -300,12 +301,12 @@ func FuzzEndpoint(f *testing.F) {
 				(!errors.As(err, &api) || api.StatusCode != http.StatusUnprocessableEntity) {
 				t.Errorf("got %v", err)
 			}
-			if left := rawEndpoints(t, mock, originCreate); len(left) != 0 {
+			if left := harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate); len(left) != 0 {
 				t.Errorf("after %v there is %+v", err, left)
 			}
 			return
 		}
-		listed, err := webhooks.Collect(client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{Channel: channel}))
+		listed, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{Channel: channel}))
 		if err != nil || len(listed) != 1 || listed[0].Channel != channel || !cmp.Equal(listed[0].Metadata, ep.Metadata) {
 			t.Errorf("listed %+v, %v; want %+v", listed, err, ep)
 		}
@@ -325,13 +326,13 @@ type recordedAnswer struct {
 }
 
 // recorded are the answers to the requests of each operation, in their order.
-func recorded(f *testing.F, operations map[string]operation) map[string][]recordedAnswer {
+func recorded(f *testing.F, operations map[string]harness.Operation) map[string][]recordedAnswer {
 	f.Helper()
 	answers := map[string][]recordedAnswer{}
 	for name, do := range operations {
-		mock := memoryServer(f, svixmock.Config{})
+		mock := harness.NewServer(f, svixmock.Config{})
 		before := len(mock.Requests())
-		if err := do(f.Context(), clientOver(f, mock.RoundTripper(), mock.Token())); err != nil {
+		if err := do(f.Context(), harness.NewClient(f, mock.RoundTripper(), mock.Token())); err != nil {
 			f.Fatal(err)
 		}
 		for _, r := range mock.Requests()[before:] {
@@ -345,19 +346,19 @@ func recorded(f *testing.F, operations map[string]operation) map[string][]record
 // them: it ends soon, with the promised result or with an error that tells the
 // status, is fit to be shown and shows no secret.
 func FuzzAnswer(f *testing.F) {
-	operations := everyOperation()
+	operations := harness.Operations()
 	names := slices.Sorted(maps.Keys(operations))
 	answers := recorded(f, operations)
 	for i, name := range names {
 		for k, answer := range answers[name] {
 			f.Add(uint8(i), uint8(k), uint16(answer.status), "", answer.body) //nolint:gosec // an HTTP status
-			f.Add(uint8(i), uint8(k), uint16(500), "0", []byte("<html>"+spiedToken))
+			f.Add(uint8(i), uint8(k), uint16(500), "0", []byte("<html>"+harness.SpiedToken))
 			f.Add(uint8(i), uint8(k), uint16(204), "", []byte{})
-			f.Add(uint8(i), uint8(k), uint16(409), "", []byte(`{"code":"conflict","detail":"`+spiedSecret+`"}`))
+			f.Add(uint8(i), uint8(k), uint16(409), "", []byte(`{"code":"conflict","detail":"`+harness.SpiedSecret+`"}`))
 			f.Add(uint8(i), uint8(k), uint16(404), "", []byte(`{"code":"not_found","detail":"Entity not found"}`))
 			f.Add(uint8(i), uint8(k), uint16(200), "", []byte(`{"id":"../x","key":"x","name":"x","data":[{"id":"msg_1","timestamp":"9999-12-31T00:00:00Z"}],"iterator":"x","done":false,"archived":true}`))
 		}
-		f.Add(uint8(i), uint8(255), uint16(422), "Fri, 31 Dec 9999 23:59:59 GMT", []byte(`{"detail":[{"loc":["body"],"msg":"`+spiedToken+`"}]}`))
+		f.Add(uint8(i), uint8(255), uint16(422), "Fri, 31 Dec 9999 23:59:59 GMT", []byte(`{"detail":[{"loc":["body"],"msg":"`+harness.SpiedToken+`"}]}`))
 		f.Add(uint8(i), uint8(255), uint16(302), "99999999999999999999", []byte{})
 	}
 	f.Fuzz(func(t *testing.T, op, which uint8, status uint16, header string, body []byte) {
@@ -366,7 +367,7 @@ func FuzzAnswer(f *testing.F) {
 		all := which == 255
 		status = 200 + status%800
 		requests := 0
-		client := clientOver(t, lockedTripper(func(*http.Request) (*http.Response, error) {
+		client := harness.NewClient(t, lockedTripper(func(*http.Request) (*http.Response, error) {
 			k := requests
 			if requests++; requests > 10_000 {
 				return nil, errors.New("too many requests")
@@ -379,7 +380,7 @@ func FuzzAnswer(f *testing.F) {
 				StatusCode: answer.status, ContentLength: int64(len(answer.body)), Body: io.NopCloser(bytes.NewReader(answer.body)),
 				Header: http.Header{"Retry-After": {header}, "Location": {header}},
 			}, nil
-		}), spiedToken, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2, MaxBackoff: time.Microsecond}))
+		}), harness.SpiedToken, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2, MaxBackoff: time.Microsecond}))
 		err := operations[name](t.Context(), client)
 		if requests > 10_000 {
 			t.Errorf("%s: %d requests", name, requests)
@@ -402,9 +403,9 @@ func FuzzAnswer(f *testing.F) {
 }
 
 // lockedTripper serves one request at a time.
-func lockedTripper(serve roundTripFunc) http.RoundTripper {
+func lockedTripper(serve harness.RoundTripFunc) http.RoundTripper {
 	turn := make(chan struct{}, 1)
-	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	return harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		turn <- struct{}{}
 		defer func() { <-turn }()
 		return serve(r)
@@ -417,7 +418,7 @@ func checkFitToBeShown(t *testing.T, err error) {
 	if !utf8.ValidString(text) || len(text) > 4096 || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 		t.Errorf("the error is not fit to be shown: %q", text)
 	}
-	for _, secret := range []string{spiedToken, spiedSecret} {
+	for _, secret := range []string{harness.SpiedToken, harness.SpiedSecret} {
 		if strings.Contains(text, secret) {
 			t.Errorf("the error shows a secret: %s", text)
 		}

@@ -22,152 +22,10 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 	"github.com/softwareheritage/webhooks/webhookstest"
 )
-
-// The tests of this file need what only the mock has: its log of requests, its
-// faults, its clock and its attempts made without deliveries.
-
-const originVisit = "origin.visit"
-
-// TestRequestBudget holds each operation to the requests that design.md, section
-// 6, allows it.
-func TestRequestBudget(t *testing.T) {
-	t.Parallel()
-	operations := everyOperation()
-	visit := func(channel string) operation {
-		return func(ctx context.Context, c *webhooks.Client) error {
-			_, err := c.SendEvent(ctx, webhooks.Event{Type: originVisit, Channel: channel, Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}})
-			return err
-		}
-	}
-	listing := operations["ListEndpoints"] // it leaves the event type in the cache
-	forEndpoint := func(q webhooks.SentEventQuery) operation {
-		return func(ctx context.Context, c *webhooks.Client) error {
-			_, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, knownEndpoint(), q))
-			return err
-		}
-	}
-	forType := func(q webhooks.SentEventQuery) operation {
-		return func(ctx context.Context, c *webhooks.Client) error {
-			_, err := webhooks.Collect(c.ListSentEventsForEventType(ctx, originCreate, q))
-			return err
-		}
-	}
-	breakingOut := func(ctx context.Context, c *webhooks.Client) error {
-		for _, err := range c.ListSentEventsForEndpoint(ctx, knownEndpoint(), webhooks.SentEventQuery{}) {
-			return err
-		}
-		return errors.New("nothing was listed")
-	}
-	const most = 3 // pages of messages, for the payloads of a page of attempts
-	tests := map[string]struct {
-		has   func(t *testing.T, mock *svixmock.Server) // what there is besides, nil: nothing
-		first operation                                 // nil: nothing is cached
-		do    operation
-		max   int
-		opts  []webhooks.Option
-	}{
-		"SendEvent, cached":                               {nil, operations["SendEvent"], operations["SendEvent"], 1, nil},
-		"SendEvent, nobody listens":                       {nil, visit(""), visit(""), 1, nil},
-		"SendEvent, nobody of 251 listens":                {has251Endpoints, visit("other"), visit("other"), 2, nil},
-		"SendEvent, without the check":                    {nil, visit(""), visit(""), 1, []webhooks.Option{webhooks.WithoutListenerCheck()}},
-		"CreateEventType":                                 {nil, nil, operations["CreateEventType"], 2, nil},
-		"GetEventType":                                    {nil, nil, operations["GetEventType"], 1, nil},
-		"DeleteEventType":                                 {nil, nil, operations["DeleteEventType"], 1, nil},
-		"GetEndpointSecret":                               {nil, nil, operations["GetEndpointSecret"], 1, nil},
-		"DeleteEndpoint":                                  {nil, nil, operations["DeleteEndpoint"], 1, nil},
-		"ListEventTypes":                                  {nil, nil, operations["ListEventTypes"], 1, nil},
-		"ListEventTypes, 251":                             {has251EventTypes, nil, operations["ListEventTypes"], 2, nil},
-		"CreateEndpoint, new":                             {nil, listing, operations["CreateEndpoint, new"], 3, nil},
-		"CreateEndpoint, existing":                        {nil, listing, operations["CreateEndpoint, existing"], 6, nil},
-		"ListEndpoints":                                   {nil, listing, listing, 1, nil},
-		"ListEndpoints, 251":                              {has251Endpoints, listing, listing, 2, nil},
-		"ListSentEventsForEndpoint, 601":                  {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{}), 3 + 3*most + 1, nil},
-		"ListSentEventsForEndpoint, among many":           {hasSparseAttempts(10, 3000), listing, forEndpoint(webhooks.SentEventQuery{}), 1 + most + 11 + 1, nil},
-		"ListSentEventsForEndpoint, limit 10":             {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{Limit: 10}), 1 + most + 1, nil},
-		"ListSentEventsForEndpoint, breaking out":         {hasAttempts(600), listing, breakingOut, 1 + most + 1, nil},
-		"ListSentEventsForEndpoint, after, newest of 601": {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{After: time.Now().Add(-time.Hour)}), 1 + most + 1, nil},
-		"ListSentEventsForEventType, 301":                 {hasAttempts(300), listing, forType(webhooks.SentEventQuery{}), 2 + 301 + 2, nil},
-		"ListSentEventsForEventType, limit 10":            {hasAttempts(300), listing, forType(webhooks.SentEventQuery{Limit: 10}), 1 + 10 + 2, nil},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			mock := memoryServer(t, svixmock.Config{})
-			if tt.has != nil {
-				tt.has(t, mock)
-			}
-			client := clientOver(t, mock.RoundTripper(), mock.Token(), tt.opts...)
-			if tt.first != nil {
-				if err := tt.first(t.Context(), client); err != nil {
-					t.Fatal(err)
-				}
-			}
-			before := len(mock.Requests())
-			if err := tt.do(t.Context(), client); err != nil {
-				t.Fatal(err)
-			}
-			made := mock.Requests()[before:]
-			if len(made) > tt.max || len(made) == 0 {
-				t.Errorf("made %d requests, want at most %d and one at least", len(made), tt.max)
-				for _, r := range made {
-					t.Logf("%s %s?%s", r.Method, r.Path, r.RawQuery)
-				}
-			}
-		})
-	}
-}
-
-func has251Endpoints(t *testing.T, mock *svixmock.Server) {
-	t.Helper()
-	for i := range 251 {
-		body := fmt.Sprintf(`{"url":"https://example.org/%d","channels":["channel-%d"],"disabled":%t}`, i, i, i%2 == 0)
-		for _, eventType := range []string{originCreate, originVisit} {
-			rawPost(t, mock, application(eventType)+"/endpoint", body)
-		}
-	}
-}
-
-func has251EventTypes(t *testing.T, mock *svixmock.Server) {
-	t.Helper()
-	for i := range 249 {
-		rawPost(t, mock, "/event-type", fmt.Sprintf(`{"name":"test.%d","description":""}`, i))
-	}
-}
-
-// hasAttempts is one more attempt a minute than that of memoryServer.
-func hasAttempts(n int) func(*testing.T, *svixmock.Server) {
-	return func(t *testing.T, mock *svixmock.Server) {
-		t.Helper()
-		begin := time.Now().Add(-time.Duration(n+30) * time.Minute)
-		seedAttempts(t, mock, knownEndpoint(), n, func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) })
-	}
-}
-
-// hasSparseAttempts are n attempts among many of another endpoint.
-func hasSparseAttempts(n, others int) func(*testing.T, *svixmock.Server) {
-	return func(t *testing.T, mock *svixmock.Server) {
-		t.Helper()
-		mock.Handle(memoryNewHookURL, http.NotFoundHandler())
-		other := webhooks.Endpoint{URL: memoryNewHookURL, EventType: originCreate}
-		if err := clientOver(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), other, ""); err != nil {
-			t.Fatal(err)
-		}
-		begin := time.Now().Add(-time.Duration(others) * time.Minute)
-		seedAttempts(t, mock, other, others, func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) })
-		seedAttempts(t, mock, knownEndpoint(), n, func(i int) time.Time { return begin.Add(time.Duration(i*others/n)*time.Minute + time.Second) })
-	}
-}
-
-// rawPost posts to the server's API without the client.
-func rawPost(t *testing.T, mock *svixmock.Server, path, body string) {
-	t.Helper()
-	if status, answer := rawRequest(t, mock, http.MethodPost, "/api/v1"+path, body); status > 299 {
-		t.Fatalf("POST %s: %d %s", path, status, answer)
-	}
-}
 
 // TestRequestsOnTheWire: what the server is asked, by the rows of behaviour.md,
 // section C, and the decisions that change them.
@@ -179,17 +37,17 @@ func TestRequestsOnTheWire(t *testing.T) {
 		hookURL  = "https://example.org/webhook"
 		channels = "b84ed8ed-a7b1-502f-83f6-90132e68adef" // of "foo"
 	)
-	ep := webhooks.Endpoint{URL: hookURL, EventType: originCreate, Metadata: map[string]string{"team": "archive"}}
-	onChannel := webhooks.Endpoint{URL: hookURL, EventType: originCreate, Channel: "foo"}
+	ep := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{"team": "archive"}}
+	onChannel := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo"}
 	collect := func(_ any, err error) error { return err }
 	before, after := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC), time.Date(2026, 11, 1, 10, 0, 0, 999, time.UTC)
 	tests := map[string]struct {
-		do   operation
+		do   harness.Operation
 		want []string // the requests, without those for the event type
 	}{
 		"C.1 event type create": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEventType(ctx, webhooks.EventType{Name: originCreate, Description: "D", Schema: json.RawMessage(`{"type": "object"}`)})
+				return c.CreateEventType(ctx, webhooks.EventType{Name: webhooks.TypeOriginCreate, Description: "D", Schema: json.RawMessage(`{"type": "object"}`)})
 			},
 			[]string{
 				`POST /app?get_if_exists=true {"name":"origin.create","uid":"e843df9e-aff7-5de9-829a-bb1c2311b4cc"}`,
@@ -203,36 +61,38 @@ func TestRequestsOnTheWire(t *testing.T) {
 			[]string{"GET /event-type?limit=250&with_content=true"},
 		},
 		"C.4 event type delete": {
-			func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEventType(ctx, originCreate) },
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.DeleteEventType(ctx, webhooks.TypeOriginCreate)
+			},
 			[]string{"DELETE /event-type/origin.create"},
 		},
 		"C.5 endpoint create, disabled until its header is set": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEndpoint(ctx, webhooks.Endpoint{URL: hookURL, EventType: originCreate, Channel: "foo", Metadata: map[string]string{"team": "archive"}}, secretB)
+				return c.CreateEndpoint(ctx, webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo", Metadata: map[string]string{"team": "archive"}}, harness.SecretB)
 			},
 			[]string{
-				`POST ` + app + `/endpoint {"channels":["` + channels + `"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels + `":"foo","team":"archive"},"secret":"` + secretB + `","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
+				`POST ` + app + `/endpoint {"channels":["` + channels + `"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels + `":"foo","team":"archive"},"secret":"` + harness.SecretB + `","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
 				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
 				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":false}`,
 			},
 		},
 		"C.5 endpoint create, existing": {
-			func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, secretB) },
+			func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, harness.SecretB) },
 			[]string{
-				`POST ` + app + `/endpoint {"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` + secretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` + hookURL + `","version":1}`,
-				"GET " + hook, "GET " + hook + "/secret", `POST ` + hook + `/secret/rotate {"key":"` + secretB + `"}`,
+				`POST ` + app + `/endpoint {"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` + harness.SecretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` + hookURL + `","version":1}`,
+				"GET " + hook, "GET " + hook + "/secret", `POST ` + hook + `/secret/rotate {"key":"` + harness.SecretB + `"}`,
 				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`, `PATCH ` + hook + ` {"disabled":false,"metadata":{"team":"archive"}}`,
 			},
 		},
 		"C.6 endpoint list": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{Ascending: true, Channel: "foo"})))
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{Ascending: true, Channel: "foo"})))
 			},
 			[]string{"GET " + app + "/endpoint?limit=250&order=ascending"},
 		},
 		"C.6 endpoint list, newest first": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{})))
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{})))
 			},
 			[]string{"GET " + app + "/endpoint?limit=250&order=descending"},
 		},
@@ -246,7 +106,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 		},
 		"C.9 send": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(c.SendEvent(ctx, webhooks.Event{Type: originCreate, Channel: "foo", ID: "1", Payload: webhooks.OriginCreate{OriginURL: "é<"}}))
+				return collect(c.SendEvent(ctx, webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: "foo", ID: "1", Payload: webhooks.OriginCreate{OriginURL: "é<"}}))
 			},
 			[]string{
 				"GET " + app + "/endpoint?limit=250&order=descending",
@@ -261,7 +121,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 		},
 		"C.11 sent events of an event type": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx, originCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
+				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
 			},
 			[]string{"GET " + app + "/msg?channel=" + channels + "&limit=250"},
 		},
@@ -279,10 +139,10 @@ func TestRequestsOnTheWire(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mock := memoryServer(t, svixmock.Config{})
+			mock := harness.NewServer(t, svixmock.Config{})
 			mock.Handle(hookURL, http.NotFoundHandler())
-			client := clientOver(t, mock.RoundTripper(), mock.Token())
-			if err := client.CreateEndpoint(t.Context(), ep, secretA); err != nil { // which caches the event type
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			if err := client.CreateEndpoint(t.Context(), ep, harness.SecretA); err != nil { // which caches the event type
 				t.Fatal(err)
 			}
 			made := len(mock.Requests())
@@ -321,9 +181,9 @@ func requestLine(t *testing.T, r svixmock.Request) string {
 
 func TestRetentionPeriodIsThatOfTheConfiguration(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithConfig(webhooks.Config{EventRetentionPeriod: 30}))
-	if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithConfig(webhooks.Config{EventRetentionPeriod: 30}))
+	if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
 		t.Fatal(err)
 	}
 	requests := mock.Requests()
@@ -357,12 +217,12 @@ func TestRetry(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
-				client := clientOver(t, mock.RoundTripper(), mock.Token())
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 				mock.FailNext(tt.times, tt.fault)
 				start := time.Now()
-				message, err := client.SendEvent(t.Context(), knownEvent())
+				message, err := client.SendEvent(t.Context(), harness.KnownEvent())
 				if took := time.Since(start); took < tt.least || took > tt.most {
 					t.Errorf("took %v, want %v to %v", took, tt.least, tt.most)
 				}
@@ -385,12 +245,12 @@ func TestRetriedStatuses(t *testing.T) {
 	for _, status := range append(retried, 400, 401, 402, 403, 405, 406, 410, 413, 414, 418, 422, 431, 451, 501, 505, 507, 511, 520, 599) {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
-			for name, do := range everyOperation() {
-				inBubble(t, func(t *testing.T) {
-					mock := memoryServer(t, svixmock.Config{})
+			for name, do := range harness.Operations() {
+				harness.InBubble(t, func(t *testing.T) {
+					mock := harness.NewServer(t, svixmock.Config{})
 					before := len(mock.Requests())
 					mock.FailNext(1, svixmock.Fault{Status: status})
-					err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0)))
+					err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0)))
 					made := mock.Requests()[before:]
 					again := len(made) > 1 && made[0].Method == made[1].Method && made[0].Path == made[1].Path
 					switch wanted := slices.Contains(retried, status); {
@@ -410,13 +270,13 @@ func TestRetriedStatuses(t *testing.T) {
 // TestLoggerSeesRetries, and no secret.
 func TestLoggerSeesRetries(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
 		var logged bytes.Buffer
 		logger := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithLogger(logger))
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithLogger(logger))
 		mock.FailNext(1, svixmock.Fault{Status: 503, Body: mock.Token()})
-		event := knownEvent()
+		event := harness.KnownEvent()
 		event.Payload = map[string]any{"origin_url": "not to be logged"}
 		if _, err := client.SendEvent(t.Context(), event); err != nil {
 			t.Fatal(err)
@@ -444,13 +304,13 @@ func TestDecision03And17Caches(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
-				client := clientOver(t, mock.RoundTripper(), mock.Token(), tt.opts...)
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), tt.opts...)
 				var got []int
 				for range tt.want {
 					before := len(mock.Requests())
-					if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+					if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
 						t.Fatal(err)
 					}
 					got = append(got, len(mock.Requests())-before)
@@ -467,14 +327,14 @@ func TestDecision03And17Caches(t *testing.T) {
 // TestDecision17ChangesOfOthers are seen within the cache's time.
 func TestDecision17ChangesOfOthers(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
-		client, other := clientOver(t, mock.RoundTripper(), mock.Token()), clientOver(t, mock.RoundTripper(), mock.Token())
-		send := func() (webhooks.Message, error) { return client.SendEvent(t.Context(), knownEvent()) }
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client, other := harness.NewClient(t, mock.RoundTripper(), mock.Token()), harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		send := func() (webhooks.Message, error) { return client.SendEvent(t.Context(), harness.KnownEvent()) }
 		if _, err := send(); err != nil {
 			t.Fatal(err)
 		}
-		if err := other.SetEndpointDisabled(t.Context(), knownEndpoint(), true); err != nil {
+		if err := other.SetEndpointDisabled(t.Context(), harness.KnownEndpoint(), true); err != nil {
 			t.Fatal(err)
 		}
 		if message, err := send(); err != nil || message.IsZero() {
@@ -484,7 +344,7 @@ func TestDecision17ChangesOfOthers(t *testing.T) {
 		if message, err := send(); err != nil || !message.IsZero() {
 			t.Errorf("31 s after the endpoint was disabled: got %v, %v; want the zero Message", message, err)
 		}
-		if err := other.DeleteEventType(t.Context(), originCreate); err != nil {
+		if err := other.DeleteEventType(t.Context(), webhooks.TypeOriginCreate); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(31 * time.Second)
@@ -527,11 +387,11 @@ func TestDecision15ErrorAnswers(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for name, do := range everyOperation() {
-				inBubble(t, func(t *testing.T) {
-					mock := memoryServer(t, svixmock.Config{})
+			for name, do := range harness.Operations() {
+				harness.InBubble(t, func(t *testing.T) {
+					mock := harness.NewServer(t, svixmock.Config{})
 					mock.FailRate(1, 1, tt.fault)
-					err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+					err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token()))
 					var api *webhooks.APIError
 					if !errors.As(err, &api) || api.StatusCode != tt.fault.Status || api.Op == "" {
 						t.Fatalf("%s: got the error %v, want an APIError of status %d", name, err, tt.fault.Status)
@@ -592,14 +452,14 @@ func TestDecision18NotTheAPI(t *testing.T) {
 	for name, fault := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for name, do := range everyOperation() {
+			for name, do := range harness.Operations() {
 				if fault.Status == http.StatusNoContent && strings.HasPrefix(name, "Delete") {
 					continue // that is what the API promises
 				}
-				inBubble(t, func(t *testing.T) {
-					mock := memoryServer(t, svixmock.Config{})
+				harness.InBubble(t, func(t *testing.T) {
+					mock := harness.NewServer(t, svixmock.Config{})
 					mock.FailRate(1, 1, fault)
-					err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+					err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token()))
 					var api *webhooks.APIError
 					if !errors.As(err, &api) || api.StatusCode != fault.Status {
 						t.Errorf("%s: got the error %v, want an APIError of status %d", name, err, fault.Status)
@@ -613,16 +473,16 @@ func TestDecision18NotTheAPI(t *testing.T) {
 // TestDecision18CutOffAnswers: half an answer is none, whatever it says.
 func TestDecision18CutOffAnswers(t *testing.T) {
 	t.Parallel()
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		if strings.HasPrefix(name, "Delete") {
 			continue // their answers are empty
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
 				mock.FailRate(1, 1, svixmock.Fault{Truncate: true})
-				err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+				err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token()))
 				if api := (*webhooks.APIError)(nil); !errors.As(err, &api) || api.StatusCode > 299 || !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Errorf("got %v, want an APIError of a good status that wraps io.ErrUnexpectedEOF", err)
 				}
@@ -642,9 +502,9 @@ func pageAnswer(suffix string, items ...string) svixmock.Fault {
 // TestDecision18OddItems: one odd value in one item costs that value only.
 func TestDecision18OddItems(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 
 		mock.FailNext(1, pageAnswer("/event-type", `{"name":"a.a","archived":"maybe","schemas":7,"featureFlags":[1e400]}`, `{}`, `{"name":"b.b","description":null,"schemas":{"1":{"type":"object"}}}`, `{"name":5}`))
 		types, err := webhooks.Collect(client.ListEventTypes(t.Context()))
@@ -655,7 +515,7 @@ func TestDecision18OddItems(t *testing.T) {
 
 		mock.FailNext(1, pageAnswer("/endpoint", `{"id":"ep_1","url":"https://example.org/","version":99999999999999999999,"rateLimit":-1e99,"status":"new"}`,
 			`{"id":"ep_2","metadata":{"a":1,"b":"c"},"channels":[7],"disabled":"no"}`, `{"url":"https://example.org/no-id"}`))
-		endpoints, err := webhooks.Collect(client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{}))
+		endpoints, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 		if err != nil || len(endpoints) != 3 || endpoints[0].URL != "https://example.org/" || endpoints[1].ID != "ep_2" || !cmp.Equal(endpoints[2], webhooks.Endpoint{}) {
 			t.Errorf("endpoints: got %+v, %v; want three, the last one empty", endpoints, err)
 		}
@@ -664,9 +524,9 @@ func TestDecision18OddItems(t *testing.T) {
 			`{"id":"atmpt_3","msgId":"../../event-type","endpointId":"?","status":99,"statusText":"new","responseStatusCode":99999999999999999999,"responseDurationMs":"long","timestamp":"soon"}`,
 			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},"timestamp":"2026-11-23T09:00:00.123456"}`,
 		}
-		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+knownEndpoint().UID(), attempts...))
+		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+harness.KnownEndpoint().UID(), attempts...))
 		before := len(mock.Requests())
-		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
+		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
 		if err != nil || len(events) != 3 || events[2].EndpointURL != "https://example.org/" || !events[2].Timestamp.Equal(time.Date(2026, 11, 23, 9, 0, 0, 123456000, time.UTC)) {
 			t.Errorf("sent events: got %+v, %v; want three", events, err)
 		}
@@ -678,7 +538,7 @@ func TestDecision18OddItems(t *testing.T) {
 
 		mock.FailNext(1, pageAnswer("/msg", `{"id":"../x","payload":1}`, `{"id":"msg_1","timestamp":"never"}`, `{}`))
 		mock.FailNext(1, pageAnswer("/attempt/msg/msg_1", attempts...))
-		events, err = webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}))
+		events, err = webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
 		if err != nil || len(events) != 3 {
 			t.Errorf("sent events of the event type: got %+v, %v; want three", events, err)
 		}
@@ -691,11 +551,11 @@ func TestDecision19Redirects(t *testing.T) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			t.Parallel()
-			for name, do := range everyOperation() {
-				inBubble(t, func(t *testing.T) {
-					mock := memoryServer(t, svixmock.Config{})
+			for name, do := range harness.Operations() {
+				harness.InBubble(t, func(t *testing.T) {
+					mock := harness.NewServer(t, svixmock.Config{})
 					var elsewhere []string
-					client := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+					client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 						if r.URL.Host != "svix.test" {
 							elsewhere = append(elsewhere, r.URL.String())
 						}
@@ -720,13 +580,13 @@ func TestDecision19Redirects(t *testing.T) {
 // of a page that is too large, less is asked for.
 func TestDecision20LargeAnswers(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	large := `{"name":"` + strings.Repeat(" ", 16<<20) + `"}`
 	for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
 		mock.FailNext(1, svixmock.Fault{Status: status, Body: large})
 		var api *webhooks.APIError
-		if _, err := client.GetEventType(t.Context(), originCreate); !errors.As(err, &api) || api.StatusCode != status || !strings.Contains(err.Error(), "16") {
+		if _, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate); !errors.As(err, &api) || api.StatusCode != status || !strings.Contains(err.Error(), "16") {
 			t.Errorf("got %v, want an APIError of status %d that says the limit", err, status)
 		}
 	}
@@ -747,12 +607,12 @@ func TestDecision20LargeAnswers(t *testing.T) {
 
 func TestDecision22UserAgent(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	before := len(mock.Requests())
 	var running sync.WaitGroup
 	for range 8 {
-		running.Go(func() { _, _ = client.GetEventType(t.Context(), originCreate) })
+		running.Go(func() { _, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) })
 	}
 	running.Wait()
 	for _, r := range mock.Requests()[before:] {
@@ -768,26 +628,26 @@ func TestCreationsAtOnce(t *testing.T) {
 	conflict := func(selects func(*http.Request) bool) svixmock.Fault {
 		return svixmock.Fault{Status: http.StatusConflict, Body: `{"code":"conflict","detail":"A conflict has occurred"}`, AfterActing: true, Only: selects}
 	}
-	operations := everyOperation()
+	operations := harness.Operations()
 	tests := map[string]struct {
-		do      operation
+		do      harness.Operation
 		selects func(*http.Request) bool
 	}{
 		"application":                 {operations["CreateEventType"], func(r *http.Request) bool { return r.URL.Path == "/api/v1/app" }},
 		"event type":                  {operations["CreateEventType"], func(r *http.Request) bool { return r.Method == http.MethodPut }},
-		"endpoint":                    {operations["CreateEndpoint, new"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/endpoint") && isPost(r) }},
+		"endpoint":                    {operations["CreateEndpoint, new"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/endpoint") && harness.IsPost(r) }},
 		"message, by a retry of ours": {operations["SendEvent"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/msg") }},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			mock := memoryServer(t, svixmock.Config{NoIdempotency: true})
+			mock := harness.NewServer(t, svixmock.Config{NoIdempotency: true})
 			mock.FailNext(1, conflict(tt.selects))
-			if err := tt.do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token())); err != nil {
+			if err := tt.do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token())); err != nil {
 				t.Error(err)
 			}
-			for _, ep := range rawEndpoints(t, mock, originCreate) {
-				if ep.Disabled || ep.Headers["X-Swh-Event"] != originCreate {
+			for _, ep := range harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate) {
+				if ep.Disabled || ep.Headers["X-Swh-Event"] != webhooks.TypeOriginCreate {
 					t.Errorf("got the endpoint %+v, want it enabled and with its header", ep)
 				}
 			}
@@ -800,20 +660,20 @@ func TestCreationsAtOnce(t *testing.T) {
 func TestHalfCreatedEndpoint(t *testing.T) {
 	t.Parallel()
 	for step := 2; step <= 3; step++ {
-		mock := memoryServer(t, svixmock.Config{})
-		mock.Handle(memoryNewHookURL, http.NotFoundHandler())
-		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
-		mock.FailNext(1, svixmock.Fault{Status: http.StatusInternalServerError, Only: only(step)}) // after the event type
-		if err := client.CreateEndpoint(t.Context(), newEndpoint(), secretA); err == nil {
+		mock := harness.NewServer(t, svixmock.Config{})
+		mock.Handle(harness.NewHookURL, http.NotFoundHandler())
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+		mock.FailNext(1, svixmock.Fault{Status: http.StatusInternalServerError, Only: harness.Only(step)}) // after the event type
+		if err := client.CreateEndpoint(t.Context(), harness.NewEndpoint(), harness.SecretA); err == nil {
 			t.Fatalf("step %d: got no error", step)
 		}
-		if created := rawEndpointAt(t, mock, memoryNewHookURL); !created.Disabled {
+		if created := harness.RawEndpointAt(t, mock, harness.NewHookURL); !created.Disabled {
 			t.Errorf("step %d failed: got %+v, want the new endpoint, disabled", step, created)
 		}
-		if err := client.CreateEndpoint(t.Context(), newEndpoint(), secretA); err != nil {
+		if err := client.CreateEndpoint(t.Context(), harness.NewEndpoint(), harness.SecretA); err != nil {
 			t.Fatal(err)
 		}
-		if created := rawEndpointAt(t, mock, memoryNewHookURL); created.Disabled || created.Headers["X-Swh-Event"] != originCreate || created.Secret != secretA {
+		if created := harness.RawEndpointAt(t, mock, harness.NewHookURL); created.Disabled || created.Headers["X-Swh-Event"] != webhooks.TypeOriginCreate || created.Secret != harness.SecretA {
 			t.Errorf("created again after step %d failed: got %+v", step, created)
 		}
 	}
@@ -822,10 +682,10 @@ func TestHalfCreatedEndpoint(t *testing.T) {
 // TestDeleteEndpointWhoseAnswerIsLost: what an earlier try has deleted is deleted.
 func TestDeleteEndpointWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
 		mock.FailNext(1, svixmock.Fault{Reset: true, AfterActing: true})
-		if err := clientOver(t, mock.RoundTripper(), mock.Token()).DeleteEndpoint(t.Context(), knownEndpoint()); err != nil {
+		if err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).DeleteEndpoint(t.Context(), harness.KnownEndpoint()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -835,7 +695,7 @@ func TestDeleteEndpointWhoseAnswerIsLost(t *testing.T) {
 // the next century, and looks back from where it is told to.
 func TestDecision10OddBounds(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		now := time.Now()
 		times := []time.Time{now.Add(-1000 * day), now.Add(-100 * day), now.Add(-80 * day), now.Add(-time.Hour)}
 		_, client := historyServer(t, times)
@@ -869,24 +729,24 @@ func TestDecision10OddBounds(t *testing.T) {
 func TestDecision10SvixHeaders(t *testing.T) {
 	t.Parallel()
 	srv := webhookstest.NewServer(t, webhookstest.InMemory(), webhookstest.WithSvixHeaders())
-	srv.Handle(memoryHookURL, http.NotFoundHandler())
+	srv.Handle(harness.HookURL, http.NotFoundHandler())
 	client := srv.Client()
-	if err := errors.Join(client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]), client.CreateEndpoint(t.Context(), knownEndpoint(), "")); err != nil {
+	if err := errors.Join(client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]), client.CreateEndpoint(t.Context(), harness.KnownEndpoint(), "")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+	if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
 		t.Fatal(err)
 	}
 	if err := srv.WaitForDeliveries(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
+	events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
 	if err != nil || len(events) != 1 {
 		t.Fatalf("got %+v, %v; want one sent event", events, err)
 	}
 	sent := srv.Deliveries()[0].Header
 	want := http.Header{
-		"Content-Length": sent["Content-Length"], "Content-Type": sent["Content-Type"], "X-Swh-Event": {originCreate},
+		"Content-Length": sent["Content-Length"], "Content-Type": sent["Content-Type"], "X-Swh-Event": {webhooks.TypeOriginCreate},
 		"Webhook-Id": sent["Svix-Id"], "Webhook-Timestamp": sent["Svix-Timestamp"], "Webhook-Signature": sent["Svix-Signature"],
 	}
 	if diff := cmp.Diff(want, events[0].Headers); diff != "" {
@@ -898,11 +758,11 @@ func TestDecision10SvixHeaders(t *testing.T) {
 // retries of messages of the 48 hours before.
 func TestDecision10LateAttempts(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour, 40 * time.Hour}})
-		mock.Handle(memoryHookURL, http.NotFoundHandler())
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
-		message, err := client.SendEvent(t.Context(), knownEvent())
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour, 40 * time.Hour}})
+		mock.Handle(harness.HookURL, http.NotFoundHandler())
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		message, err := client.SendEvent(t.Context(), harness.KnownEvent())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -911,7 +771,7 @@ func TestDecision10LateAttempts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for after, want := range map[time.Duration]int{0: 2, 2 * time.Hour: 1, 42 * time.Hour: 0} {
-			got, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{After: sent.Add(after)}))
+			got, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: sent.Add(after)}))
 			if err != nil || len(got) != want || want > 0 && got[0].MessageID != message.ID {
 				t.Errorf("after %v: got %+v, %v; want %d attempts of %s", after, got, err, want, message.ID)
 			}
@@ -924,14 +784,14 @@ func TestSendEvents(t *testing.T) {
 	t.Parallel()
 	t.Run("results in input order, also failures", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, func(t *testing.T) {
-			mock := memoryServer(t, svixmock.Config{})
-			client := clientOver(t, mock.RoundTripper(), mock.Token())
+		harness.InBubble(t, func(t *testing.T) {
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 			for _, concurrency := range []int{-1, 0, 1, 7, 1000} {
 				stored := len(mock.Messages())
 				i := 0
 				for result := range client.SendEvents(t.Context(), withOneBadEvent(100), concurrency) {
-					if diff := cmp.Diff(numberedEvent(i, false), result.Event, cmpopts.IgnoreFields(webhooks.Event{}, "Payload")); diff != "" {
+					if diff := cmp.Diff(harness.NumberedEvent(i, false), result.Event, cmpopts.IgnoreFields(webhooks.Event{}, "Payload")); diff != "" {
 						t.Errorf("result %d is of another event:\n%s", i, diff)
 					}
 					if bad := i == 50; errors.Is(result.Err, webhooks.ErrInvalidPayload) != bad || result.Message.IsZero() != bad {
@@ -947,13 +807,13 @@ func TestSendEvents(t *testing.T) {
 	})
 	t.Run("no more in flight than allowed", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, func(t *testing.T) {
-			mock := memoryServer(t, svixmock.Config{})
-			mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second, Only: isPost})
-			client := clientOver(t, mock.RoundTripper(), mock.Token())
+		harness.InBubble(t, func(t *testing.T) {
+			mock := harness.NewServer(t, svixmock.Config{})
+			mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second, Only: harness.IsPost})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 			for concurrency, want := range map[int]time.Duration{0: 20 * time.Second, 1: 20 * time.Second, 5: 4 * time.Second, 20: time.Second} {
 				start := time.Now()
-				for result := range client.SendEvents(t.Context(), numberedEvents(20, false), concurrency) {
+				for result := range client.SendEvents(t.Context(), harness.NumberedEvents(20, false), concurrency) {
 					if result.Err != nil {
 						t.Error(result.Err)
 					}
@@ -966,15 +826,15 @@ func TestSendEvents(t *testing.T) {
 	})
 	t.Run("a slow consumer slows the input down", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, func(t *testing.T) {
-			mock := memoryServer(t, svixmock.Config{})
+		harness.InBubble(t, func(t *testing.T) {
+			mock := harness.NewServer(t, svixmock.Config{})
 			taken, results := 0, 0
 			endless := func(yield func(webhooks.Event) bool) {
-				for yield(numberedEvent(taken, false)) {
+				for yield(harness.NumberedEvent(taken, false)) {
 					taken++
 				}
 			}
-			for range clientOver(t, mock.RoundTripper(), mock.Token()).SendEvents(t.Context(), endless, 4) {
+			for range harness.NewClient(t, mock.RoundTripper(), mock.Token()).SendEvents(t.Context(), endless, 4) {
 				time.Sleep(time.Second)
 				if results++; results == 10 {
 					break
@@ -987,8 +847,8 @@ func TestSendEvents(t *testing.T) {
 	})
 	t.Run("a result for every event taken, after a cancellation", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, func(t *testing.T) {
-			mock := memoryServer(t, svixmock.Config{})
+		harness.InBubble(t, func(t *testing.T) {
+			mock := harness.NewServer(t, svixmock.Config{})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			const answered = 20 // the requests of later events hang
@@ -999,14 +859,14 @@ func TestSendEvents(t *testing.T) {
 			}})
 			taken, results, cancelled := 0, 0, 0
 			events := func(yield func(webhooks.Event) bool) {
-				for event := range numberedEvents(1000, true) {
+				for event := range harness.NumberedEvents(1000, true) {
 					taken++
 					if !yield(event) {
 						return
 					}
 				}
 			}
-			for result := range clientOver(t, mock.RoundTripper(), mock.Token()).SendEvents(ctx, events, 8) {
+			for result := range harness.NewClient(t, mock.RoundTripper(), mock.Token()).SendEvents(ctx, events, 8) {
 				if errors.Is(result.Err, context.Canceled) {
 					cancelled++
 				}
@@ -1026,7 +886,7 @@ func TestSendEvents(t *testing.T) {
 func withOneBadEvent(n int) func(yield func(webhooks.Event) bool) {
 	return func(yield func(webhooks.Event) bool) {
 		i := 0
-		for event := range numberedEvents(n, false) {
+		for event := range harness.NumberedEvents(n, false) {
 			if i == 50 {
 				event.Payload = struct{}{}
 			}
@@ -1041,14 +901,14 @@ func withOneBadEvent(n int) func(yield func(webhooks.Event) bool) {
 // can be those of the vectors.
 func TestVectorsOnTheWire(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	want := map[string]string{
 		"my-group_1.some-event_2": "4d3d93b6-c064-5867-a55c-dcebb2f7c3fb",
 		"Group9.EVENT-7":          "f006c8f3-2703-5b43-ac54-275afb3be639",
 		"a.b":                     "0e7af403-ee0d-594b-ab31-08b1c687f2fa",
-		originCreate:              "e843df9e-aff7-5de9-829a-bb1c2311b4cc",
-		originVisit:               "21dacaea-7e38-5e52-80af-4d926f0c43d1",
+		webhooks.TypeOriginCreate: "e843df9e-aff7-5de9-829a-bb1c2311b4cc",
+		webhooks.TypeOriginVisit:  "21dacaea-7e38-5e52-80af-4d926f0c43d1",
 	}
 	for name := range want {
 		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: name, Schema: json.RawMessage(`{}`)}); err != nil {
@@ -1058,7 +918,7 @@ func TestVectorsOnTheWire(t *testing.T) {
 	var page struct {
 		Data []struct{ Name, UID string }
 	}
-	rawGet(t, mock, "/api/v1/app?limit=250", &page)
+	harness.RawGet(t, mock, "/api/v1/app?limit=250", &page)
 	got := map[string]string{}
 	for _, app := range page.Data {
 		got[app.Name] = app.UID

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/webhookstest"
 )
 
@@ -27,7 +28,7 @@ func sender(t *testing.T, opts ...webhookstest.Option) (*webhookstest.Server, *w
 			t.Fatal(err)
 		}
 	}
-	if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), secretA); err != nil {
+	if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), harness.SecretA); err != nil {
 		t.Fatal(err)
 	}
 	return srv, client
@@ -71,7 +72,7 @@ func TestReceiver(t *testing.T) {
 				srv, client := sender(t, opts...)
 				var delivery webhooks.Delivery
 				var received webhooks.OriginVisit
-				srv.Handle(receiverURL, webhooks.NewHandler([]string{secretA}, func(_ context.Context, d webhooks.Delivery) error {
+				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(_ context.Context, d webhooks.Delivery) error {
 					delivery = d
 					return d.Decode(&received)
 				}))
@@ -107,11 +108,11 @@ func TestReceiverWhileTheSecretIsRotated(t *testing.T) {
 		secrets []string
 		want    []int // before the rotation, after it, and when the old secret has expired
 	}{
-		"old one":      {secrets: []string{secretA}, want: []int{204, 204, 401}},
-		"new one":      {secrets: []string{secretB}, want: []int{401, 204, 204}},
-		"both":         {secrets: []string{secretA, secretB}, want: []int{204, 204, 204}},
+		"old one":      {secrets: []string{harness.SecretA}, want: []int{204, 204, 401}},
+		"new one":      {secrets: []string{harness.SecretB}, want: []int{401, 204, 204}},
+		"both":         {secrets: []string{harness.SecretA, harness.SecretB}, want: []int{204, 204, 204}},
 		"another one":  {secrets: []string{secretC}, want: []int{401, 401, 401}},
-		"one too many": {secrets: []string{secretC, secretB, secretA}, want: []int{204, 204, 204}},
+		"one too many": {secrets: []string{secretC, harness.SecretB, harness.SecretA}, want: []int{204, 204, 204}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +122,7 @@ func TestReceiverWhileTheSecretIsRotated(t *testing.T) {
 				srv.Handle(receiverURL, webhooks.NewHandler(tt.secrets, func(context.Context, webhooks.Delivery) error { return nil }, silent()))
 				payload := webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}
 				send(t, srv, client, payload, 1)
-				if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), secretB); err != nil {
+				if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), harness.SecretB); err != nil {
 					t.Fatal(err)
 				}
 				time.Sleep(time.Minute) // the server caches an endpoint's keys for a while
@@ -141,7 +142,7 @@ func TestReceiverThatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, client := sender(t)
 		calls := 0
-		srv.Handle(receiverURL, webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 			switch calls++; calls {
 			case 1:
 				return errors.New("boom")
@@ -163,7 +164,7 @@ func TestReceiverIsNotGivenAResentMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, client := sender(t)
 		calls := 0
-		srv.Handle(receiverURL, webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 			calls++
 			return nil
 		}))

@@ -24,14 +24,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 )
 
-const (
-	secretA = "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-	secretB = "whsec_bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-
-	messageID = "msg_2Yq0000000000000000000000"
-)
+const messageID = "msg_2Yq0000000000000000000000"
 
 // signedHeader has the headers of a delivery, of the family that prefix begins.
 func signedHeader(tb testing.TB, prefix, secret, id string, at time.Time, body []byte) http.Header {
@@ -46,9 +42,6 @@ func signedHeader(tb testing.TB, prefix, secret, id string, at time.Time, body [
 	header.Set(prefix+"signature", signature)
 	return header
 }
-
-// sleepUntil sets the clock of a synctest bubble.
-func sleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
 
 type signatureVector struct {
 	Note            string `json:"note"`
@@ -98,7 +91,7 @@ func TestSignatureVectors(t *testing.T) {
 					header.Set(prefix+"timestamp", strconv.FormatInt(v.Timestamp, 10))
 					header.Set(prefix+"signature", signature)
 					synctest.Test(t, func(t *testing.T) {
-						sleepUntil(at)
+						harness.SleepUntil(at)
 						got, err := webhooks.VerifyPayload(v.Secret, header, []byte(body))
 						if string(got) != body || err != nil {
 							t.Errorf("VerifyPayload = %s, %v; want %s", got, err, body)
@@ -126,17 +119,17 @@ func TestVerifyPayload(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1700000000, 0)
 	body := []byte(`{"foo":"bar"}`)
-	good, err := webhooks.SignPayload(secretA, messageID, now, body)
+	good, err := webhooks.SignPayload(harness.SecretA, messageID, now, body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	foreign, err := webhooks.SignPayload(secretB, messageID, now, body)
+	foreign, err := webhooks.SignPayload(harness.SecretB, messageID, now, body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	signedAt := func(offset time.Duration) func(http.Header) {
 		return func(h http.Header) {
-			maps.Copy(h, signedHeader(t, "svix-", secretA, messageID, now.Add(offset), body))
+			maps.Copy(h, signedHeader(t, "svix-", harness.SecretA, messageID, now.Add(offset), body))
 		}
 	}
 	set := func(pairs ...string) func(http.Header) {
@@ -222,11 +215,11 @@ func TestVerifyPayload(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			header := signedHeader(t, "svix-", secretA, messageID, now, body)
+			header := signedHeader(t, "svix-", harness.SecretA, messageID, now, body)
 			tt.change(header)
 			synctest.Test(t, func(t *testing.T) {
-				sleepUntil(now)
-				got, err := webhooks.VerifyPayload(secretA, header, body)
+				harness.SleepUntil(now)
+				got, err := webhooks.VerifyPayload(harness.SecretA, header, body)
 				if tt.want == "" {
 					if err != nil || !bytes.Equal(got, body) {
 						t.Errorf("got %s, %v; want the body", got, err)
@@ -244,8 +237,8 @@ func TestVerifyPayload(t *testing.T) {
 func TestVerifyPayloadRefusesTheSecret(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{}`)
-	header := signedHeader(t, "svix-", secretA, messageID, time.Now(), body)
-	for _, secret := range []string{"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", secretA + "\n", secretA + "a"} {
+	header := signedHeader(t, "svix-", harness.SecretA, messageID, time.Now(), body)
+	for _, secret := range []string{"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", harness.SecretA + "\n", harness.SecretA + "a"} {
 		got, err := webhooks.VerifyPayload(secret, header, body)
 		if got != nil || !errors.Is(err, webhooks.ErrVerification) || !errors.Is(err, webhooks.ErrInvalidSecret) {
 			t.Errorf("secret %q: got %s, %v; want ErrVerification and ErrInvalidSecret", secret, got, err)
@@ -259,10 +252,10 @@ func TestVerifyPayloadRefusesAmbiguousMessageID(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	ahead := strconv.FormatInt(now.Add(time.Minute).Unix(), 10)
-	header := signedHeader(t, "svix-", secretA, "a", now, []byte(ahead+`.{"forged":true}`))
+	header := signedHeader(t, "svix-", harness.SecretA, "a", now, []byte(ahead+`.{"forged":true}`))
 	header.Set("svix-id", "a."+header.Get("svix-timestamp"))
 	header.Set("svix-timestamp", ahead)
-	got, err := webhooks.VerifyPayload(secretA, header, []byte(`{"forged":true}`))
+	got, err := webhooks.VerifyPayload(harness.SecretA, header, []byte(`{"forged":true}`))
 	if got != nil || !errors.Is(err, webhooks.ErrVerification) || !strings.Contains(err.Error(), "dot") {
 		t.Errorf("got %s, %v; want a refusal of the dot", got, err)
 	}
@@ -274,8 +267,8 @@ func TestFlippedBitNeverVerifies(t *testing.T) {
 		prefix := rapid.SampledFrom([]string{"svix-", "webhook-"}).Draw(rt, "prefix")
 		id := rapid.StringMatching(`msg_[0-9A-Za-z]{1,40}`).Draw(rt, "id")
 		body := rapid.SliceOfN(rapid.Byte(), 1, 200).Draw(rt, "body")
-		header := signedHeader(t, prefix, secretA, id, time.Now(), body)
-		if _, err := webhooks.VerifyPayload(secretA, header, body); err != nil {
+		header := signedHeader(t, prefix, harness.SecretA, id, time.Now(), body)
+		if _, err := webhooks.VerifyPayload(harness.SecretA, header, body); err != nil {
 			rt.Fatalf("before: %v", err)
 		}
 		part := rapid.SampledFrom([]string{"body", "id", "timestamp", "signature"}).Draw(rt, "part")
@@ -285,7 +278,7 @@ func TestFlippedBitNeverVerifies(t *testing.T) {
 			name := prefix + part
 			header.Set(name, string(flipBit(rt, []byte(header.Get(name)))))
 		}
-		if got, err := webhooks.VerifyPayload(secretA, header, body); got != nil || !errors.Is(err, webhooks.ErrVerification) {
+		if got, err := webhooks.VerifyPayload(harness.SecretA, header, body); got != nil || !errors.Is(err, webhooks.ErrVerification) {
 			rt.Fatalf("after: %s, %v; want an ErrVerification", got, err)
 		}
 	})
@@ -337,12 +330,12 @@ func TestHandlerReceives(t *testing.T) {
 			const body = `{"origin_url":"https://git.example.org/a?b=1&c=é"}`
 			at := time.Unix(1700000000, 0)
 			synctest.Test(t, func(t *testing.T) {
-				sleepUntil(at.Add(time.Minute))
-				r := newRequest(t, secretA, messageID, body)
-				r.Header = signedHeader(t, prefix, secretA, messageID, at, []byte(body))
+				harness.SleepUntil(at.Add(time.Minute))
+				r := newRequest(t, harness.SecretA, messageID, body)
+				r.Header = signedHeader(t, prefix, harness.SecretA, messageID, at, []byte(body))
 				r.Header.Set("x-swh-event", "origin.create")
 				var got []webhooks.Delivery
-				h := webhooks.NewHandler([]string{secretB, secretA}, func(ctx context.Context, d webhooks.Delivery) error {
+				h := webhooks.NewHandler([]string{harness.SecretB, harness.SecretA}, func(ctx context.Context, d webhooks.Delivery) error {
 					if ctx != r.Context() {
 						t.Error("not the context of the request")
 					}
@@ -367,7 +360,7 @@ func TestHandlerRefuses(t *testing.T) {
 	const body = `{"foo":"bar"}`
 	signed := func(body string, offset time.Duration) func(r *http.Request) {
 		return func(r *http.Request) {
-			r.Header = signedHeader(t, "svix-", secretA, messageID, time.Now().Add(offset), []byte(body))
+			r.Header = signedHeader(t, "svix-", harness.SecretA, messageID, time.Now().Add(offset), []byte(body))
 			r.Body = io.NopCloser(strings.NewReader(body))
 		}
 	}
@@ -410,7 +403,7 @@ func TestHandlerRefuses(t *testing.T) {
 		},
 		"other secret": {
 			change: func(r *http.Request) {
-				r.Header = signedHeader(t, "svix-", secretB, messageID, time.Now(), []byte(body))
+				r.Header = signedHeader(t, "svix-", harness.SecretB, messageID, time.Now(), []byte(body))
 			},
 			want: http.StatusUnauthorized,
 		},
@@ -433,11 +426,11 @@ func TestHandlerRefuses(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+			h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 				t.Error("received")
 				return nil
 			}, append(tt.opts, silent())...)
-			r := newRequest(t, secretA, messageID, body)
+			r := newRequest(t, harness.SecretA, messageID, body)
 			tt.change(r)
 			answer := serve(h, r)
 			checkAnswer(t, answer, tt.want)
@@ -469,9 +462,9 @@ func TestHandlerLimits(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error { return nil }, tt.opts...)
-			r := newRequest(t, secretA, messageID, tt.body)
-			r.Header = signedHeader(t, "svix-", secretA, messageID, time.Now().Add(-tt.age), []byte(tt.body))
+			h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { return nil }, tt.opts...)
+			r := newRequest(t, harness.SecretA, messageID, tt.body)
+			r.Header = signedHeader(t, "svix-", harness.SecretA, messageID, time.Now().Add(-tt.age), []byte(tt.body))
 			checkAnswer(t, serve(h, r), http.StatusNoContent)
 		})
 	}
@@ -486,8 +479,8 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 		want    string // in the log
 	}{
 		"no secret":       {receive: receive, want: "there is none"},
-		"bad secret":      {secrets: []string{secretA, "whsec_mistyped"}, receive: receive, want: "secret 2 of 2"},
-		"nothing to call": {secrets: []string{secretA}, want: "no receive function"},
+		"bad secret":      {secrets: []string{harness.SecretA, "whsec_mistyped"}, receive: receive, want: "secret 2 of 2"},
+		"nothing to call": {secrets: []string{harness.SecretA}, want: "no receive function"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -497,7 +490,7 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 			if got := logged.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, tt.want) || strings.Contains(got, "mistyped") {
 				t.Errorf("logged %q, want an error with %q and without the secret", got, tt.want)
 			}
-			checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), http.StatusInternalServerError)
+			checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusInternalServerError)
 		})
 	}
 }
@@ -505,7 +498,7 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 func TestHandlerTriesAgainAfterFailure(t *testing.T) {
 	t.Parallel()
 	failures := map[string]func() error{
-		"error":         func() error { return errors.New("boom " + secretA) },
+		"error":         func() error { return errors.New("boom " + harness.SecretA) },
 		"panic":         func() error { panic("boom") },
 		"panic, nil":    func() error { panic(nil) },
 		"abort handler": func() error { panic(http.ErrAbortHandler) },
@@ -515,14 +508,14 @@ func TestHandlerTriesAgainAfterFailure(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			calls := 0
-			h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+			h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 				if calls++; calls <= 2 {
 					return fail()
 				}
 				return nil
 			}, silent())
 			for _, want := range []int{500, 500, 204, 204} {
-				checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), want)
+				checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), want)
 			}
 			if calls != 3 {
 				t.Errorf("received %d times, want 3: a message that was received is not received again", calls)
@@ -534,10 +527,10 @@ func TestHandlerTriesAgainAfterFailure(t *testing.T) {
 func TestHandlerLogsTheReason(t *testing.T) {
 	t.Parallel()
 	var logged bytes.Buffer
-	h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error { panic("boom") },
+	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { panic("boom") },
 		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
-	serve(h, newRequest(t, secretB, messageID, `{"private":true}`))
-	serve(h, newRequest(t, secretA, messageID, `{"private":true}`))
+	serve(h, newRequest(t, harness.SecretB, messageID, `{"private":true}`))
+	serve(h, newRequest(t, harness.SecretA, messageID, `{"private":true}`))
 	lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
 	if len(lines) != 2 {
 		t.Fatalf("logged %q, want two lines", lines)
@@ -552,7 +545,7 @@ func TestHandlerLogsTheReason(t *testing.T) {
 			}
 		}
 	}
-	for _, secret := range []string{secretA, secretB, "private", "v1,"} {
+	for _, secret := range []string{harness.SecretA, harness.SecretB, "private", "v1,"} {
 		if strings.Contains(logged.String(), secret) {
 			t.Errorf("logged %q, which shows %q", logged.String(), secret)
 		}
@@ -584,15 +577,15 @@ func TestReplayIsNotReceived(t *testing.T) {
 		got = append(got, d.MessageID)
 		return nil
 	}
-	guarded := webhooks.NewHandler([]string{secretA, secretB}, receive)
+	guarded := webhooks.NewHandler([]string{harness.SecretA, harness.SecretB}, receive)
 	// A later attempt has another timestamp and signature, perhaps of another secret.
-	checkAnswer(t, serve(guarded, newRequest(t, secretA, "a", `{}`)), http.StatusNoContent)
-	checkAnswer(t, serve(guarded, newRequest(t, secretB, "a", `{}`)), http.StatusNoContent)
-	checkAnswer(t, serve(guarded, newRequest(t, secretA, "b", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(guarded, newRequest(t, harness.SecretA, "a", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(guarded, newRequest(t, harness.SecretB, "a", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(guarded, newRequest(t, harness.SecretA, "b", `{}`)), http.StatusNoContent)
 
-	unguarded := webhooks.NewHandler([]string{secretA}, receive, webhooks.WithReplayGuard(nil))
-	checkAnswer(t, serve(unguarded, newRequest(t, secretA, "a", `{}`)), http.StatusNoContent)
-	checkAnswer(t, serve(unguarded, newRequest(t, secretA, "a", `{}`)), http.StatusNoContent)
+	unguarded := webhooks.NewHandler([]string{harness.SecretA}, receive, webhooks.WithReplayGuard(nil))
+	checkAnswer(t, serve(unguarded, newRequest(t, harness.SecretA, "a", `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(unguarded, newRequest(t, harness.SecretA, "a", `{}`)), http.StatusNoContent)
 	if diff := cmp.Diff([]string{"a", "b", "a", "a"}, got); diff != "" {
 		t.Errorf("received (-want +got):\n%s", diff)
 	}
@@ -602,12 +595,12 @@ func TestReplayIsNotReceived(t *testing.T) {
 func TestRefusedDeliveryIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	calls := 0
-	h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 		calls++
 		return nil
 	}, silent())
-	checkAnswer(t, serve(h, newRequest(t, secretB, messageID, `{}`)), http.StatusUnauthorized)
-	checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), http.StatusNoContent)
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretB, messageID, `{}`)), http.StatusUnauthorized)
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusNoContent)
 	if calls != 1 {
 		t.Errorf("received %d times, want once", calls)
 	}
@@ -618,13 +611,13 @@ func TestConcurrentDeliveriesWaitForTheOutcome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outcomes := make(chan error)
 		calls := 0 // only one call runs at a time
-		h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 			calls++
 			return <-outcomes
 		}, silent())
 		answers := make(chan int, 10)
 		for range cap(answers) {
-			r := newRequest(t, secretA, messageID, `{}`)
+			r := newRequest(t, harness.SecretA, messageID, `{}`)
 			go func() { answers <- serve(h, r).Code }()
 		}
 		synctest.Wait()
@@ -653,18 +646,18 @@ func TestWaitingDeliveryEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		outcomes := make(chan error)
 		calls := 0
-		h := webhooks.NewHandler([]string{secretA}, func(context.Context, webhooks.Delivery) error {
+		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
 			calls++
 			return <-outcomes
 		}, silent())
 		first := make(chan int)
-		r := newRequest(t, secretA, messageID, `{}`)
+		r := newRequest(t, harness.SecretA, messageID, `{}`)
 		go func() { first <- serve(h, r).Code }()
 		synctest.Wait()
 
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`).WithContext(ctx)), http.StatusInternalServerError)
+		checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`).WithContext(ctx)), http.StatusInternalServerError)
 		outcomes <- nil
 		if got := <-first; got != http.StatusNoContent || calls != 1 {
 			t.Errorf("the first one answered %d, %d calls; want 204, 1", got, calls)
@@ -719,14 +712,14 @@ func TestHandlerAsksItsReplayGuard(t *testing.T) {
 				}
 				return tt.guard(ctx, id, receive)
 			})
-			h := webhooks.NewHandler([]string{secretA}, func(ctx context.Context, _ webhooks.Delivery) error {
+			h := webhooks.NewHandler([]string{harness.SecretA}, func(ctx context.Context, _ webhooks.Delivery) error {
 				calls++
 				if ctx.Value(key{}) != "transaction" {
 					t.Error("not the context of the guard")
 				}
 				return nil
 			}, webhooks.WithReplayGuard(guard), silent())
-			checkAnswer(t, serve(h, newRequest(t, secretA, messageID, `{}`)), tt.want)
+			checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), tt.want)
 			if calls != tt.calls {
 				t.Errorf("received %d times, want %d", calls, tt.calls)
 			}
@@ -853,9 +846,9 @@ func TestVisitDateTime(t *testing.T) {
 func FuzzVerifyPayload(f *testing.F) {
 	body := []byte(`{"foo":"bar"}`)
 	now := time.Now()
-	good := signedHeader(f, "svix-", secretA, messageID, now, body)
-	f.Add(secretA, messageID, good.Get("svix-timestamp"), good.Get("svix-signature"), body)
-	f.Add(secretA, messageID, good.Get("svix-timestamp"), "v1a,x v1, v1 "+good.Get("svix-signature"), body)
+	good := signedHeader(f, "svix-", harness.SecretA, messageID, now, body)
+	f.Add(harness.SecretA, messageID, good.Get("svix-timestamp"), good.Get("svix-signature"), body)
+	f.Add(harness.SecretA, messageID, good.Get("svix-timestamp"), "v1a,x v1, v1 "+good.Get("svix-signature"), body)
 	f.Add("whsec_", "a.b", "-1", ",", []byte("<html>"))
 	f.Add("", "", "", "", []byte(nil))
 	f.Fuzz(func(t *testing.T, secret, id, timestamp, signature string, body []byte) {
@@ -886,7 +879,7 @@ func FuzzHandler(f *testing.F) {
 	f.Add("GET", "host", "", "", "", []byte(nil), false)
 	f.Fuzz(func(t *testing.T, method, name, id, timestamp, signature string, body []byte, signed bool) {
 		received := false
-		h := webhooks.NewHandler([]string{secretA, secretB}, func(context.Context, webhooks.Delivery) error {
+		h := webhooks.NewHandler([]string{harness.SecretA, harness.SecretB}, func(context.Context, webhooks.Delivery) error {
 			received = true
 			return nil
 		}, webhooks.WithMaxBody(100), silent())
@@ -895,7 +888,7 @@ func FuzzHandler(f *testing.F) {
 		r.Header.Set("svix-timestamp", timestamp)
 		r.Header.Set("svix-signature", signature)
 		if signed {
-			r.Header = signedHeader(t, "webhook-", secretB, id, time.Now(), body)
+			r.Header = signedHeader(t, "webhook-", harness.SecretB, id, time.Now(), body)
 		}
 		r.Header.Set(name, id)
 		status := serve(h, r).Code

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
@@ -32,10 +33,10 @@ const day = 24 * time.Hour
 func listings(ctx context.Context, client *webhooks.Client) map[string]func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
 	return map[string]func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error]{
 		"endpoint": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
-			return client.ListSentEventsForEndpoint(ctx, knownEndpoint(), q)
+			return client.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), q)
 		},
 		"event type": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
-			return client.ListSentEventsForEventType(ctx, originCreate, q)
+			return client.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, q)
 		},
 	}
 }
@@ -45,16 +46,16 @@ func historyServer(t *testing.T, times []time.Time) (*svixmock.Server, *webhooks
 	t.Helper()
 	mock := svixmock.New(svixmock.Config{KeepRequests: 10_000})
 	t.Cleanup(mock.Close)
-	mock.Handle(memoryHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock.Handle(harness.HookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
 		t.Fatal(err)
 	}
-	if err := client.CreateEndpoint(t.Context(), knownEndpoint(), ""); err != nil {
+	if err := client.CreateEndpoint(t.Context(), harness.KnownEndpoint(), ""); err != nil {
 		t.Fatal(err)
 	}
 	times = slices.SortedFunc(slices.Values(times), time.Time.Compare)
-	seedAttempts(t, mock, knownEndpoint(), len(times), func(i int) time.Time { return times[i] })
+	harness.SeedAttempts(t, mock, harness.KnownEndpoint(), len(times), func(i int) time.Time { return times[i] })
 	return mock, client
 }
 
@@ -100,7 +101,7 @@ func TestListingsBackToAfter(t *testing.T) {
 	for name, ages := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				var times []time.Time
 				for _, age := range ages {
 					at := time.Now().Add(-time.Duration(age) * day)
@@ -126,7 +127,7 @@ func TestListingsMatchAModel(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // reproducible
 				times := randomHistory(random, 400)
 				_, client := historyServer(t, times)
@@ -200,7 +201,7 @@ func checkAgainstModel(t *testing.T, name string, times []time.Time, q webhooks.
 // TestListingsBoundsWithinASlot: ids count in steps of 4 ms, bounds do not.
 func TestListingsBoundsWithinASlot(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		begin := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 		var times []time.Time
 		for i := range 6 {
@@ -227,7 +228,7 @@ func TestListingsBoundsWithinASlot(t *testing.T) {
 // RFC 3339 cannot say.
 func TestListingsBoundsInOddZones(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		begin := time.Now().Add(-time.Hour).UTC()
 		times := make([]time.Time, 100)
 		for i := range times {
@@ -270,9 +271,9 @@ func TestListingsLimitSavesRequests(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				mock, client := tt.server(t)
-				if _, err := webhooks.Collect(client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{})); err != nil { // it leaves the event type in the cache
+				if _, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{})); err != nil { // it leaves the event type in the cache
 					t.Fatal(err)
 				}
 				for name, list := range listings(t.Context(), client) {
@@ -303,12 +304,12 @@ func broadcast(n int) func(t *testing.T) (*svixmock.Server, *webhooks.Client) {
 		t.Helper()
 		mock, client := historyServer(t, nil)
 		for i := range n - 1 {
-			ep := webhooks.Endpoint{URL: fmt.Sprintf("%s/%d", memoryHookURL, i), EventType: originCreate}
+			ep := webhooks.Endpoint{URL: fmt.Sprintf("%s/%d", harness.HookURL, i), EventType: webhooks.TypeOriginCreate}
 			if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+		if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
 			t.Fatal(err)
 		}
 		if err := mock.WaitForDeliveries(t.Context(), n); err != nil {
@@ -321,19 +322,19 @@ func broadcast(n int) func(t *testing.T) (*svixmock.Server, *webhooks.Client) {
 // TestListingOfMessageWithoutTime: its attempts are listed all the same.
 func TestListingOfMessageWithoutTime(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		mock, _ := historyServer(t, []time.Time{time.Now().Add(-time.Hour)})
-		messages := "/api/v1/app/" + identity.Application(originCreate) + "/msg"
-		withoutTime := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		messages := "/api/v1/app/" + identity.Application(webhooks.TypeOriginCreate) + "/msg"
+		withoutTime := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 			resp, err := mock.RoundTripper().RoundTrip(r)
 			if err == nil && r.URL.Path == messages {
 				err = withoutTimestamps(resp)
 			}
 			return resp, err
 		})
-		client := clientOver(t, withoutTime, mock.Token())
+		client := harness.NewClient(t, withoutTime, mock.Token())
 		for _, q := range []webhooks.SentEventQuery{{}, {After: time.Now().Add(-100 * day)}, {Before: time.Now()}} {
-			if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), originCreate, q)); len(got) != 1 {
+			if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q)); len(got) != 1 {
 				t.Errorf("%+v: got attempts of %v, want one", q, got)
 			}
 		}
@@ -343,16 +344,16 @@ func TestListingOfMessageWithoutTime(t *testing.T) {
 // TestHeadersOfAttemptWithoutTime: what is not known is left out.
 func TestHeadersOfAttemptWithoutTime(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		mock, _ := historyServer(t, []time.Time{time.Now().Add(-time.Hour)})
-		withoutTime := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		withoutTime := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 			resp, err := mock.RoundTripper().RoundTrip(r)
 			if err == nil && strings.Contains(r.URL.Path, "/attempt/") {
 				err = withoutTimestamps(resp)
 			}
 			return resp, err
 		})
-		for name, list := range listings(t.Context(), clientOver(t, withoutTime, mock.Token())) {
+		for name, list := range listings(t.Context(), harness.NewClient(t, withoutTime, mock.Token())) {
 			events, err := webhooks.Collect(list(webhooks.SentEventQuery{}))
 			if err != nil || len(events) != 1 {
 				t.Fatalf("%s: got %+v, %v; want one event", name, events, err)
@@ -368,7 +369,7 @@ func TestHeadersOfAttemptWithoutTime(t *testing.T) {
 // TestBreakingOutOfListings ends the requests, those that are made ahead too.
 func TestBreakingOutOfListings(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		begin := time.Now().Add(-day)
 		times := make([]time.Time, 2000)
 		for i := range times {
@@ -400,19 +401,19 @@ func TestBreakingOutOfListings(t *testing.T) {
 // nobody.
 func TestFirstEventIsNotHeldBack(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		mock, client := historyServer(t, nil)
-		if err := client.SetEndpointDisabled(t.Context(), knownEndpoint(), true); err != nil {
+		if err := client.SetEndpointDisabled(t.Context(), harness.KnownEndpoint(), true); err != nil {
 			t.Fatal(err)
 		}
 		for range 300 {
-			rawPost(t, mock, application(originCreate)+"/msg", `{"eventType":"origin.create","payload":{}}`)
+			harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/msg", `{"eventType":"origin.create","payload":{}}`)
 		}
 		time.Sleep(time.Second)
-		if err := client.SetEndpointDisabled(t.Context(), knownEndpoint(), false); err != nil {
+		if err := client.SetEndpointDisabled(t.Context(), harness.KnownEndpoint(), false); err != nil {
 			t.Fatal(err)
 		}
-		sent, err := client.SendEvent(t.Context(), knownEvent())
+		sent, err := client.SendEvent(t.Context(), harness.KnownEvent())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -420,7 +421,7 @@ func TestFirstEventIsNotHeldBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(mock.Requests())
-		for event, err := range client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}) {
+		for event, err := range client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}) {
 			if err != nil || event.MessageID != sent.ID {
 				t.Errorf("got %+v, %v; want the attempt of %s", event, err, sent.ID)
 			}
@@ -437,15 +438,15 @@ func TestFirstEventIsNotHeldBack(t *testing.T) {
 // as with channels, these are looked up in parallel, too.
 func TestListingMeetsRecipientsAhead(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		const n = 64
 		mock, client := historyServer(t, nil)
 		for i := range n {
 			channel := fmt.Sprint("channel ", i)
-			if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{URL: memoryHookURL, EventType: originCreate, Channel: channel}, ""); err != nil {
+			if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{URL: harness.HookURL, EventType: webhooks.TypeOriginCreate, Channel: channel}, ""); err != nil {
 				t.Fatal(err)
 			}
-			event := knownEvent()
+			event := harness.KnownEvent()
 			event.Channel = channel
 			if _, err := client.SendEvent(t.Context(), event); err != nil {
 				t.Fatal(err)
@@ -456,7 +457,7 @@ func TestListingMeetsRecipientsAhead(t *testing.T) {
 		}
 		mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second})
 		start := time.Now()
-		if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{})); len(got) != 2*n {
+		if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{})); len(got) != 2*n {
 			t.Errorf("got %d events, want %d", len(got), 2*n)
 		}
 		const requests = 1 + n + 2*(n+1)
@@ -470,12 +471,12 @@ func TestListingMeetsRecipientsAhead(t *testing.T) {
 // shows one twice.
 func TestListingsUnderFaults(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
+	harness.InBubble(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // reproducible
 		times := randomHistory(random, 400)
 		mock, _ := historyServer(t, times)
-		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 30}))
-		mock.FailRate(0.3, 1, everyFault(time.Second)...)
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 30}))
+		mock.FailRate(0.3, 1, harness.EveryFault(time.Second)...)
 		for range 3 {
 			q := randomQuery(random, times)
 			for name, list := range listings(t.Context(), client) {
@@ -490,7 +491,7 @@ func TestListingsUnderFaults(t *testing.T) {
 func TestPayloadsOfSparseAttempts(t *testing.T) {
 	t.Parallel()
 	for _, one := range []int{1, 2, 3, 10, 100} { // in so many is this endpoint's
-		inBubble(t, func(t *testing.T) {
+		harness.InBubble(t, func(t *testing.T) {
 			begin := time.Now().Add(-100 * day)
 			var own, others []time.Time
 			for i := range 1500 {
@@ -502,13 +503,13 @@ func TestPayloadsOfSparseAttempts(t *testing.T) {
 				}
 			}
 			mock, client := historyServer(t, own)
-			other := webhooks.Endpoint{URL: memoryNewHookURL, EventType: originCreate}
+			other := webhooks.Endpoint{URL: harness.NewHookURL, EventType: webhooks.TypeOriginCreate}
 			if err := client.CreateEndpoint(t.Context(), other, ""); err != nil {
 				t.Fatal(err)
 			}
-			seedAttempts(t, mock, other, len(others), func(i int) time.Time { return others[i] })
+			harness.SeedAttempts(t, mock, other, len(others), func(i int) time.Time { return others[i] })
 			q := webhooks.SentEventQuery{After: begin.Add(-day)}
-			got := timestamps(t, client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), q))
+			got := timestamps(t, client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), q))
 			if diff := cmp.Diff(selected(own, q), got); diff != "" {
 				t.Errorf("one in %d (-want +got):\n%s", one, diff)
 			}

@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
@@ -162,11 +163,11 @@ func checkPaths(t *testing.T, requests []svixmock.Request) {
 // leads to a request at all.
 func TestS3HostileArguments(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	ctx, sent := t.Context(), len(mock.Requests())
 	for _, id := range hostileIDs() {
-		withType := webhooks.Endpoint{URL: memoryHookURL, EventType: id}
+		withType := webhooks.Endpoint{URL: harness.HookURL, EventType: id}
 		_, errGet := client.GetEventType(ctx, id)
 		_, errSecret := client.GetEndpointSecret(ctx, withType)
 		_, errSend := client.SendEvent(ctx, webhooks.Event{Type: id, Payload: map[string]any{}})
@@ -183,7 +184,7 @@ func TestS3HostileArguments(t *testing.T) {
 		if id == "" {
 			continue // no ID
 		}
-		withID := webhooks.Endpoint{URL: memoryHookURL, EventType: originCreate, ID: id}
+		withID := webhooks.Endpoint{URL: harness.HookURL, EventType: webhooks.TypeOriginCreate, ID: id}
 		_, errSecret = client.GetEndpointSecret(ctx, withID)
 		_, errSentTo = webhooks.Collect(client.ListSentEventsForEndpoint(ctx, withID, webhooks.SentEventQuery{}))
 		for _, err := range []error{
@@ -192,7 +193,7 @@ func TestS3HostileArguments(t *testing.T) {
 		} {
 			checkError(t, err, webhooks.ErrInvalidEndpoint)
 		}
-		event := knownEvent()
+		event := harness.KnownEvent()
 		event.ID = id
 		if _, err := client.SendEvent(ctx, event); !plainSegment.MatchString(id) || strings.Trim(id, ".") == "" {
 			checkError(t, err, webhooks.ErrInvalidEvent)
@@ -207,22 +208,22 @@ func TestS3HostileArguments(t *testing.T) {
 // anything.
 func TestS3HostileTextsAreHashed(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	sent := len(mock.Requests())
 	for _, text := range hostileIDs() {
-		ep := webhooks.Endpoint{URL: text, EventType: originCreate, Channel: text}
+		ep := webhooks.Endpoint{URL: text, EventType: webhooks.TypeOriginCreate, Channel: text}
 		if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrEndpointNotFound) && !errors.Is(err, webhooks.ErrInvalidEndpoint) {
 			t.Errorf("%q: got %v", text, err)
 		}
-		event := knownEvent()
+		event := harness.KnownEvent()
 		event.Channel = text
 		if _, err := client.SendEvent(t.Context(), event); err != nil {
 			t.Errorf("%q: got %v", text, err)
 		}
 	}
 	checkPaths(t, mock.Requests()[sent:])
-	if left := rawEndpoints(t, mock, originCreate); len(left) != 1 {
+	if left := harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate); len(left) != 1 {
 		t.Errorf("%d endpoints are left, want the known one", len(left))
 	}
 }
@@ -238,16 +239,16 @@ func TestS3HostileAnswers(t *testing.T) {
 		for _, prefix := range []string{"", "ep_", "msg_"} {
 			hostile := string(quoted[:1]) + prefix + string(quoted[1:])
 			item := `{"id":` + hostile + `,"msgId":` + hostile + `,"endpointId":` + hostile + `,"url":"http://receiver.test/","timestamp":"2026-11-23T09:00:00Z"}`
-			mock := memoryServer(t, svixmock.Config{})
+			mock := harness.NewServer(t, svixmock.Config{})
 			sent := len(mock.Requests())
 			mock.FailRate(1, 1, svixmock.Fault{
 				Status: http.StatusOK, Body: `{"data":[` + item + `],"iterator":null,"done":true}`,
 				Only: func(r *http.Request) bool { return r.URL.Query().Has("limit") },
 			})
-			client := clientOver(t, mock.RoundTripper(), mock.Token())
-			_, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
-			_, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}))
-			endpoints, errList := webhooks.Collect(client.ListEndpoints(t.Context(), originCreate, webhooks.EndpointQuery{}))
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			_, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+			_, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+			endpoints, errList := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 			if err := errors.Join(errEndpoint, errType, errList); err != nil {
 				t.Errorf("%s: %v", hostile, err)
 			}
@@ -263,7 +264,7 @@ func TestS3HostileAnswers(t *testing.T) {
 // 2xx that is not what was asked for an error; never a panic, never a zero value.
 func TestS4SuccessWithoutContent(t *testing.T) {
 	t.Parallel()
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, fault := range []svixmock.Fault{
@@ -279,9 +280,9 @@ func TestS4SuccessWithoutContent(t *testing.T) {
 				{Status: 200, Body: `{"id":null,"data":null}`},
 				{Status: 200, Body: "<html>"},
 			} {
-				mock := memoryServer(t, svixmock.Config{})
+				mock := harness.NewServer(t, svixmock.Config{})
 				mock.FailRate(1, 1, fault)
-				err := do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token()))
+				err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token()))
 				var api *webhooks.APIError
 				isDone := fault.Status == 204 && (name == "DeleteEventType" || name == "DeleteEndpoint")
 				if isDone && err != nil || !isDone && (!errors.As(err, &api) || api.StatusCode != fault.Status) {
@@ -297,9 +298,9 @@ func TestS4SuccessWithoutContent(t *testing.T) {
 func TestS5NothingIsDoneTwiceByARedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
-		mock := memoryServer(t, svixmock.Config{})
-		client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
-		for name, do := range map[string]operation{"POST": everyOperation()["SendEvent"], "DELETE": everyOperation()["DeleteEndpoint"]} {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
+		for name, do := range map[string]harness.Operation{"POST": harness.Operations()["SendEvent"], "DELETE": harness.Operations()["DeleteEndpoint"]} {
 			mock.FailNext(1, svixmock.Fault{Status: status, Header: http.Header{"Location": {"/api/v1/health"}}, Only: func(r *http.Request) bool { return r.Method == name }})
 			sent := len(mock.Requests())
 			var api *webhooks.APIError
@@ -319,11 +320,11 @@ func TestS5NothingIsDoneTwiceByARedirect(t *testing.T) {
 // given, and what another program stored is read as it is.
 func TestS6PayloadsToTheDigit(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		schema := `{"properties":{"n":{"maximum":123456789012345678901234567890,"type":"number"}},"type":"object"}`
-		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: originCreate, Schema: json.RawMessage(schema)}); err != nil {
+		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: json.RawMessage(schema)}); err != nil {
 			t.Fatal(err)
 		}
 		want := `{"<&>":"\u2028é/","B":1.10,"a":[9007199254740993,1e400,-0.0,1.0],"n":12345678901234567890123}`
@@ -336,7 +337,7 @@ func TestS6PayloadsToTheDigit(t *testing.T) {
 		want = strings.ReplaceAll(strings.ReplaceAll(want, "1e400", "1e+400"), `\u2028`, "\u2028")
 		for name, payload := range tests {
 			time.Sleep(time.Second) // for an order
-			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: payload})
+			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -347,7 +348,7 @@ func TestS6PayloadsToTheDigit(t *testing.T) {
 					got["delivered"] = string(d.Body)
 				}
 			}
-			for event, err := range client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{Limit: 1}) {
+			for event, err := range client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{Limit: 1}) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -357,7 +358,7 @@ func TestS6PayloadsToTheDigit(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", name, diff)
 			}
 		}
-		et, err := client.GetEventType(t.Context(), originCreate)
+		et, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate)
 		if err != nil || string(et.Schema) != schema {
 			t.Errorf("got the schema %s, %v; want %s", et.Schema, err, schema)
 		}
@@ -367,8 +368,8 @@ func TestS6PayloadsToTheDigit(t *testing.T) {
 // TestS6WhatCannotBeSent: the SDK would send something else in its place.
 func TestS6WhatCannotBeSent(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	for name, payload := range map[string]any{
 		"empty number":      map[string]any{"origin_url": json.Number("")},
 		"odd number":        map[string]any{"origin_url": json.Number("01")},
@@ -382,7 +383,7 @@ func TestS6WhatCannotBeSent(t *testing.T) {
 		"not a number":      map[string]any{"origin_url": math.NaN()},
 	} {
 		sent := len(mock.Messages())
-		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: payload})
+		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
 		checkError(t, err, webhooks.ErrInvalidPayload, "nothing was sent")
 		if len(mock.Messages()) != sent {
 			t.Errorf("%s was sent", name)
@@ -394,10 +395,10 @@ func TestS6WhatCannotBeSent(t *testing.T) {
 // "all", nor sent as null; and the caller's values stay as they are.
 func TestS9NoMemberIsLostOrNull(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
-		for name, do := range everyOperation() {
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		for name, do := range harness.Operations() {
 			if strings.HasPrefix(name, "Delete") {
 				continue // they have no body, and the others want what is there
 			}
@@ -405,7 +406,7 @@ func TestS9NoMemberIsLostOrNull(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		empty := webhooks.Endpoint{URL: "http://receiver.test/empty", EventType: originCreate, Metadata: map[string]string{}}
+		empty := webhooks.Endpoint{URL: "http://receiver.test/empty", EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{}}
 		for range 2 {
 			if err := client.CreateEndpoint(t.Context(), empty, ""); err != nil {
 				t.Fatal(err)
@@ -452,9 +453,9 @@ func checkBody(t *testing.T, r svixmock.Request) {
 // in a query are not sent.
 func TestS10TimesInQueries(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
-		client := clientOver(t, mock.RoundTripper(), mock.Token())
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		now := time.Now()
 		for name, q := range map[string]webhooks.SentEventQuery{
 			"none":               {},
@@ -468,8 +469,8 @@ func TestS10TimesInQueries(t *testing.T) {
 			"after a fraction":   {After: now.Add(-time.Hour - time.Nanosecond)},
 		} {
 			sent := len(mock.Requests())
-			ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), q))
-			ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, q))
+			ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), q))
+			ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q))
 			if err := errors.Join(errEndpoint, errType); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -518,9 +519,9 @@ func TestS10PagesThatDoNotEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, listing := range listings {
-				mock := memoryServer(t, svixmock.Config{})
+				mock := harness.NewServer(t, svixmock.Config{})
 				requests := 0
-				client := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 					if !r.URL.Query().Has("limit") {
 						return mock.RoundTripper().RoundTrip(r)
 					}
@@ -530,7 +531,7 @@ func TestS10PagesThatDoNotEnd(t *testing.T) {
 					page := strings.ReplaceAll(test.page, "%[1]d", strconv.Itoa(requests%3))
 					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page))}, nil
 				}), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
-				err := everyOperation()[listing](t.Context(), client)
+				err := harness.Operations()[listing](t.Context(), client)
 				if (err != nil) != test.isError || requests > 10 {
 					t.Errorf("%s: got %v after %d requests, want an error: %v", listing, err, requests, test.isError)
 				}
@@ -555,16 +556,16 @@ func TestS11OneOddValueCostsNoPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
 				item := func(id, more string) string {
 					return `{"id":"` + id + `","msgId":"msg_1srOrx2ZWZBpBUvZwXKQmoEYga2","endpointId":"ep_1","url":"http://receiver.test/","responseStatusCode":200,` + more + `}`
 				}
 				page := `{"data":[` + item("atmpt_2", `"timestamp":"2026-11-23T09:00:01Z"`) + `,` + item("atmpt_1", odd) + `],"done":true}`
 				mock.FailRate(1, 1, svixmock.Fault{Status: 200, Body: page, Only: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/attempt/") }})
-				client := clientOver(t, mock.RoundTripper(), mock.Token())
-				ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), knownEndpoint(), webhooks.SentEventQuery{}))
-				ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), originCreate, webhooks.SentEventQuery{}))
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+				ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+				ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
 				if err := errors.Join(errEndpoint, errType); err != nil || len(ofEndpoint) != 2 || len(ofType) != 2 || ofEndpoint[1].AttemptID != "atmpt_1" {
 					t.Errorf("got %d and %d sent events, %v; want 2 of each", len(ofEndpoint), len(ofType), err)
 				}
@@ -577,14 +578,14 @@ func TestS11OneOddValueCostsNoPage(t *testing.T) {
 // looks neither like the caller's deadline nor takes four times as long.
 func TestS12TimeoutsAreNotTheCallers(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
 		mock.FailRate(1, 1, svixmock.Fault{Hang: true})
-		client := clientOver(t, mock.RoundTripper(), mock.Token(),
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
 			webhooks.WithHTTPClient(&http.Client{Transport: mock.RoundTripper(), Timeout: 2 * time.Second}),
 			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3, MaxBackoff: time.Millisecond}))
 		start := time.Now()
-		_, err := client.GetEventType(t.Context(), originCreate)
+		_, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate)
 		if took := time.Since(start).Round(time.Second); took != 6*time.Second {
 			t.Errorf("took %v, want 3 tries of 2s", took)
 		}
@@ -597,9 +598,9 @@ func TestS12TimeoutsAreNotTheCallers(t *testing.T) {
 // TestS12ErrorsAreFoundAsPointers, with the server's own words in them.
 func TestS12ErrorsAreFoundAsPointers(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
+	mock := harness.NewServer(t, svixmock.Config{})
 	mock.FailNext(1, svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"no"}`})
-	_, err := clientOver(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), originCreate)
+	_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), webhooks.TypeOriginCreate)
 	var api *webhooks.APIError
 	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != http.StatusForbidden || api.Code != "insufficient access" || api.Detail != "no" {
 		t.Errorf("got %#v", err)
@@ -637,7 +638,7 @@ func TestS13ServerURLs(t *testing.T) {
 		"http://svix.test\n":             "",
 	} {
 		var asked string
-		transport := roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		transport := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 			asked = r.URL.String()
 			return nil, errors.New("not sent")
 		})
@@ -653,7 +654,7 @@ func TestS13ServerURLs(t *testing.T) {
 			t.Errorf("%q: %v", given, err)
 			continue
 		}
-		_, _ = client.GetEventType(t.Context(), originCreate) // it fails
+		_, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) // it fails
 		if asked != want {
 			t.Errorf("%q: asked %s, want %s", given, asked, want)
 		}
@@ -670,14 +671,14 @@ func TestS13TokenStaysAtHome(t *testing.T) {
 		}
 		var host string
 		client, err := webhooks.NewClient(webhooks.WithServerURL("http://svix.test"), webhooks.WithAuthToken(token),
-			webhooks.WithHTTPClient(&http.Client{Transport: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+			webhooks.WithHTTPClient(&http.Client{Transport: harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 				host = r.URL.Host
 				return nil, errors.New("not sent")
 			})}), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = client.GetEventType(t.Context(), originCreate) // it fails
+		_, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) // it fails
 		if host != "svix.test" {
 			t.Errorf("%s went to %q", token, host)
 		}
@@ -688,13 +689,13 @@ func TestS13TokenStaysAtHome(t *testing.T) {
 // base64, or are longer than it seems. Nothing is sent.
 func TestS14SecretsThatOnlyLookGood(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	sent := len(mock.Requests())
 	refused, taken := 0, 0
 	for n := 32; n <= 100; n++ {
 		secret := "whsec_" + strings.Repeat("a", n)
-		err := client.RotateEndpointSecret(t.Context(), knownEndpoint(), secret)
+		err := client.RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), secret)
 		if n%4 == 0 {
 			taken++
 			if errors.Is(err, webhooks.ErrInvalidSecret) {
@@ -706,9 +707,9 @@ func TestS14SecretsThatOnlyLookGood(t *testing.T) {
 		refused++
 		checkError(t, err, webhooks.ErrInvalidSecret)
 	}
-	for _, secret := range []string{"whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "whsec_" + strings.Repeat("-", 32), secretA + "\n", " " + secretA, secretA[:20] + "\n" + secretA[20:], "whsec_" + strings.Repeat("a", 33) + "=="} {
-		checkError(t, client.RotateEndpointSecret(t.Context(), knownEndpoint(), secret), webhooks.ErrInvalidSecret)
-		checkError(t, client.CreateEndpoint(t.Context(), newEndpoint(), secret), webhooks.ErrInvalidSecret)
+	for _, secret := range []string{"whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "whsec_" + strings.Repeat("-", 32), harness.SecretA + "\n", " " + harness.SecretA, harness.SecretA[:20] + "\n" + harness.SecretA[20:], "whsec_" + strings.Repeat("a", 33) + "=="} {
+		checkError(t, client.RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), secret), webhooks.ErrInvalidSecret)
+		checkError(t, client.CreateEndpoint(t.Context(), harness.NewEndpoint(), secret), webhooks.ErrInvalidSecret)
 	}
 	if got := len(mock.Requests()); got != sent || refused != 51 || taken != 18 {
 		t.Errorf("%d requests for refused secrets; %d refused, %d taken", got-sent, refused, taken)
@@ -719,7 +720,7 @@ func TestS14SecretsThatOnlyLookGood(t *testing.T) {
 func TestS14Verification(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{}`)
-	header := signedHeader(t, "webhook-", secretA, messageID, time.Now(), body)
+	header := signedHeader(t, "webhook-", harness.SecretA, messageID, time.Now(), body)
 	good := header.Get("Webhook-Signature")
 	for name, test := range map[string]struct {
 		change func(http.Header)
@@ -736,7 +737,7 @@ func TestS14Verification(t *testing.T) {
 	} {
 		changed := header.Clone()
 		test.change(changed)
-		if _, err := webhooks.VerifyPayload(secretA, changed, body); (err == nil) != test.ok || err != nil && !errors.Is(err, webhooks.ErrVerification) {
+		if _, err := webhooks.VerifyPayload(harness.SecretA, changed, body); (err == nil) != test.ok || err != nil && !errors.Is(err, webhooks.ErrVerification) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
@@ -746,11 +747,11 @@ func TestS14Verification(t *testing.T) {
 // that another program registered.
 func TestJ1NumbersThatCrashTheValidator(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
 	for _, number := range []string{"1e9999999", "1e-9999999", "-1E+9999999", strings.Repeat("9", 401)} {
 		for _, payload := range []any{json.RawMessage(`{"origin_url":` + number + `}`), map[string]any{"origin_url": []any{json.Number(number)}}} {
-			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: payload})
+			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
 			checkError(t, err, webhooks.ErrInvalidPayload)
 		}
 		for _, keyword := range []string{"maxLength", "multipleOf", "minimum", "const", "minItems"} {
@@ -783,8 +784,8 @@ func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
 	doubling := `{"definitions":{"d0":{"type":"object"}` + definitions.String() + `},"$ref":"#/definitions/d40"}`
 	nested := `{"a":`
 	failing := json.RawMessage(strings.Repeat(nested, 60) + "1" + strings.Repeat("}", 60))
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
 	for name, test := range map[string]struct {
 		schema  string
 		refused bool // or else harmless
@@ -809,8 +810,8 @@ func TestJ3SchemasOfOthersReachNoFile(t *testing.T) {
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
 	for _, ref := range []string{"file://" + fifo, fifo, "go.mod", "./go.mod", "http://127.0.0.1:1/", "https://127.0.0.1:1/"} {
 		for _, schema := range []string{`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `"}`, `{"$id":"` + ref + `","properties":{"a":{"$ref":"x.json"}}}`} {
 			foreignType(t, mock, schema)
@@ -830,8 +831,8 @@ func TestJ3SchemasOfOthersReachNoFile(t *testing.T) {
 // TestJ4CyclicPayloads are refused; validated as they are they end the process.
 func TestJ4CyclicPayloads(t *testing.T) {
 	t.Parallel()
-	mock := memoryServer(t, svixmock.Config{})
-	client := clientOver(t, mock.RoundTripper(), mock.Token())
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	foreignType(t, mock, `{"properties":{"self":{"$ref":"#"}}}`)
 	cyclic := map[string]any{}
 	cyclic["self"] = cyclic

@@ -26,6 +26,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/openapi"
 	"github.com/softwareheritage/webhooks/testdata"
 	"github.com/softwareheritage/webhooks/webhookstest"
@@ -477,12 +478,12 @@ func TestEndpoints(t *testing.T) {
 		},
 		"12 13 14 secret given, changed and rotated": func(s *server) {
 			for _, ep := range []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("a", channel1)} {
-				for _, secret := range []string{secretA, secretB, secretB} {
+				for _, secret := range []string{harness.SecretA, harness.SecretB, harness.SecretB} {
 					s.must(s.CreateEndpoint(s.Context(), ep, secret))
 					s.wantEqual("secret", secret, s.secret(ep))
 				}
 				s.must(s.CreateEndpoint(s.Context(), ep, ""))
-				if secret := s.secret(ep); secret == secretA || secret == secretB {
+				if secret := s.secret(ep); secret == harness.SecretA || secret == harness.SecretB {
 					s.Errorf("got the secret %q again, want a new one", secret)
 				}
 			}
@@ -572,11 +573,11 @@ func TestEndpoints(t *testing.T) {
 			in.receive(1)
 		},
 		"secret rotated": func(s *server) {
-			s.must(s.CreateEndpoint(s.Context(), s.endpoint("a", ""), secretA))
-			s.must(s.RotateEndpointSecret(s.Context(), s.endpoint("a", ""), secretB))
-			s.wantEqual("secret", secretB, s.secret(s.endpoint("a", "")))
+			s.must(s.CreateEndpoint(s.Context(), s.endpoint("a", ""), harness.SecretA))
+			s.must(s.RotateEndpointSecret(s.Context(), s.endpoint("a", ""), harness.SecretB))
+			s.wantEqual("secret", harness.SecretB, s.secret(s.endpoint("a", "")))
 			s.must(s.RotateEndpointSecret(s.Context(), s.endpoint("a", ""), ""))
-			if s.secret(s.endpoint("a", "")) == secretB {
+			if s.secret(s.endpoint("a", "")) == harness.SecretB {
 				s.Error("the secret is the same, want a new one")
 			}
 			s.wantError(s.RotateEndpointSecret(s.Context(), s.endpoint("b", ""), ""), webhooks.ErrEndpointNotFound)
@@ -911,11 +912,11 @@ func (s *server) bothListings(ep webhooks.Endpoint) map[string]func(webhooks.Sen
 func Test49SignedPayloadVerifies(t *testing.T) {
 	t.Parallel()
 	body := []byte(samplePayloads(t, 1)[0])
-	got, err := webhooks.VerifyPayload(secretA, signedHeader(t, "Webhook-", secretA, messageID, time.Now(), body), body)
+	got, err := webhooks.VerifyPayload(harness.SecretA, signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
 	if err != nil || string(got) != string(body) {
 		t.Errorf("got %s, %v; want the payload", got, err)
 	}
-	_, err = webhooks.VerifyPayload(secretB, signedHeader(t, "Webhook-", secretA, messageID, time.Now(), body), body)
+	_, err = webhooks.VerifyPayload(harness.SecretB, signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
 	checkError(t, err, webhooks.ErrVerification)
 }
 
@@ -1012,7 +1013,7 @@ func (s *server) messages(eventType string) int {
 // offline is a client for calls that must not make a request.
 func offline(t *testing.T) *webhooks.Client {
 	t.Helper()
-	return clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	return harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		t.Errorf("a request was made: %s %s", r.Method, r.URL)
 		return nil, errors.New("no request should be made")
 	}), "token", webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
@@ -1023,15 +1024,15 @@ func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
 	now := time.Now()
-	ep := webhooks.Endpoint{URL: "https://example.org/", EventType: originCreate}
+	ep := webhooks.Endpoint{URL: "https://example.org/", EventType: webhooks.TypeOriginCreate}
 	endpoints := func(q webhooks.EndpointQuery) []error {
-		return errorsOf(c.ListEndpoints(ctx, originCreate, q))
+		return errorsOf(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, q))
 	}
 	forEndpoint := func(q webhooks.SentEventQuery) []error {
 		return errorsOf(c.ListSentEventsForEndpoint(ctx, ep, q))
 	}
 	forType := func(q webhooks.SentEventQuery) []error {
-		return errorsOf(c.ListSentEventsForEventType(ctx, originCreate, q))
+		return errorsOf(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, q))
 	}
 	bothTimes := webhooks.SentEventQuery{Before: now, After: now.Add(-time.Hour)}
 	tests := map[string]struct {
@@ -1120,7 +1121,7 @@ func TestDecision07EndpointIDs(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
 	for _, id := range []string{"..", "ep_", "ep_a/../b", "ep_a?b", "ep_%2e%2e", "app_2Yq", "ep_" + strings.Repeat("a", 251), "ep_a\n", "ep_ä", "2Yq"} {
-		ep := webhooks.Endpoint{URL: "https://example.org/", EventType: originCreate, ID: id}
+		ep := webhooks.Endpoint{URL: "https://example.org/", EventType: webhooks.TypeOriginCreate, ID: id}
 		_, errSecret := c.GetEndpointSecret(ctx, ep)
 		errs := append(errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})), errSecret, c.CreateEndpoint(ctx, ep, ""),
 			c.DeleteEndpoint(ctx, ep), c.RotateEndpointSecret(ctx, ep, ""), c.SetEndpointDisabled(ctx, ep, true))
@@ -1140,7 +1141,7 @@ func TestDecision08BrokenSchemas(t *testing.T) {
 	for name, schema := range schemas {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := c.CreateEventType(t.Context(), webhooks.EventType{Name: originCreate, Schema: json.RawMessage(schema)})
+			err := c.CreateEventType(t.Context(), webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: json.RawMessage(schema)})
 			checkError(t, err, webhooks.ErrInvalidSchema)
 			var refused *webhooks.SchemaError
 			if !errors.As(err, &refused) || len(refused.Violations) == 0 || refused.Violations[0].Message == "" {
@@ -1237,7 +1238,7 @@ func TestDecision09PayloadBytes(t *testing.T) {
 	eventType := s.createType("anything", `{}`)
 	in := s.newInbox()
 	ep := webhooks.Endpoint{URL: in.address + "/", EventType: eventType}
-	s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+	s.must(s.CreateEndpoint(s.Context(), ep, harness.SecretA))
 	tests := map[string]struct {
 		payload any
 		want    string
@@ -1269,7 +1270,7 @@ func TestDecision09PayloadBytes(t *testing.T) {
 		if p.body != tt.want || p.header.Get("Webhook-Id") != message.ID {
 			s.Errorf("%s: got %.500s of %s, want %.500s of %s", name, p.body, p.header.Get("Webhook-Id"), tt.want, message.ID)
 		}
-		if _, err := webhooks.VerifyPayload(secretA, p.header, []byte(p.body)); err != nil {
+		if _, err := webhooks.VerifyPayload(harness.SecretA, p.header, []byte(p.body)); err != nil {
 			s.Errorf("%s: %v", name, err)
 		}
 		s.wantEqual(name+": Content-Length", strconv.Itoa(len(tt.want)), p.header.Get("Content-Length"))
@@ -1333,7 +1334,7 @@ func TestDecision09And20PayloadsThatCannotBeSent(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			message, err := c.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: tt.payload})
+			message, err := c.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: tt.payload})
 			checkError(t, err, webhooks.ErrInvalidPayload, "nothing was sent", tt.text)
 			if !message.IsZero() {
 				t.Errorf("got the message %v, want none", message)
@@ -1586,10 +1587,10 @@ func TestDecision12CreatingAgain(t *testing.T) {
 				s.Fatal("the uids differ: they are no collision")
 			}
 			stored.Metadata, other.Disabled = map[string]string{"team": "archive"}, true
-			s.must(s.CreateEndpoint(s.Context(), stored, secretA))
-			s.wantError(s.CreateEndpoint(s.Context(), other, secretB), webhooks.ErrInvalidEndpoint, "https://example.org/a", "b-c")
+			s.must(s.CreateEndpoint(s.Context(), stored, harness.SecretA))
+			s.wantError(s.CreateEndpoint(s.Context(), other, harness.SecretB), webhooks.ErrInvalidEndpoint, "https://example.org/a", "b-c")
 			s.wantEqual("endpoint", []webhooks.Endpoint{stored}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
-			s.wantEqual("secret", secretA, s.secret(stored))
+			s.wantEqual("secret", harness.SecretA, s.secret(stored))
 		},
 		"a URL that the server normalises": func(s *server) {
 			ep := webhooks.Endpoint{URL: "HTTPS://EXAMPLE.org:443/a/../b c?q=ä", EventType: s.originCreate}
@@ -1603,7 +1604,7 @@ func TestDecision12CreatingAgain(t *testing.T) {
 			in := s.newInbox()
 			ep := in.endpoint("a", "")
 			for range 3 {
-				s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+				s.must(s.CreateEndpoint(s.Context(), ep, harness.SecretA))
 			}
 			s.sendOrigins(1, "")
 			if signatures := strings.Fields(in.receive(1)[0].header.Get("Webhook-Signature")); len(signatures) != 1 {
@@ -1637,17 +1638,17 @@ func TestDecision12EndpointsThatCannotBe(t *testing.T) {
 		"metadata not UTF-8":   {webhooks.Endpoint{URL: "https://example.org/", Metadata: map[string]string{"a": "\xff"}}, "", webhooks.ErrInvalidEndpoint},
 		"secret of no base64":  {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_" + strings.Repeat("=", 32), webhooks.ErrInvalidSecret},
 		"= in a secret":        {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_aaaaaaaa=aaaaaaaaaaaaaaaaaaaaaaa", webhooks.ErrInvalidSecret},
-		"secret not padded":    {webhooks.Endpoint{URL: "https://example.org/"}, secretA + "a", webhooks.ErrInvalidSecret},
+		"secret not padded":    {webhooks.Endpoint{URL: "https://example.org/"}, harness.SecretA + "a", webhooks.ErrInvalidSecret},
 		"secret too short":     {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=", webhooks.ErrInvalidSecret},
 		"secret too long":      {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_" + strings.Repeat("a", 104), webhooks.ErrInvalidSecret},
-		"secret with newline":  {webhooks.Endpoint{URL: "https://example.org/"}, secretA + "\n", webhooks.ErrInvalidSecret},
+		"secret with newline":  {webhooks.Endpoint{URL: "https://example.org/"}, harness.SecretA + "\n", webhooks.ErrInvalidSecret},
 		"secret of no prefix":  {webhooks.Endpoint{URL: "https://example.org/"}, strings.Repeat("a", 32), webhooks.ErrInvalidSecret},
 		"secret, other prefix": {webhooks.Endpoint{URL: "https://example.org/"}, "whsk_" + strings.Repeat("a", 32), webhooks.ErrInvalidSecret},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tt.endpoint.EventType = originCreate
+			tt.endpoint.EventType = webhooks.TypeOriginCreate
 			err := c.CreateEndpoint(t.Context(), tt.endpoint, tt.secret)
 			checkError(t, err, tt.want)
 			if tt.secret != "" {
@@ -1673,14 +1674,14 @@ func TestDecision13RotationLimit(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	ep := s.endpoint("a", "")
-	s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+	s.must(s.CreateEndpoint(s.Context(), ep, harness.SecretA))
 	for range 10 {
 		s.must(s.RotateEndpointSecret(s.Context(), ep, ""))
 	}
 	last := s.secret(ep)
 	headers := application(s.originCreate) + "/endpoint/" + ep.UID() + "/headers"
 	s.raw(http.MethodPut, headers, `{"headers":{}}`, nil)
-	for _, secret := range []string{"", secretA} {
+	for _, secret := range []string{"", harness.SecretA} {
 		ep.Metadata, ep.Disabled = map[string]string{"secret": secret}, !ep.Disabled
 		err := s.CreateEndpoint(s.Context(), ep, secret)
 		s.wantError(err, webhooks.ErrSecretRotationLimit)
@@ -1753,7 +1754,7 @@ func TestDecision14EventIDsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
 	for _, id := range []string{"msg_1", "msg_", "a b", "a/b", "a:b", "ä", "a\n", "\x00", ".", "..", "a+b", strings.Repeat("x", 257)} {
-		_, err := c.SendEvent(t.Context(), webhooks.Event{Type: originCreate, Payload: webhooks.OriginCreate{}, ID: id})
+		_, err := c.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: webhooks.OriginCreate{}, ID: id})
 		checkError(t, err, webhooks.ErrInvalidEvent)
 	}
 }
@@ -1763,22 +1764,22 @@ func TestDecision16ListedEndpoints(t *testing.T) {
 	s := newServer(t)
 	in := s.newInbox()
 	created := webhooks.Endpoint{URL: in.address, EventType: s.originCreate, Channel: channel1} // without a slash
-	s.must(s.CreateEndpoint(s.Context(), created, secretA))
+	s.must(s.CreateEndpoint(s.Context(), created, harness.SecretA))
 	listed := s.endpoints(s.originCreate, webhooks.EndpointQuery{})[0]
 	if listed.URL != created.URL+"/" || listed.UID() == created.UID() || !strings.HasPrefix(listed.ID, "ep_") {
 		s.Fatalf("got %+v, want an ID and the URL with a slash", listed)
 	}
-	s.wantEqual("secret", secretA, s.secret(listed))
+	s.wantEqual("secret", harness.SecretA, s.secret(listed))
 	s.sendOrigins(1, channel1)
 	in.receive(1)
 	s.sentEvents(1, s.ListSentEventsForEndpoint(s.Context(), listed, webhooks.SentEventQuery{}))
 	listed.Metadata = map[string]string{"team": "archive"}
-	s.must(s.CreateEndpoint(s.Context(), listed, secretB))
-	s.must(s.RotateEndpointSecret(s.Context(), listed, secretA))
+	s.must(s.CreateEndpoint(s.Context(), listed, harness.SecretB))
+	s.must(s.RotateEndpointSecret(s.Context(), listed, harness.SecretA))
 	s.must(s.SetEndpointDisabled(s.Context(), listed, true))
 	listed.Disabled = true
 	s.wantEqual("endpoints", []webhooks.Endpoint{listed}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}))
-	s.wantEqual("secret by uid", secretA, s.secret(created))
+	s.wantEqual("secret by uid", harness.SecretA, s.secret(created))
 	s.must(s.DeleteEndpoint(s.Context(), listed))
 	s.wantError(s.CreateEndpoint(s.Context(), listed, ""), webhooks.ErrEndpointNotFound) // it is never created anew
 	s.wantError(s.DeleteEndpoint(s.Context(), created), webhooks.ErrEndpointNotFound)
@@ -1804,7 +1805,7 @@ func TestDecision21ArchivedEventType(t *testing.T) {
 	s := newServer(t)
 	in := s.newInbox()
 	ep := in.endpoint("a", "")
-	s.must(s.CreateEndpoint(s.Context(), ep, secretA))
+	s.must(s.CreateEndpoint(s.Context(), ep, harness.SecretA))
 	s.sendOrigins(1, "")
 	in.receive(1)
 	s.must(s.DeleteEventType(s.Context(), s.originCreate))
@@ -1823,8 +1824,8 @@ func TestDecision21ArchivedEventType(t *testing.T) {
 	}
 	s.wantEqual("messages", 1, s.messages(s.originCreate))
 
-	s.wantEqual("secret", secretA, s.secret(ep))
-	s.must(s.RotateEndpointSecret(s.Context(), ep, secretB))
+	s.wantEqual("secret", harness.SecretA, s.secret(ep))
+	s.must(s.RotateEndpointSecret(s.Context(), ep, harness.SecretB))
 	s.must(s.SetEndpointDisabled(s.Context(), ep, true))
 	s.must(s.DeleteEndpoint(s.Context(), ep))
 	err := s.DeleteEndpoint(s.Context(), ep)
@@ -2010,7 +2011,7 @@ func TestWrongToken(t *testing.T) {
 	s := newServer(t)
 	const wrong = "not-a-token-of-this-server"
 	client := s.newClient(webhooks.WithAuthToken(wrong))
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		err := do(s.Context(), client)
 		s.wantAPIError(err, http.StatusUnauthorized, "authentication_failed")
 		if err != nil && (strings.Contains(err.Error(), wrong) || !strings.Contains(err.Error(), "Invalid token")) {
@@ -2028,7 +2029,7 @@ func TestServerDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		err := do(t.Context(), client)
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%s: got %v, want the refused connection", name, err)

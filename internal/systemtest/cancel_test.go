@@ -1,4 +1,4 @@
-package webhooks_test
+package systemtest_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
@@ -47,7 +48,7 @@ var patient = webhooks.WithRetry(webhooks.RetryPolicy{AttemptTimeout: 24 * time.
 
 // endsAtOnce runs an operation in a context that ends while the operation waits,
 // and checks that it returns at that very moment, with the context's error.
-func endsAtOnce(t *testing.T, client *webhooks.Client, do operation) {
+func endsAtOnce(t *testing.T, client *webhooks.Client, do harness.Operation) {
 	t.Helper()
 	for name, ending := range endings() {
 		ctx, cancel := ending.begin(t.Context())
@@ -69,11 +70,11 @@ func TestCancelEndsEveryRequestAtOnce(t *testing.T) {
 		"reading":             {SlowBody: time.Hour},
 		"backing off":         {Status: 503, Header: http.Header{"Retry-After": {"30"}}},
 	}
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				requests := requestsOn(t, memoryServer(t, svixmock.Config{}), do)
+			harness.InBubble(t, func(t *testing.T) {
+				requests := harness.RequestsOn(t, harness.NewServer(t, svixmock.Config{}), do)
 				for stage, fault := range stages {
 					for k := range requests {
 						cancelledAt(t, do, stage, k, fault)
@@ -85,12 +86,12 @@ func TestCancelEndsEveryRequestAtOnce(t *testing.T) {
 }
 
 // cancelledAt cancels an operation while its request k is at a stage.
-func cancelledAt(t *testing.T, do operation, stage string, k int, fault svixmock.Fault) {
+func cancelledAt(t *testing.T, do harness.Operation, stage string, k int, fault svixmock.Fault) {
 	t.Helper()
 	for name, ending := range endings() {
-		mock := memoryServer(t, svixmock.Config{})
-		client := clientOver(t, mock.RoundTripper(), mock.Token(), patient)
-		mock.FailNext(1, withOnly(fault, only(k)))
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), patient)
+		mock.FailNext(1, withOnly(fault, harness.Only(k)))
 		ctx, cancel := ending.begin(t.Context())
 		start := time.Now()
 		err := do(ctx, client)
@@ -108,16 +109,16 @@ func cancelledAt(t *testing.T, do operation, stage string, k int, fault svixmock
 // TestCancelEndsConnectingAtOnce: no server is there, or one that keeps silent.
 func TestCancelEndsConnectingAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, do := range everyOperation() {
+	for name, do := range harness.Operations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				over := t.Context()
 				transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
 					<-over.Done() // net/http does not end a dial together with its request
 					return nil, over.Err()
 				}}
-				endsAtOnce(t, clientOver(t, transport, "token", patient), do)
+				endsAtOnce(t, harness.NewClient(t, transport, "token", patient), do)
 			})
 		})
 	}
@@ -127,13 +128,13 @@ func TestCancelEndsConnectingAtOnce(t *testing.T) {
 // try tells of the answer to the first.
 func TestLastAnswerOutlivesACancellation(t *testing.T) {
 	t.Parallel()
-	inBubble(t, func(t *testing.T) {
-		mock := memoryServer(t, svixmock.Config{})
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
 		mock.FailRate(1, 1, svixmock.Fault{Hang: true})
 		mock.FailNext(1, svixmock.Fault{Status: 429, Body: `{"code":"rate_limit","detail":"slow down"}`})
 		ctx, cancel := endings()["cancel with a cause"].begin(t.Context())
 		defer cancel()
-		_, err := clientOver(t, mock.RoundTripper(), mock.Token(), patient).SendEvent(ctx, knownEvent())
+		_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token(), patient).SendEvent(ctx, harness.KnownEvent())
 		var api *webhooks.APIError
 		if !errors.As(err, &api) || api.StatusCode != http.StatusTooManyRequests || api.Code != "rate_limit" || api.Detail != "slow down" {
 			t.Errorf("got %v, want the 429 in it", err)
@@ -146,7 +147,7 @@ func TestLastAnswerOutlivesACancellation(t *testing.T) {
 
 // smallPages asks the server for pages of one item, whatever the client wants.
 func smallPages(base http.RoundTripper) http.RoundTripper {
-	return roundTripFunc(func(r *http.Request) (*http.Response, error) {
+	return harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		query := r.URL.Query()
 		if query.Has("limit") {
 			query.Set("limit", "1")
@@ -180,22 +181,22 @@ func TestCancelBetweenPages(t *testing.T) {
 			return afterFirst(c.ListEventTypes(ctx), stop)
 		},
 		"ListEndpoints": func(ctx context.Context, c *webhooks.Client, stop func()) error {
-			return afterFirst(c.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{}), stop)
+			return afterFirst(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}), stop)
 		},
 		"ListSentEventsForEndpoint": func(ctx context.Context, c *webhooks.Client, stop func()) error {
-			return afterFirst(c.ListSentEventsForEndpoint(ctx, knownEndpoint(), webhooks.SentEventQuery{}), stop)
+			return afterFirst(c.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), webhooks.SentEventQuery{}), stop)
 		},
 		"ListSentEventsForEventType": func(ctx context.Context, c *webhooks.Client, stop func()) error {
-			return afterFirst(c.ListSentEventsForEventType(ctx, originCreate, webhooks.SentEventQuery{}), stop)
+			return afterFirst(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}), stop)
 		},
 	}
 	for name, list := range listings {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
-				mock.Handle(memoryNewHookURL, http.NotFoundHandler())
-				client := clientOver(t, smallPages(mock.RoundTripper()), mock.Token())
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				mock.Handle(harness.NewHookURL, http.NotFoundHandler())
+				client := harness.NewClient(t, smallPages(mock.RoundTripper()), mock.Token())
 				fill(t, client, 20)
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
@@ -221,12 +222,12 @@ func TestCancelBetweenPages(t *testing.T) {
 func fill(t *testing.T, client *webhooks.Client, n int) {
 	t.Helper()
 	for i := range n {
-		endpoint := newEndpoint()
-		endpoint.Channel = numberedEvent(i, true).ID
+		endpoint := harness.NewEndpoint()
+		endpoint.Channel = harness.NumberedEvent(i, true).ID
 		if err := client.CreateEndpoint(t.Context(), endpoint, ""); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := client.SendEvent(t.Context(), numberedEvent(i, true)); err != nil {
+		if _, err := client.SendEvent(t.Context(), harness.NumberedEvent(i, true)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -244,9 +245,9 @@ func TestCancelWhileAnotherCallerLoads(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
-				client := clientOver(t, mock.RoundTripper(), mock.Token(), patient)
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), patient)
 				mock.FailRate(1, 1, svixmock.Fault{Delay: time.Minute})
 				send := func(want error) (done chan struct{}, took *time.Duration) {
 					ctx, cancel := t.Context(), context.CancelFunc(func() {})
@@ -258,7 +259,7 @@ func TestCancelWhileAnotherCallerLoads(t *testing.T) {
 					go func() {
 						defer close(done)
 						defer cancel()
-						_, err := client.SendEvent(ctx, knownEvent())
+						_, err := client.SendEvent(ctx, harness.KnownEvent())
 						if *took = time.Since(start); !errors.Is(err, want) {
 							t.Errorf("got %v, want %v", err, want)
 						}
@@ -288,15 +289,15 @@ func TestCancelEndsSendEventsAtOnce(t *testing.T) {
 	for name, ending := range endings() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
 				mock.FailRate(1, 1, svixmock.Fault{Hang: true})
-				client := clientOver(t, mock.RoundTripper(), mock.Token(), patient)
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), patient)
 				ctx, cancel := ending.begin(t.Context())
 				defer cancel()
 				taken, results := 0, 0
 				endless := func(yield func(webhooks.Event) bool) {
-					for yield(numberedEvent(taken, false)) {
+					for yield(harness.NumberedEvent(taken, false)) {
 						taken++
 					}
 					taken++ // the one whose yield returned false

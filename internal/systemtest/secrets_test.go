@@ -1,4 +1,4 @@
-package webhooks_test
+package systemtest_test
 
 import (
 	"bytes"
@@ -20,13 +20,12 @@ import (
 	"unicode"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
 const (
-	spiedToken  = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJvcmdfc3BpZWQifQ.c3BpZWQtdG9rZW4_LQ" //nolint:gosec // made for this test
-	spiedSecret = "whsec_c3BpZWQ+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50"                 //nolint:gosec // made for this test
-	otherSecret = "whsec_b3RoZXI+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50IQ=="             //nolint:gosec // made for this test
+	otherSecret = "whsec_b3RoZXI+c2VjcmV0P//7774gZm9yIGFuIGVuZHBvaW50IQ==" //nolint:gosec // made for this test
 )
 
 // A spy collects everything that is written or shown.
@@ -114,7 +113,7 @@ func formsOf(secret string) []string {
 func TestSpyFindsSecrets(t *testing.T) {
 	t.Parallel()
 	var s spy
-	for _, form := range formsOf(spiedSecret) {
+	for _, form := range formsOf(harness.SpiedSecret) {
 		if s.look(struct{ Text string }{form}); !strings.Contains(s.seen.String(), form) {
 			t.Errorf("%q was not seen", form)
 		}
@@ -122,39 +121,39 @@ func TestSpyFindsSecrets(t *testing.T) {
 	}
 }
 
-// spiedOperations are those of everyOperation with secrets that are looked for,
+// spiedOperations are those of harness.Operations with secrets that are looked for,
 // and a few that show what they return.
-func spiedOperations(s *spy) map[string]operation {
-	operations := everyOperation()
+func spiedOperations(s *spy) map[string]harness.Operation {
+	operations := harness.Operations()
 	operations["CreateEndpoint, new"] = func(ctx context.Context, c *webhooks.Client) error {
-		return c.CreateEndpoint(ctx, newEndpoint(), otherSecret)
+		return c.CreateEndpoint(ctx, harness.NewEndpoint(), otherSecret)
 	}
 	operations["CreateEndpoint, existing"] = func(ctx context.Context, c *webhooks.Client) error {
-		return c.CreateEndpoint(ctx, knownEndpoint(), otherSecret)
+		return c.CreateEndpoint(ctx, harness.KnownEndpoint(), otherSecret)
 	}
 	operations["RotateEndpointSecret"] = func(ctx context.Context, c *webhooks.Client) error {
-		return c.RotateEndpointSecret(ctx, knownEndpoint(), otherSecret)
+		return c.RotateEndpointSecret(ctx, harness.KnownEndpoint(), otherSecret)
 	}
 	operations["ListEndpoints, shown"] = func(ctx context.Context, c *webhooks.Client) error {
-		endpoints, err := webhooks.Collect(c.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{}))
+		endpoints, err := webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 		s.look(endpoints)
 		return err
 	}
 	operations["ListSentEventsForEndpoint, shown"] = func(ctx context.Context, c *webhooks.Client) error {
-		events, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, knownEndpoint(), webhooks.SentEventQuery{}))
+		events, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), webhooks.SentEventQuery{}))
 		s.look(events)
 		return err
 	}
 	operations["SendEvent, shown"] = func(ctx context.Context, c *webhooks.Client) error {
-		message, err := c.SendEvent(ctx, knownEvent())
-		s.look(message, knownEvent(), webhooks.SendResult{Event: knownEvent(), Message: message, Err: err})
+		message, err := c.SendEvent(ctx, harness.KnownEvent())
+		s.look(message, harness.KnownEvent(), webhooks.SendResult{Event: harness.KnownEvent(), Message: message, Err: err})
 		return err
 	}
 	operations["a secret that cannot be one"] = func(ctx context.Context, c *webhooks.Client) error {
-		return c.RotateEndpointSecret(ctx, knownEndpoint(), otherSecret+"!")
+		return c.RotateEndpointSecret(ctx, harness.KnownEndpoint(), otherSecret+"!")
 	}
 	operations["a wrong name and a wrong URL"] = func(ctx context.Context, c *webhooks.Client) error {
-		ep := webhooks.Endpoint{URL: "ftp://receiver.test", EventType: originCreate}
+		ep := webhooks.Endpoint{URL: "ftp://receiver.test", EventType: webhooks.TypeOriginCreate}
 		s.lookAtError(c.CreateEndpoint(ctx, ep, otherSecret))
 		return c.DeleteEventType(ctx, "nothing")
 	}
@@ -163,7 +162,7 @@ func spiedOperations(s *spy) map[string]operation {
 
 // echoes are answers that repeat the request's secrets.
 func echoes() map[string]svixmock.Fault {
-	all := "Authorization: Bearer " + spiedToken + " key=" + otherSecret + " " + url.QueryEscape(otherSecret) + " " + spiedSecret
+	all := "Authorization: Bearer " + harness.SpiedToken + " key=" + otherSecret + " " + url.QueryEscape(otherSecret) + " " + harness.SpiedSecret
 	asJSON, _ := json.Marshal(all) // a string always can be
 	page := http.Header{"Content-Type": {"text/html"}}
 	return map[string]svixmock.Fault{
@@ -174,7 +173,7 @@ func echoes() map[string]svixmock.Fault {
 		"code and detail":    {Status: 401, Body: `{"code":` + string(asJSON) + `,"detail":` + string(asJSON) + `}`},
 		"422":                {Status: 422, Body: `{"detail":[{"loc":["body",` + string(asJSON) + `],"msg":` + string(asJSON) + `,"type":"value_error"}]}`},
 		"odd JSON":           {Status: 409, Body: strings.ReplaceAll(string(asJSON), "/", `\/`)},
-		"redirect":           {Status: 307, Header: http.Header{"Location": {"https://" + spiedToken + "@example.org/" + spiedToken + "/" + url.PathEscape(otherSecret) + "?t=" + spiedToken + "#" + spiedToken}}},
+		"redirect":           {Status: 307, Header: http.Header{"Location": {"https://" + harness.SpiedToken + "@example.org/" + harness.SpiedToken + "/" + url.PathEscape(otherSecret) + "?t=" + harness.SpiedToken + "#" + harness.SpiedToken}}},
 		"success that fails": {Status: 200, Body: "<html><pre>" + all + "</pre>"},
 		"success, cut off":   {Status: 200, Body: `{"id":` + string(asJSON)},
 		"success, unrelated": {Status: 200, Body: `{"error":` + string(asJSON) + `}`},
@@ -192,19 +191,19 @@ func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 	for name := range echoes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				var s spy
 				for operationName, do := range spiedOperations(&s) {
-					mock := memoryServer(t, svixmock.Config{Token: spiedToken})
-					if err := clientOver(t, mock.RoundTripper(), spiedToken).RotateEndpointSecret(t.Context(), knownEndpoint(), spiedSecret); err != nil {
+					mock := harness.NewServer(t, svixmock.Config{Token: harness.SpiedToken})
+					if err := harness.NewClient(t, mock.RoundTripper(), harness.SpiedToken).RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), harness.SpiedSecret); err != nil {
 						t.Fatal(err)
 					}
 					mock.FailRate(1, 1, echoes()[name])
 					logger := webhooks.WithLogger(slog.New(slog.NewJSONHandler(&s, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})))
-					client := clientOver(t, mock.RoundTripper(), spiedToken, logger, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2}))
+					client := harness.NewClient(t, mock.RoundTripper(), harness.SpiedToken, logger, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2}))
 					s.lookAtError(do(t.Context(), client))
 					s.look(client, *client) // a copy may be shown as well
-					s.check(t, operationName, spiedToken, spiedSecret, otherSecret)
+					s.check(t, operationName, harness.SpiedToken, harness.SpiedSecret, otherSecret)
 					mock.Close()
 				}
 			})
@@ -216,15 +215,15 @@ func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 func TestConfigurationShowsNoToken(t *testing.T) {
 	t.Parallel()
 	var s spy
-	cfg := webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test", AuthToken: spiedToken}}
+	cfg := webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test", AuthToken: harness.SpiedToken}}
 	s.look(cfg, &cfg, cfg.Svix, cfg.Svix.AuthToken, &cfg.Svix.AuthToken, []webhooks.Config{cfg})
-	s.look(webhooks.WithConfig(cfg), webhooks.WithAuthToken(spiedToken))
+	s.look(webhooks.WithConfig(cfg), webhooks.WithAuthToken(harness.SpiedToken))
 	for _, wrong := range []webhooks.Config{
-		{Svix: webhooks.SvixConfig{ServerURL: "http://" + spiedToken + "@svix.test", AuthToken: spiedToken + "\n"}},
-		{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test/?token=" + spiedToken, AuthToken: spiedToken + " "}},
-		{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test:" + spiedToken, AuthToken: "é" + spiedToken}},
-		{Svix: webhooks.SvixConfig{ServerURL: spiedToken, AuthToken: spiedToken}, EventRetentionPeriod: 1},
-		{Svix: webhooks.SvixConfig{AuthToken: spiedToken}},
+		{Svix: webhooks.SvixConfig{ServerURL: "http://" + harness.SpiedToken + "@svix.test", AuthToken: harness.SpiedToken + "\n"}},
+		{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test/?token=" + harness.SpiedToken, AuthToken: harness.SpiedToken + " "}},
+		{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test:" + harness.SpiedToken, AuthToken: "é" + harness.SpiedToken}},
+		{Svix: webhooks.SvixConfig{ServerURL: harness.SpiedToken, AuthToken: harness.SpiedToken}, EventRetentionPeriod: 1},
+		{Svix: webhooks.SvixConfig{AuthToken: harness.SpiedToken}},
 	} {
 		_, err := webhooks.NewClient(webhooks.WithConfig(wrong))
 		if err == nil {
@@ -232,7 +231,7 @@ func TestConfigurationShowsNoToken(t *testing.T) {
 		}
 		s.lookAtError(err)
 	}
-	s.check(t, "a configuration", spiedToken)
+	s.check(t, "a configuration", harness.SpiedToken)
 }
 
 // TestConfigurationFilesShowNoToken, however wrong they are written.

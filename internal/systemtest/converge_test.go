@@ -1,4 +1,4 @@
-package webhooks_test
+package systemtest_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
@@ -24,43 +25,43 @@ type wantedEndpoint struct {
 	Channels []string
 	Metadata map[string]string
 	Headers  map[string]string
-	Secret   string // "": any but secretA
+	Secret   string // "": any but harness.SecretA
 }
 
-// A change is an operation that changes what is on the server of memoryServer.
+// A change is an operation that changes what is on the server of harness.NewServer.
 type change struct {
 	before func(*testing.T, *svixmock.Server) // nil: nothing
-	do     operation
+	do     harness.Operation
 	again  error // that the repetition may return in place of nil
 	check  func(t *testing.T, mock *svixmock.Server)
 }
 
 func changes() map[string]change {
 	withHeaders := func(more map[string]string) map[string]string {
-		more["X-Swh-Event"] = originCreate
+		more["X-Swh-Event"] = webhooks.TypeOriginCreate
 		return more
 	}
-	channel := identity.Channel(newEndpoint().Channel)
+	channel := identity.Channel(harness.NewEndpoint().Channel)
 	created := wantedEndpoint{
-		Channels: []string{channel}, Metadata: map[string]string{channel: newEndpoint().Channel}, Headers: withHeaders(map[string]string{}),
+		Channels: []string{channel}, Metadata: map[string]string{channel: harness.NewEndpoint().Channel}, Headers: withHeaders(map[string]string{}),
 	}
 	createdWith := func(change func(*wantedEndpoint)) wantedEndpoint {
 		changed := created
 		change(&changed)
 		return changed
 	}
-	known := wantedEndpoint{Metadata: knownEndpoint().Metadata, Headers: withHeaders(map[string]string{}), Secret: secretA}
+	known := wantedEndpoint{Metadata: harness.KnownEndpoint().Metadata, Headers: withHeaders(map[string]string{}), Secret: harness.SecretA}
 	knownWith := func(change func(*wantedEndpoint)) wantedEndpoint {
 		changed := known
 		change(&changed)
 		return changed
 	}
-	disabledNew := newEndpoint()
+	disabledNew := harness.NewEndpoint()
 	disabledNew.Disabled = true
-	changedKnown := knownEndpoint()
+	changedKnown := harness.KnownEndpoint()
 	changedKnown.Metadata = map[string]string{"team": "vault"}
 	changedKnown.Disabled = true
-	create := func(ep webhooks.Endpoint, secret string) operation {
+	create := func(ep webhooks.Endpoint, secret string) harness.Operation {
 		return func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, secret) }
 	}
 	createType := func(ctx context.Context, c *webhooks.Client) error {
@@ -68,15 +69,17 @@ func changes() map[string]change {
 		et.Description = "changed"
 		return c.CreateEventType(ctx, et)
 	}
-	deleteType := func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEventType(ctx, originCreate) }
+	deleteType := func(ctx context.Context, c *webhooks.Client) error {
+		return c.DeleteEventType(ctx, webhooks.TypeOriginCreate)
+	}
 	archive := func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
-		rawRequest(t, mock, http.MethodDelete, "/api/v1/event-type/"+originCreate, "")
+		harness.RawRequest(t, mock, http.MethodDelete, "/api/v1/event-type/"+webhooks.TypeOriginCreate, "")
 	}
 	addHeader := func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
-		path := "/api/v1/app/" + identity.Application(originCreate) + "/endpoint/" + knownEndpoint().UID() + "/headers"
-		rawRequest(t, mock, http.MethodPatch, path, `{"headers":{"X-Other":"kept"}}`)
+		path := "/api/v1/app/" + identity.Application(webhooks.TypeOriginCreate) + "/endpoint/" + harness.KnownEndpoint().UID() + "/headers"
+		harness.RawRequest(t, mock, http.MethodPatch, path, `{"headers":{"X-Other":"kept"}}`)
 	}
 	return map[string]change{
 		"CreateEventType, new": {
@@ -85,54 +88,56 @@ func changes() map[string]change {
 			},
 			check: wantType("new.type", "new", false),
 		},
-		"CreateEventType, existing": {do: createType, check: wantType(originCreate, "changed", false)},
-		"CreateEventType, archived": {before: archive, do: createType, check: wantType(originCreate, "changed", false)},
-		"DeleteEventType":           {do: deleteType, check: wantType(originCreate, webhooks.DefaultEventTypes()[0].Description, true)},
-		"CreateEndpoint, new":       {do: create(newEndpoint(), ""), check: wantEndpoint(newEndpoint(), created)},
+		"CreateEventType, existing": {do: createType, check: wantType(webhooks.TypeOriginCreate, "changed", false)},
+		"CreateEventType, archived": {before: archive, do: createType, check: wantType(webhooks.TypeOriginCreate, "changed", false)},
+		"DeleteEventType":           {do: deleteType, check: wantType(webhooks.TypeOriginCreate, webhooks.DefaultEventTypes()[0].Description, true)},
+		"CreateEndpoint, new":       {do: create(harness.NewEndpoint(), ""), check: wantEndpoint(harness.NewEndpoint(), created)},
 		"CreateEndpoint, new with a secret": {
-			do:    create(newEndpoint(), secretB),
-			check: wantEndpoint(newEndpoint(), createdWith(func(w *wantedEndpoint) { w.Secret = secretB })),
+			do:    create(harness.NewEndpoint(), harness.SecretB),
+			check: wantEndpoint(harness.NewEndpoint(), createdWith(func(w *wantedEndpoint) { w.Secret = harness.SecretB })),
 		},
 		"CreateEndpoint, new and disabled": {
 			do:    create(disabledNew, ""),
-			check: wantEndpoint(newEndpoint(), createdWith(func(w *wantedEndpoint) { w.Disabled = true })),
+			check: wantEndpoint(harness.NewEndpoint(), createdWith(func(w *wantedEndpoint) { w.Disabled = true })),
 		},
 		"CreateEndpoint, existing": {
-			do:    create(knownEndpoint(), ""),
-			check: wantEndpoint(knownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = "" })),
+			do:    create(harness.KnownEndpoint(), ""),
+			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = "" })),
 		},
-		"CreateEndpoint, existing with its secret": {do: create(knownEndpoint(), secretA), check: wantEndpoint(knownEndpoint(), known)},
+		"CreateEndpoint, existing with its secret": {do: create(harness.KnownEndpoint(), harness.SecretA), check: wantEndpoint(harness.KnownEndpoint(), known)},
 		"CreateEndpoint, existing with another of all": {
 			before: addHeader,
-			do:     create(changedKnown, secretB),
-			check: wantEndpoint(knownEndpoint(), wantedEndpoint{
-				Disabled: true, Metadata: changedKnown.Metadata, Headers: withHeaders(map[string]string{"X-Other": "kept"}), Secret: secretB,
+			do:     create(changedKnown, harness.SecretB),
+			check: wantEndpoint(harness.KnownEndpoint(), wantedEndpoint{
+				Disabled: true, Metadata: changedKnown.Metadata, Headers: withHeaders(map[string]string{"X-Other": "kept"}), Secret: harness.SecretB,
 			}),
 		},
 		"RotateEndpointSecret, given": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
-				return c.RotateEndpointSecret(ctx, knownEndpoint(), secretB)
+				return c.RotateEndpointSecret(ctx, harness.KnownEndpoint(), harness.SecretB)
 			},
-			check: wantEndpoint(knownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = secretB })),
+			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = harness.SecretB })),
 		},
 		"RotateEndpointSecret, generated": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
-				return c.RotateEndpointSecret(ctx, knownEndpoint(), "")
+				return c.RotateEndpointSecret(ctx, harness.KnownEndpoint(), "")
 			},
-			check: wantEndpoint(knownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = "" })),
+			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = "" })),
 		},
 		"SetEndpointDisabled": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
-				return c.SetEndpointDisabled(ctx, knownEndpoint(), true)
+				return c.SetEndpointDisabled(ctx, harness.KnownEndpoint(), true)
 			},
-			check: wantEndpoint(knownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Disabled = true })),
+			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Disabled = true })),
 		},
 		"DeleteEndpoint": {
-			do:    func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEndpoint(ctx, knownEndpoint()) },
+			do: func(ctx context.Context, c *webhooks.Client) error {
+				return c.DeleteEndpoint(ctx, harness.KnownEndpoint())
+			},
 			again: webhooks.ErrEndpointNotFound, // the answer to the first call was lost
 			check: func(t *testing.T, mock *svixmock.Server) {
 				t.Helper()
-				if left := rawEndpoints(t, mock, originCreate); len(left) != 0 {
+				if left := harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate); len(left) != 0 {
 					t.Errorf("%d endpoints are left", len(left))
 				}
 			},
@@ -149,14 +154,14 @@ func wantType(name, description string, archived bool) func(*testing.T, *svixmoc
 			Archived    bool           `json:"archived"`
 			Schemas     map[string]any `json:"schemas"`
 		}
-		rawGet(t, mock, "/api/v1/event-type/"+name, &got)
+		harness.RawGet(t, mock, "/api/v1/event-type/"+name, &got)
 		if got.Name != name || got.Description != description || got.Archived != archived || got.Schemas["1"] == nil {
 			t.Errorf("got event type %+v, want %s, %q, archived: %v, with a schema", got, name, description, archived)
 		}
 		var app struct {
 			UID string `json:"uid"`
 		}
-		if status := rawGet(t, mock, "/api/v1/app/"+identity.Application(name), &app); status != http.StatusOK {
+		if status := harness.RawGet(t, mock, "/api/v1/app/"+identity.Application(name), &app); status != http.StatusOK {
 			t.Errorf("the application has the status %d", status)
 		}
 	}
@@ -165,8 +170,8 @@ func wantType(name, description string, archived bool) func(*testing.T, *svixmoc
 func wantEndpoint(ep webhooks.Endpoint, want wantedEndpoint) func(*testing.T, *svixmock.Server) {
 	return func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
-		var found []rawEndpoint
-		for _, raw := range rawEndpoints(t, mock, ep.EventType) {
+		var found []harness.RawEndpoint
+		for _, raw := range harness.RawEndpoints(t, mock, ep.EventType) {
 			if raw.URL == ep.URL {
 				found = append(found, raw)
 			}
@@ -175,7 +180,7 @@ func wantEndpoint(ep webhooks.Endpoint, want wantedEndpoint) func(*testing.T, *s
 			t.Fatalf("got endpoints %+v, want one, with the uid %s, for %s", found, ep.UID(), ep.EventType)
 		}
 		got := wantedEndpoint{found[0].Disabled, found[0].Channels, found[0].Metadata, found[0].Headers, found[0].Secret}
-		if want.Secret == "" && got.Secret != secretA {
+		if want.Secret == "" && got.Secret != harness.SecretA {
 			got.Secret = ""
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -205,7 +210,7 @@ func TestChangesConverge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cases := 0
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				requests := requestsOfChange(t, change)
 				for faultName, fault := range halfWayFaults() {
 					for k := range requests {
@@ -223,13 +228,13 @@ func TestChangesConverge(t *testing.T) {
 func requestsOfChange(t *testing.T, change change) int {
 	t.Helper()
 	mock := changedServer(t, change)
-	return requestsOn(t, mock, change.do)
+	return harness.RequestsOn(t, mock, change.do)
 }
 
 func changedServer(t *testing.T, change change) *svixmock.Server {
 	t.Helper()
-	mock := memoryServer(t, svixmock.Config{NoIdempotency: true, RetrySchedule: []time.Duration{}})
-	mock.Handle(memoryNewHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	mock := harness.NewServer(t, svixmock.Config{NoIdempotency: true, RetrySchedule: []time.Duration{}})
+	mock.Handle(harness.NewHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	if change.before != nil {
 		change.before(t, mock)
 	}
@@ -241,8 +246,8 @@ func converges(t *testing.T, change change, k int, fault svixmock.Fault) bool {
 	t.Helper()
 	mock := changedServer(t, change)
 	defer mock.Close()
-	client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
-	mock.FailNext(1, withOnly(fault, only(k)))
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+	mock.FailNext(1, withOnly(fault, harness.Only(k)))
 	failed := change.do(t.Context(), client)
 	deliverSome(t, mock)
 	repeated := change.do(t.Context(), client)
@@ -252,7 +257,7 @@ func converges(t *testing.T, change change, k int, fault svixmock.Fault) bool {
 	}
 	change.check(t, mock)
 	for _, d := range mock.Deliveries() {
-		if d.Header.Get("X-Swh-Event") != originCreate {
+		if d.Header.Get("X-Swh-Event") != webhooks.TypeOriginCreate {
 			t.Errorf("a delivery to %s has the headers %v", d.URL, d.Header)
 		}
 	}
@@ -264,17 +269,17 @@ func converges(t *testing.T, change change, k int, fault svixmock.Fault) bool {
 // idempotency cache, too.
 func TestChangesOutliveOneFault(t *testing.T) {
 	t.Parallel()
-	step := sized(5, 1) // not every fault at every request in each run
+	step := harness.Sized(5, 1) // not every fault at every request in each run
 	for name, change := range changes() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				requests := requestsOfChange(t, change)
-				for i, fault := range everyFault(time.Second) {
+				for i, fault := range harness.EveryFault(time.Second) {
 					for k := i % step; k < requests; k += step {
 						mock := changedServer(t, change)
-						mock.FailNext(1, withOnly(fault, only(k)))
-						if err := change.do(t.Context(), clientOver(t, mock.RoundTripper(), mock.Token())); err != nil {
+						mock.FailNext(1, withOnly(fault, harness.Only(k)))
+						if err := change.do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token())); err != nil {
 							t.Errorf("after fault %d at request %d of %d: %v", i, k+1, requests, err)
 						}
 						change.check(t, mock)
@@ -289,9 +294,9 @@ func TestChangesOutliveOneFault(t *testing.T) {
 // deliverSome sends an event, as another process does, to whoever listens now.
 func deliverSome(t *testing.T, mock *svixmock.Server) {
 	t.Helper()
-	event := knownEvent()
-	event.Channel = newEndpoint().Channel
-	sender := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
+	event := harness.KnownEvent()
+	event.Channel = harness.NewEndpoint().Channel
+	sender := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
 	if _, err := sender.SendEvent(t.Context(), event); err != nil && !errors.Is(err, webhooks.ErrEventTypeArchived) {
 		t.Error(err)
 	}
@@ -302,13 +307,13 @@ func deliverSome(t *testing.T, mock *svixmock.Server) {
 // because each answer takes a moment, before or after the server has acted.
 func TestProcessesThatCreateTheSameAtOnce(t *testing.T) {
 	t.Parallel()
-	channel := identity.Channel(newEndpoint().Channel)
+	channel := identity.Channel(harness.NewEndpoint().Channel)
 	endpoint := wantedEndpoint{
-		Channels: []string{channel}, Metadata: map[string]string{channel: newEndpoint().Channel},
-		Headers: map[string]string{"X-Swh-Event": originCreate},
+		Channels: []string{channel}, Metadata: map[string]string{channel: harness.NewEndpoint().Channel},
+		Headers: map[string]string{"X-Swh-Event": webhooks.TypeOriginCreate},
 	}
 	withSecret := endpoint
-	withSecret.Secret = secretB
+	withSecret.Secret = harness.SecretB
 	tests := map[string]change{
 		"event type": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
@@ -317,15 +322,17 @@ func TestProcessesThatCreateTheSameAtOnce(t *testing.T) {
 			check: wantType("new.type", "new", false),
 		},
 		"endpoint with a generated secret": {
-			do:    func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, newEndpoint(), "") },
+			do: func(ctx context.Context, c *webhooks.Client) error {
+				return c.CreateEndpoint(ctx, harness.NewEndpoint(), "")
+			},
 			again: webhooks.ErrSecretRotationLimit, // each of them but the first rotates it
-			check: wantEndpoint(newEndpoint(), endpoint),
+			check: wantEndpoint(harness.NewEndpoint(), endpoint),
 		},
 		"endpoint with a given secret": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEndpoint(ctx, newEndpoint(), secretB)
+				return c.CreateEndpoint(ctx, harness.NewEndpoint(), harness.SecretB)
 			},
-			check: wantEndpoint(newEndpoint(), withSecret),
+			check: wantEndpoint(harness.NewEndpoint(), withSecret),
 		},
 	}
 	for name, test := range tests {
@@ -333,13 +340,13 @@ func TestProcessesThatCreateTheSameAtOnce(t *testing.T) {
 			for _, afterActing := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%d/acts first %v", name, processes, afterActing), func(t *testing.T) {
 					t.Parallel()
-					inBubble(t, func(t *testing.T) {
+					harness.InBubble(t, func(t *testing.T) {
 						mock := changedServer(t, test)
 						mock.FailRate(1, 1, svixmock.Fault{Delay: time.Millisecond, AfterActing: afterActing})
 						var running sync.WaitGroup
 						for range processes {
 							running.Go(func() {
-								client := clientOver(t, mock.RoundTripper(), mock.Token())
+								client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 								if err := test.do(t.Context(), client); err != nil && (processes == 2 || !errors.Is(err, test.again)) {
 									t.Error(err)
 								}

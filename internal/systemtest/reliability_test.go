@@ -1,11 +1,11 @@
-package webhooks_test
+package systemtest_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"net/http"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -14,27 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
-
-// numberedEvent is the i-th of the events of a test. Its payload tells which one.
-func numberedEvent(i int, withID bool) webhooks.Event {
-	event := webhooks.Event{Type: originCreate, Payload: webhooks.OriginCreate{OriginURL: fmt.Sprintf("https://git.example.org/project/%d", i)}}
-	if withID {
-		event.ID = fmt.Sprintf("journal-1-%d", i)
-	}
-	return event
-}
-
-func numberedEvents(n int, withID bool) func(yield func(webhooks.Event) bool) {
-	return func(yield func(webhooks.Event) bool) {
-		for i := range n {
-			if !yield(numberedEvent(i, withID)) {
-				return
-			}
-		}
-	}
-}
 
 // storedEvents are the ids of the messages that are stored, by their payload.
 func storedEvents(t *testing.T, mock *svixmock.Server) map[string][]string {
@@ -64,7 +46,7 @@ func checkExactlyOnce(t *testing.T, mock *svixmock.Server, client *webhooks.Clie
 	t.Helper()
 	started := time.Now()
 	var results []webhooks.SendResult
-	for result := range client.SendEvents(t.Context(), numberedEvents(n, withID), 64) {
+	for result := range client.SendEvents(t.Context(), harness.NumberedEvents(n, withID), 64) {
 		results = append(results, result)
 	}
 	took := time.Since(started)
@@ -74,7 +56,7 @@ func checkExactlyOnce(t *testing.T, mock *svixmock.Server, client *webhooks.Clie
 	var failed []webhooks.Event
 	open, storedOpen := 0, 0
 	for i, result := range results {
-		event := numberedEvent(i, withID)
+		event := harness.NumberedEvent(i, withID)
 		if diff := cmp.Diff(event, result.Event); diff != "" {
 			t.Fatalf("result %d is of another event (-want +got):\n%s", i, diff)
 		}
@@ -130,12 +112,12 @@ func TestEveryEventIsStoredOnce(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, test.cfg)
-				mock.FailRate(0.3, 1, everyFault(3*time.Second)...)
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, test.cfg)
+				mock.FailRate(0.3, 1, harness.EveryFault(3*time.Second)...)
 				opts := append([]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3})}, test.client...)
-				client := clientOver(t, &twice{base: mock.RoundTripper(), every: 17}, mock.Token(), opts...)
-				checkExactlyOnce(t, mock, client, sized(1_000, 10_000), test.withID)
+				client := harness.NewClient(t, &twice{base: mock.RoundTripper(), every: 17}, mock.Token(), opts...)
+				checkExactlyOnce(t, mock, client, harness.Sized(1_000, 10_000), test.withID)
 			})
 		})
 	}
@@ -171,15 +153,15 @@ func TestEveryEventIsStoredOnceOverSockets(t *testing.T) {
 	t.Parallel()
 	retry := webhooks.RetryPolicy{MaxAttempts: 2, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond}
 	mock, client := loadServer(t, svixmock.Config{NoIdempotency: true}, webhooks.WithRetry(retry))
-	mock.Handle(memoryHookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	if err := client.CreateEndpoint(t.Context(), knownEndpoint(), ""); err != nil {
+	mock.Handle(harness.HookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	if err := client.CreateEndpoint(t.Context(), harness.KnownEndpoint(), ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.SendEvent(t.Context(), knownEvent()); err != nil {
+	if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
 		t.Fatal(err)
 	}
-	mock.FailRate(0.3, 3, everyFault(10*time.Millisecond)...)
-	checkExactlyOnce(t, mock, client, sized(300, 10_000), true)
+	mock.FailRate(0.3, 3, harness.EveryFault(10*time.Millisecond)...)
+	checkExactlyOnce(t, mock, client, harness.Sized(300, 10_000), true)
 }
 
 // TestFailureSaysWhetherTheEventMayHaveBeenSent meets each fault alone.
@@ -215,22 +197,22 @@ func TestFailureSaysWhetherTheEventMayHaveBeenSent(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{NoIdempotency: true})
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{NoIdempotency: true})
 				rt := mock.RoundTripper()
 				if test.dial != nil {
-					rt = roundTripFunc(func(*http.Request) (*http.Response, error) { return nil, test.dial })
+					rt = harness.RoundTripFunc(func(*http.Request) (*http.Response, error) { return nil, test.dial })
 				}
 				retry := webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1})
-				ready := clientOver(t, mock.RoundTripper(), mock.Token(), retry, webhooks.WithoutListenerCheck())
-				failing := clientOver(t, roundTripFunc(func(r *http.Request) (*http.Response, error) {
+				ready := harness.NewClient(t, mock.RoundTripper(), mock.Token(), retry, webhooks.WithoutListenerCheck())
+				failing := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 					if r.Method == http.MethodGet {
 						return mock.RoundTripper().RoundTrip(r)
 					}
 					return rt.RoundTrip(r)
 				}), mock.Token(), retry, webhooks.WithoutListenerCheck())
-				mock.FailRate(1, 1, withOnly(test.fault, isPost))
-				event := numberedEvent(1, true)
+				mock.FailRate(1, 1, withOnly(test.fault, harness.IsPost))
+				event := harness.NumberedEvent(1, true)
 				_, err := failing.SendEvent(t.Context(), event)
 				if err == nil || mayHaveBeenSent(err) != test.mayBe {
 					t.Errorf("got error %v, want it to say that the event may have been sent: %v", err, test.mayBe)
@@ -253,8 +235,6 @@ func withOnly(f svixmock.Fault, selects func(*http.Request) bool) svixmock.Fault
 	return f
 }
 
-func isPost(r *http.Request) bool { return r.Method == http.MethodPost }
-
 // TestLastOutcomeIsReported: what the last of the tries met is what the caller
 // gets, with no word about retries around it.
 func TestLastOutcomeIsReported(t *testing.T) {
@@ -273,14 +253,14 @@ func TestLastOutcomeIsReported(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
 				for _, fault := range test.faults {
 					mock.FailNext(1, fault)
 				}
-				client := clientOver(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3}))
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3}))
 				before := len(mock.Requests())
-				_, err := client.GetEventType(t.Context(), originCreate)
+				_, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate)
 				if err == nil || err.Error() != test.want {
 					t.Errorf("got %v, want %s", err, test.want)
 				}
@@ -302,15 +282,19 @@ func TestRetryAfterAsDate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
-				mock := memoryServer(t, svixmock.Config{})
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
 				start := time.Now()
 				mock.FailNext(1, svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {start.Add(test.in).UTC().Format(http.TimeFormat)}}})
-				_, err := clientOver(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), originCreate)
+				_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), webhooks.TypeOriginCreate)
 				if took := time.Since(start); err != nil || took != test.want {
 					t.Errorf("got %v after %v, want success after %v", err, took, test.want)
 				}
 			})
 		})
 	}
+}
+
+func mayHaveBeenSent(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "may have been sent")
 }

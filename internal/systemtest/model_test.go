@@ -1,4 +1,4 @@
-package webhooks_test
+package systemtest_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
@@ -36,9 +37,9 @@ func TestClientBehavesAsItsModel(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, func(t *testing.T) {
+			harness.InBubble(t, func(t *testing.T) {
 				steps := 0
-				for range sized(1, 25) {
+				for range harness.Sized(1, 25) {
 					rapid.Check(notATest{t}, func(rt *rapid.T) {
 						m := newMachine(t, rt, test.cfg, test.clients, test.opts)
 						defer m.mock.Close()
@@ -107,10 +108,10 @@ func newMachine(t *testing.T, rt *rapid.T, cfg svixmock.Config, clients int, opt
 	m := &machine{ctx: t.Context(), mock: svixmock.New(cfg), types: map[string]*modelType{}}
 	m.mock.Handle(modelHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	m.mock.SetClock(func() time.Time { return time.Now().Add(m.offset) })
-	m.mock.FailRate(0.3, rapid.Uint64().Draw(rt, "seed of the faults"), everyFault(3*time.Second)...)
+	m.mock.FailRate(0.3, rapid.Uint64().Draw(rt, "seed of the faults"), harness.EveryFault(3*time.Second)...)
 	opts = append([]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 30})}, opts...)
 	for range clients {
-		m.clients = append(m.clients, clientOver(t, m.mock.RoundTripper(), m.mock.Token(), opts...))
+		m.clients = append(m.clients, harness.NewClient(t, m.mock.RoundTripper(), m.mock.Token(), opts...))
 	}
 	return m
 }
@@ -217,7 +218,7 @@ func (m *machine) CreateEndpoint(t *rapid.T) {
 	if team := rapid.SampledFrom([]string{"", "archive", "vault"}).Draw(t, "team"); team != "" {
 		ep.Metadata = map[string]string{"team": team}
 	}
-	secret := rapid.SampledFrom([]string{"", secretA, secretB}).Draw(t, "secret")
+	secret := rapid.SampledFrom([]string{"", harness.SecretA, harness.SecretB}).Draw(t, "secret")
 	err := m.client(t).CreateEndpoint(m.ctx, ep, secret)
 	et := m.types[ep.EventType]
 	if refused := usable(et); refused != nil {
@@ -244,7 +245,7 @@ func (ep *modelEndpoint) setSecret(t *rapid.T, err error, secret string) {
 
 func (m *machine) RotateEndpointSecret(t *rapid.T) {
 	ep, model := m.drawEndpoint(t)
-	secret := rapid.SampledFrom([]string{"", secretA, secretB}).Draw(t, "secret")
+	secret := rapid.SampledFrom([]string{"", harness.SecretA, harness.SecretB}).Draw(t, "secret")
 	err := m.client(t).RotateEndpointSecret(m.ctx, ep, secret)
 	if model == nil {
 		wantErr(t, err, m.missing(ep, model))

@@ -1,11 +1,10 @@
-package webhooks_test
+package systemtest_test
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -21,24 +20,9 @@ import (
 	"time"
 
 	"github.com/softwareheritage/webhooks"
-	"github.com/softwareheritage/webhooks/internal/identity"
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
-
-// The tests in this file take long at their full size, which the flag selects:
-//
-//	go test -run 'TestLoad' -full -timeout 30m .
-var full = flag.Bool("full", false, "run the load tests at their full size")
-
-// sized returns how many times a load test does what it does.
-func sized(normal, whole int) int {
-	if *full {
-		return whole
-	}
-	return normal
-}
-
-const originCreate = "origin.create"
 
 // loadServer is a mock server behind a socket, with the default event types.
 func loadServer(t *testing.T, cfg svixmock.Config, opts ...webhooks.Option) (*svixmock.Server, *webhooks.Client) {
@@ -93,7 +77,7 @@ func (r *received) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // listings say of each delivery with what the endpoint received.
 func TestLoadListedEqualsReceived(t *testing.T) {
 	t.Parallel()
-	n := sized(600, 100_000)
+	n := harness.Sized(600, 100_000)
 	mock, client := loadServer(t, svixmock.Config{WhiteLabel: true})
 	if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: "any.object", Schema: json.RawMessage(`{}`)}); err != nil {
 		t.Fatal(err)
@@ -245,7 +229,7 @@ func sendLoad(t *testing.T, client *webhooks.Client, n, goroutines int) (errs []
 		running.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
 				_, err := client.SendEvent(ctx, webhooks.Event{
-					Type:    originCreate,
+					Type:    webhooks.TypeOriginCreate,
 					ID:      fmt.Sprintf("journal-0-%d", i),
 					Payload: webhooks.OriginCreate{OriginURL: fmt.Sprintf("https://git.example.org/project/%d", i)},
 				})
@@ -266,7 +250,7 @@ func sendLoad(t *testing.T, client *webhooks.Client, n, goroutines int) (errs []
 func TestLoadConnections(t *testing.T) {
 	t.Parallel()
 	const goroutines = 256
-	n := sized(2_000, 100_000)
+	n := harness.Sized(2_000, 100_000)
 	mock, client := loadServer(t, svixmock.Config{}, webhooks.WithoutListenerCheck())
 	mock.FailRate(0.1, 1, svixmock.Fault{Status: 503, Body: strings.Repeat("busy ", 100)},
 		svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"0"}}, Body: `{"code":"rate_limited","detail":"slow down"}`})
@@ -283,7 +267,7 @@ func TestLoadConnections(t *testing.T) {
 // TestLoadStaysFlat: goroutines and open files do not grow with the number of
 // sends, whatever goes wrong.
 func TestLoadStaysFlat(t *testing.T) { //nolint:paralleltest // it counts the goroutines and files of the process
-	n := sized(2_000, 100_000)
+	n := harness.Sized(2_000, 100_000)
 	// A server with an idempotency cache would hold each retry of a request that
 	// hangs for the five seconds of its lock.
 	mock, client := loadServer(t, svixmock.Config{NoIdempotency: true}, webhooks.WithoutListenerCheck(),
@@ -296,7 +280,7 @@ func TestLoadStaysFlat(t *testing.T) { //nolint:paralleltest // it counts the go
 		}
 	}
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
-	mock.FailRate(0.3, 2, everyFault(10*time.Millisecond)...)
+	mock.FailRate(0.3, 2, harness.EveryFault(10*time.Millisecond)...)
 	send(n)
 	mock.FailRate(0, 0)
 	send(n / 10) // connections that faults broke are replaced, the others used again
@@ -324,35 +308,12 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// everyFault is all that can go wrong between client and server; what takes time
-// takes the given one.
-func everyFault(slow time.Duration) []svixmock.Fault {
-	return []svixmock.Fault{
-		{Reset: true},
-		{Reset: true, AfterActing: true},
-		{Status: 500, Body: "{}"},
-		{Status: 500, Body: "{}", AfterActing: true},
-		{Status: 502, Header: http.Header{"Content-Type": {"text/html"}}, Body: "<html><h1>502 Bad Gateway</h1></html>"},
-		{Status: 503, Header: http.Header{"Retry-After": {"1"}}},
-		{Status: 503, AfterActing: true},
-		{Status: 429, Header: http.Header{"Retry-After": {"0"}}},
-		{Status: 408},
-		{Status: 425},
-		{Status: 504, AfterActing: true},
-		{Delay: slow},
-		{SlowBody: slow},
-		{Truncate: true},
-		{Hang: true},
-		{Hang: true, AfterActing: true},
-	}
-}
-
 // TestLoadListingMemory: the heap does not grow with the number of attempts that
 // are listed.
 func TestLoadListingMemory(t *testing.T) { //nolint:paralleltest // it measures the heap of the process
 	small := peakHeapOfListing(t, 10_000)
 	large := small
-	if *full {
+	if harness.Full() {
 		large = peakHeapOfListing(t, 1_000_000)
 	}
 	t.Logf("heap added while listing: %d KiB for 10,000 attempts, %d KiB for the larger number", small>>10, large>>10)
@@ -364,13 +325,13 @@ func TestLoadListingMemory(t *testing.T) { //nolint:paralleltest // it measures 
 func peakHeapOfListing(t *testing.T, n int) uint64 {
 	t.Helper()
 	mock, client := loadServer(t, svixmock.Config{})
-	endpoint := webhooks.Endpoint{URL: "http://receiver.test/hook", EventType: originCreate}
+	endpoint := webhooks.Endpoint{URL: "http://receiver.test/hook", EventType: webhooks.TypeOriginCreate}
 	mock.Handle("http://receiver.test", http.NotFoundHandler())
 	if err := client.CreateEndpoint(t.Context(), endpoint, ""); err != nil {
 		t.Fatal(err)
 	}
 	newest := time.Now().Add(-time.Minute)
-	seedAttempts(t, mock, endpoint, n, func(i int) time.Time { return newest.Add(-time.Duration(n-i) * time.Second) })
+	harness.SeedAttempts(t, mock, endpoint, n, func(i int) time.Time { return newest.Add(-time.Duration(n-i) * time.Second) })
 	before := heap()
 	var peak uint64
 	count := 0
@@ -405,7 +366,7 @@ func TestLoadSharedClient(t *testing.T) {
 	for i := range goroutines {
 		running.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(i), 0)) //nolint:gosec // reproducible
-			for range sized(4, 40) {
+			for range harness.Sized(4, 40) {
 				if err := anything(t.Context(), client, random.IntN(6)); err != nil {
 					t.Error(err)
 				}
@@ -418,7 +379,7 @@ func TestLoadSharedClient(t *testing.T) {
 // anything does one of the client's operations.
 func anything(ctx context.Context, client *webhooks.Client, which int) error {
 	channel := fmt.Sprintf("https://git.example.org/project/%d", which)
-	endpoint := webhooks.Endpoint{URL: "http://receiver.test/hook", EventType: originCreate, Channel: channel}
+	endpoint := webhooks.Endpoint{URL: "http://receiver.test/hook", EventType: webhooks.TypeOriginCreate, Channel: channel}
 	switch which {
 	case 0:
 		return client.CreateEventType(ctx, webhooks.DefaultEventTypes()[0])
@@ -429,32 +390,16 @@ func anything(ctx context.Context, client *webhooks.Client, which int) error {
 		}
 		return err
 	case 2:
-		_, err := webhooks.Collect(client.ListEndpoints(ctx, originCreate, webhooks.EndpointQuery{}))
+		_, err := webhooks.Collect(client.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 		return err
 	case 3:
-		_, err := webhooks.Collect(client.ListSentEventsForEventType(ctx, originCreate, webhooks.SentEventQuery{Limit: 5}))
+		_, err := webhooks.Collect(client.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{Limit: 5}))
 		return err
 	case 4:
 		_, err := webhooks.Collect(client.ListEventTypes(ctx))
 		return err
 	default:
-		_, err := client.SendEvent(ctx, webhooks.Event{Type: originCreate, Channel: channel, Payload: webhooks.OriginCreate{OriginURL: channel}})
+		_, err := client.SendEvent(ctx, webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: channel, Payload: webhooks.OriginCreate{OriginURL: channel}})
 		return err
-	}
-}
-
-func seedAttempts(t *testing.T, mock *svixmock.Server, endpoint webhooks.Endpoint, n int, at func(i int) time.Time) {
-	t.Helper()
-	err := mock.SeedAttempts(n, svixmock.Seed{
-		App:       identity.Application(endpoint.EventType),
-		Endpoint:  endpoint.UID(),
-		EventType: endpoint.EventType,
-		At:        at,
-		Payload: func(i int) []byte {
-			return fmt.Appendf(nil, `{"origin_url":"https://git.example.org/project/%d"}`, i)
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
