@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,10 +45,15 @@ come from the server, so the shell needs to know it, by SWH_CONFIG_FILENAME or b
 // completionTimeout is how long a user who presses Tab waits for the server.
 const completionTimeout = 2 * time.Second
 
+type (
+	completions = []cobra.Completion
+	directive   = cobra.ShellCompDirective
+)
+
 // complete calls list with a client for the server, and does without if there is none.
-func (s *settings) complete(cmd *cobra.Command, list func(ctx context.Context,
-	client *webhooks.Client) []cobra.Completion,
-) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) complete(
+	cmd *cobra.Command, list func(ctx context.Context, client *webhooks.Client) completions,
+) (completions, directive) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
 	client, err := s.client(cmd)
@@ -58,9 +64,9 @@ func (s *settings) complete(cmd *cobra.Command, list func(ctx context.Context,
 }
 
 // completeEventType completes the name of an event type as the only argument.
-func (s *settings) completeEventType(cmd *cobra.Command, args []string,
-	_ string,
-) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) completeEventType(
+	cmd *cobra.Command, args []string, _ string,
+) (completions, directive) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -68,9 +74,9 @@ func (s *settings) completeEventType(cmd *cobra.Command, args []string,
 }
 
 // completeEventTypeThenFile completes the name of an event type, then files.
-func (s *settings) completeEventTypeThenFile(cmd *cobra.Command, args []string,
-	toComplete string,
-) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) completeEventTypeThenFile(
+	cmd *cobra.Command, args []string, toComplete string,
+) (completions, directive) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
@@ -78,26 +84,54 @@ func (s *settings) completeEventTypeThenFile(cmd *cobra.Command, args []string,
 }
 
 // completeEndpoint completes the name of an event type, then the URL of one of its endpoints.
-func (s *settings) completeEndpoint(cmd *cobra.Command, args []string,
-	toComplete string,
-) ([]cobra.Completion, cobra.ShellCompDirective) {
+func (s *settings) completeEndpoint(
+	cmd *cobra.Command, args []string, toComplete string,
+) (completions, directive) {
 	if len(args) != 1 {
 		return s.completeEventType(cmd, args, toComplete)
 	}
-	return s.complete(cmd, func(ctx context.Context, client *webhooks.Client) []cobra.Completion {
-		var urls []cobra.Completion
+	return s.completeEndpoints(cmd, args, endpointURL)
+}
+
+// completeEndpointOption completes the option of cmd whose values endpoints of the event type, the
+// first argument, have.
+func (s *settings) completeEndpointOption(
+	cmd *cobra.Command, name string, member func(webhooks.Endpoint) string,
+) {
+	_ = cmd.RegisterFlagCompletionFunc(name, // fails only for an option that is not there
+		func(cmd *cobra.Command, args []string, _ string) (completions, directive) {
+			return s.completeEndpoints(cmd, args, member)
+		})
+}
+
+func endpointChannel(ep webhooks.Endpoint) string { return ep.Channel }
+
+func endpointURL(ep webhooks.Endpoint) string { return ep.URL }
+
+// completeEndpoints completes what the endpoints of the event type that is the first argument have,
+// each value once.
+func (s *settings) completeEndpoints(
+	cmd *cobra.Command, args []string, member func(webhooks.Endpoint) string,
+) (completions, directive) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return s.complete(cmd, func(ctx context.Context, client *webhooks.Client) completions {
+		var values completions
 		for ep, err := range client.ListEndpoints(ctx, args[0], webhooks.EndpointQuery{}) {
 			if err != nil {
 				break
 			}
-			urls = append(urls, ep.URL)
+			if value := member(ep); value != "" && !slices.Contains(values, value) {
+				values = append(values, value)
+			}
 		}
-		return urls
+		return values
 	})
 }
 
-func eventTypeNames(ctx context.Context, client *webhooks.Client) []cobra.Completion {
-	var names []cobra.Completion
+func eventTypeNames(ctx context.Context, client *webhooks.Client) completions {
+	var names completions
 	for et, err := range client.ListEventTypes(ctx) {
 		if err != nil {
 			break

@@ -52,6 +52,7 @@ func newEndpointAction(s *settings, use, short, long, example string,
 	}
 	cmd.Flags().StringVarP(&channel, "channel", "c", "",
 		"`CHANNEL` of the endpoint, usually the URL of an origin")
+	s.completeEndpointOption(cmd, "channel", endpointChannel)
 	return cmd
 }
 
@@ -77,8 +78,7 @@ the server makes. Deliveries are signed with the former secret, too, for 24 hour
 			if err := client.CreateEndpoint(cmd.Context(), ep, secret); err != nil {
 				return err
 			}
-			confirm(cmd, "Created the endpoint %s", describe(ep))
-			return nil
+			return confirm(cmd, "Created the endpoint %s", describe(ep))
 		})
 	addSecret(cmd, &secret)
 	cmd.Flags().VarP(metadata, "metadata", "m",
@@ -130,7 +130,7 @@ func printSecret(w io.Writer, output format, secret string) error {
 	if output == formatJSON {
 		return printJSON(w, map[string]string{"secret": secret})
 	}
-	return printLine(w, secret)
+	return printLine(w, printable(secret))
 }
 
 func newEndpointListCommand(s *settings) *cobra.Command {
@@ -173,6 +173,7 @@ metadata (an object of texts) and id, that of the server.`,
 	flags.BoolVarP(&query.Ascending, "ascending-order", "a", false, "oldest first")
 	flags.StringVarP(&query.Channel, "channel", "c", "",
 		"only endpoints that receive what is sent on `CHANNEL`: those on it and\nthose on none")
+	s.completeEndpointOption(cmd, "channel", endpointChannel)
 	flags.BoolVar(&query.NoChannel, "no-channel", false, "only endpoints on no channel")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "only the URLs, on a terminal too")
 	addLimit(cmd, &query.Limit, 0)
@@ -261,8 +262,7 @@ func newEndpointDeleteCommand(s *settings) *cobra.Command {
 			if err := client.DeleteEndpoint(cmd.Context(), ep); err != nil {
 				return err
 			}
-			confirm(cmd, "Deleted the endpoint %s", describe(ep))
-			return nil
+			return confirm(cmd, "Deleted the endpoint %s", describe(ep))
 		})
 }
 
@@ -276,8 +276,7 @@ func newEndpointSwitchCommand(s *settings, use, short string, disabled bool) *co
 				return err
 			}
 			ep.Disabled = disabled
-			confirm(cmd, "The endpoint %s is %s", describe(ep), state(ep))
-			return nil
+			return confirm(cmd, "The endpoint %s is %s", describe(ep), state(ep))
 		})
 }
 
@@ -300,8 +299,7 @@ With --show the secret is printed as "endpoint get-secret" does, with -o json as
 				return err
 			}
 			if !show {
-				confirm(cmd, "The endpoint %s has a new secret", describe(ep))
-				return nil
+				return confirm(cmd, "The endpoint %s has a new secret", describe(ep))
 			}
 			if secret, err = client.GetEndpointSecret(cmd.Context(), ep); err != nil {
 				return err

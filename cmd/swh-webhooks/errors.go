@@ -117,7 +117,31 @@ func inOneLine(err error) string {
 	return printable(strings.ReplaceAll(describeError(err), "\n", "; "))
 }
 
+// describeError describes each of joined errors, and what is the same once.
 func describeError(err error) string {
+	var texts []string
+	for _, one := range joined(err) {
+		if text := describeOne(one); !slices.Contains(texts, text) {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// joined returns the errors that [errors.Join] put together, or the one that err is.
+func joined(err error) []error {
+	list, ok := err.(interface{ Unwrap() []error })
+	if !ok || errors.Join(list.Unwrap()...).Error() != err.Error() {
+		return []error{err} // one, or a text of its own that wraps several
+	}
+	var all []error
+	for _, one := range list.Unwrap() {
+		all = append(all, joined(one)...)
+	}
+	return all
+}
+
+func describeOne(err error) string {
 	var (
 		named   namedError
 		payload *webhooks.PayloadError

@@ -56,26 +56,29 @@ With -o json it is an object with the members message_id and timestamp, both nul
 			if err != nil {
 				return explain(err, webhooks.Endpoint{EventType: args[0]})
 			}
+			done := sentText(args[0], message)
 			if output == formatJSON {
-				return printMessageJSON(cmd.OutOrStdout(), message)
+				return unprinted(done, printMessageJSON(cmd.OutOrStdout(), message))
 			}
-			return printMessage(cmd.OutOrStdout(), args[0], message)
+			return confirm(cmd, "%s", done)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&channel, "channel", "c", "",
 		"`CHANNEL` to send on, usually the URL of an origin")
+	s.completeEndpointOption(cmd, "channel", endpointChannel)
 	flags.StringVar(&id, "id", "",
 		"`ID` of the event: with the same one an event is sent only once")
 	addFormat(cmd, &output)
 	return cmd
 }
 
-func printMessage(w io.Writer, eventType string, message webhooks.Message) error {
+// sentText says what became of an event.
+func sentText(eventType string, message webhooks.Message) string {
 	if message.IsZero() {
-		return printLine(w, "Nobody listens to "+eventType+" here: nothing was sent")
+		return "Nobody listens to " + eventType + " here: nothing was sent"
 	}
-	return printLine(w, "Sent as "+message.ID+" at "+timestamp(message.Timestamp))
+	return "Sent as " + message.ID + " at " + timestamp(message.Timestamp)
 }
 
 func printMessageJSON(w io.Writer, message webhooks.Message) error {
@@ -88,11 +91,6 @@ func printMessageJSON(w io.Writer, message webhooks.Message) error {
 		sent.ID, sent.Timestamp = &message.ID, &at
 	}
 	return printJSON(w, sent)
-}
-
-// timestamp is the form in which times are printed and, by --before and --after, understood.
-func timestamp(t time.Time) string {
-	return t.UTC().Format("2006-01-02T15:04:05.000000Z07:00")
 }
 
 func newEventListCommand(s *settings) *cobra.Command {
@@ -109,8 +107,7 @@ Printed is an array of objects with the members event_type_name, endpoint_url, c
 none), headers (an object of texts), msg_id, payload, timestamp (RFC 3339, UTC), response, response_status_code (0: there
 was no answer), attempt_id, endpoint_id and duration_ms. With -o text it is a table of the most important ones.
 
-Times are RFC 3339, such as 2026-11-23T21:00:00Z or 2026-11-23T22:00:00.123456+01:00, or say how long ago: 90s, 2h, 7d.
-Only one of --before and --after can be given.`,
+` + timeHelp,
 		Example: `  swh-webhooks event list origin.create --after 2h -o text
 
   # what one endpoint got, and answered
@@ -142,6 +139,8 @@ Only one of --before and --after can be given.`,
 		"only what went to the endpoint with this `URL`")
 	flags.StringVarP(&query.Channel, "channel", "c", "",
 		"only events sent on `CHANNEL`; with --endpoint-url, the channel of the\nendpoint")
+	s.completeEndpointOption(cmd, "endpoint-url", endpointURL)
+	s.completeEndpointOption(cmd, "channel", endpointChannel)
 	flags.VarP(pointInTime{&query.Before}, "before", "b", "only attempts before this `TIME`")
 	flags.VarP(pointInTime{&query.After}, "after", "a", "only attempts after this `TIME`")
 	addLimit(cmd, &query.Limit, 10)
@@ -201,7 +200,7 @@ func printSentEvents(w io.Writer, events iter.Seq2[webhooks.SentEvent, error]) e
 		}
 		rows = append(rows, []string{
 			timestamp(ev.Timestamp), answer(ev), took(ev.Duration),
-			ev.MessageID, printable(ev.EndpointURL),
+			printable(ev.MessageID), printable(ev.EndpointURL),
 		})
 	}
 	if len(rows) == 0 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -41,7 +40,9 @@ description and schema of this program.`,
 				if err := client.CreateEventType(cmd.Context(), et); err != nil {
 					return err
 				}
-				confirm(cmd, "Registered %s", et.Name)
+				if err := confirm(cmd, "Registered %s", et.Name); err != nil {
+					return err
+				}
 			}
 			return nil
 		},
@@ -88,49 +89,9 @@ input. A DESCRIPTION that is left out is taken from the schema's own "descriptio
 			if err := client.CreateEventType(cmd.Context(), et); err != nil {
 				return err
 			}
-			confirm(cmd, "Registered %s", et.Name)
-			return nil
+			return confirm(cmd, "Registered %s", et.Name)
 		},
 	}
-}
-
-// maxInput is more than any payload or schema may be, so that the library sees that an input is too
-// large.
-const maxInput = 1<<20 + 1 // bytes
-
-// readInput reads the file that an argument names; "-" is standard input.
-func readInput(cmd *cobra.Command, argument, path string) ([]byte, error) {
-	in, closeInput, err := openInput(cmd, argument, path)
-	if err != nil {
-		return nil, err
-	}
-	defer closeInput()
-	return io.ReadAll(io.LimitReader(in, maxInput))
-}
-
-func openInput(cmd *cobra.Command, argument, path string) (in io.Reader, closeInput func(),
-	err error,
-) {
-	if path == "-" {
-		return cmd.InOrStdin(), func() {}, nil
-	}
-	file, err := os.Open(path) //nolint:gosec // the user names the file
-	if err != nil {
-		return nil, nil, unusable(argument, path, err)
-	}
-	if info, err := file.Stat(); err == nil && info.IsDir() {
-		_ = file.Close()
-		return nil, nil, unusable(argument, path, errors.New("is a directory"))
-	}
-	return file, func() { _ = file.Close() }, nil
-}
-
-// unusable says what is wrong with a file that an argument or option names.
-func unusable(argument, path string, err error) error {
-	if pathError := (*os.PathError)(nil); errors.As(err, &pathError) {
-		err = pathError.Err
-	}
-	return inputError{fmt.Errorf("invalid value for '%s': '%s': %w", argument, path, err)}
 }
 
 // describedBy returns the description that a schema has of itself.
@@ -234,8 +195,7 @@ are there again when the event type is added again.`,
 			if err := client.DeleteEventType(cmd.Context(), args[0]); err != nil {
 				return explain(err, webhooks.Endpoint{EventType: args[0]})
 			}
-			confirm(cmd, "Archived %s", args[0])
-			return nil
+			return confirm(cmd, "Archived %s", args[0])
 		},
 	}
 }
@@ -296,9 +256,4 @@ func printEventTypes(w io.Writer, types []webhooks.EventType) error {
 		}
 	}
 	return nil
-}
-
-func printLine(w io.Writer, text string) error {
-	_, err := fmt.Fprintln(w, text)
-	return err
 }

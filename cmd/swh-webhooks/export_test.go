@@ -4,4 +4,6 @@ package main
 var (
 	Main           = main
 	NewRootCommand = newRootCommand
+	ParseTime      = parseTime
+	Timestamp      = timestamp
 )

@@ -58,8 +58,8 @@ func runExample(t *testing.T, example string) {
 	dir := t.TempDir()
 	writeExampleFiles(t, dir, server.URL)
 
-	shell := exec.CommandContext(t.Context(), "sh", "-eu", "-c",
-		"trap 'kill ${!:-} 2>/dev/null || :' EXIT\n"+example) //nolint:gosec // the text is our own
+	script := "trap 'kill ${!:-} 2>/dev/null || :' EXIT\n" + example
+	shell := exec.CommandContext(t.Context(), "sh", "-eu", "-c", script) //nolint:gosec // our own
 	shell.Dir = dir
 	shell.Env = append(os.Environ(), "SVIX_URL="+server.URL, "SVIX_TOKEN="+token,
 		"SWH_CONFIG_FILENAME=")

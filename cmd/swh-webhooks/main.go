@@ -26,8 +26,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	if err != nil {
+	cmd, err := root.ExecuteContextC(ctx)
+	if err = misused(cmd, err); err != nil {
 		_, _ = fmt.Fprintln(stderr, red(stderr, "Error:"), errorLine(err))
 	}
 	return exitStatus(err)

@@ -45,8 +45,8 @@ func onTerminal() {
 	if err != nil {
 		panic(err)
 	}
-	cmd := exec.CommandContext(context.Background(), os.Args[1],
-		os.Args[2:]...) //nolint:gosec // the script says what to run
+	name, args := os.Args[1], os.Args[2:]
+	cmd := exec.CommandContext(context.Background(), name, args...) //nolint:gosec // of the script
 	cmd.Stdout, cmd.Stderr = tty, tty
 	var exit *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &exit) {

@@ -69,11 +69,23 @@ func coloured(w io.Writer, code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// confirm tells people that a command which prints nothing has done its work.
-func confirm(cmd *cobra.Command, text string, args ...any) {
-	if out := cmd.OutOrStdout(); isTerminal(out) {
-		_, _ = fmt.Fprintln(out, printable(fmt.Sprintf(text, args...)))
+// confirm says that a command has done its work.
+func confirm(cmd *cobra.Command, text string, args ...any) error {
+	done := printable(fmt.Sprintf(text, args...))
+	return unprinted(done, printLine(cmd.OutOrStdout(), done))
+}
+
+// unprinted adds to an error of printing what was done before it.
+func unprinted(done string, err error) error {
+	if err == nil {
+		return nil
 	}
+	return namedError{done + "; but that cannot be printed: " + inOneLine(err), err}
+}
+
+func printLine(w io.Writer, text string) error {
+	_, err := fmt.Fprintln(w, text)
+	return err
 }
 
 // indented returns a text with each line moved to the right.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newRootCommand() *cobra.Command {
@@ -27,17 +28,25 @@ or wrong input, a refused token included: the same command will fail again.`,
 
   # find out whether configuration, server and token are right
   swh-webhooks -C webhooks.yml check`,
-		Args:             cobra.ArbitraryArgs,
-		RunE:             noCommand,
-		TraverseChildren: true, // or -u before "event list" would count as that command's -u
-		SilenceErrors:    true,
-		SilenceUsage:     true,
-		Version:          buildVersion().Version,
+		Args:              cobra.ArbitraryArgs,
+		PersistentPreRunE: refuseEmpty,
+		RunE:              noCommand,
+		TraverseChildren:  true, // or -u before "event list" would count as that command's -u
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Version:           buildVersion().Version,
 
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	s.addTo(root)
 	root.SetFlagErrorFunc(usageError)
+	root.SetHelpCommand(newHelpCommand())
+	showHelp := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if !asksUnknownForHelp(cmd) {
+			showHelp(cmd, args)
+		}
+	})
 	root.AddCommand(
 		newEventTypeCommand(s),
 		newEndpointCommand(s),
@@ -106,4 +115,80 @@ func arguments(names ...string) cobra.PositionalArgs {
 
 func usageError(cmd *cobra.Command, err error) error {
 	return inputError{fmt.Errorf("%w (see: %s --help)", err, cmd.CommandPath())}
+}
+
+// misused returns the error of a command line that cmd has carried out. It finds the mistakes that
+// cobra takes for none, and those that it tells of without a hint.
+func misused(cmd *cobra.Command, err error) error {
+	if err == nil && asksUnknownForHelp(cmd) {
+		return noCommand(cmd, cmd.Flags().Args())
+	}
+	var (
+		unknown *pflag.NotExistError
+		without *pflag.ValueRequiredError
+		invalid *pflag.InvalidValueError
+		syntax  *pflag.InvalidSyntaxError
+		input   inputError
+	)
+	isFlag := errors.As(err, &unknown) || errors.As(err, &without) || errors.As(err, &invalid) ||
+		errors.As(err, &syntax)
+	if isFlag && !errors.As(err, &input) {
+		return usageError(cmd, err)
+	}
+	return err
+}
+
+// asksUnknownForHelp tells whether help was asked for a command that a group does not have.
+func asksUnknownForHelp(cmd *cobra.Command) bool {
+	return cmd.HasSubCommands() && cmd.Flags().NArg() > 0
+}
+
+func newHelpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Show the help of a command",
+		Long:    "Show the help of a command, as the option --help does.",
+		Example: "  swh-webhooks help event send",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (completions,
+			directive,
+		) {
+			group, _, err := cmd.Root().Find(args)
+			if err != nil {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			var names []cobra.Completion
+			for _, child := range group.Commands() {
+				names = append(names, cobra.CompletionWithDesc(child.Name(), child.Short))
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			switch {
+			case err != nil:
+				return usageError(cmd, err)
+			case len(rest) > 0:
+				return noCommand(found, rest)
+			}
+			found.InitDefaultHelpFlag()
+			return found.Help()
+		},
+	}
+}
+
+// refuseEmpty refuses an option that is given but empty, as an unset variable of a shell makes it:
+// that is not to be taken for an option that is not given.
+func refuseEmpty(cmd *cobra.Command, _ []string) error {
+	var err error
+	refuse := func(flag *pflag.Flag) {
+		if err == nil && flag.Changed && flag.Value.Type() == "string" && flag.Value.String() == "" {
+			err = usageError(cmd,
+				fmt.Errorf("--%s is empty: leave it out, or give it a value", flag.Name))
+		}
+	}
+	cmd.Flags().VisitAll(refuse)
+	for parent := cmd.Parent(); parent != nil; parent = parent.Parent() {
+		parent.PersistentFlags().VisitAll(refuse)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -97,5 +98,25 @@ func (s *settings) client(cmd *cobra.Command) (*webhooks.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return webhooks.NewClient(webhooks.WithConfig(r.Config))
+	return r.client()
+}
+
+// client returns a client with this configuration. Its error names the values by where they come
+// from, since the library knows only keys of the file.
+func (r resolved) client() (*webhooks.Client, error) {
+	client, err := webhooks.NewClient(webhooks.WithConfig(r.Config))
+	if err == nil {
+		return client, nil
+	}
+	names := strings.NewReplacer("svix.server_url", r.source(r.urlFrom, "svix.server_url"),
+		"svix.auth_token", r.source(r.tokenFrom, "svix.auth_token"))
+	return nil, namedError{withoutPackage(names.Replace(err.Error())), err}
+}
+
+// source is what a value is called that comes from a place, and has a key in the file.
+func (r resolved) source(from, key string) string {
+	if from == r.file {
+		return r.file + ": " + key
+	}
+	return from
 }

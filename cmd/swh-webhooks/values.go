@@ -2,11 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -59,53 +56,3 @@ func (p pairs) Set(text string) error {
 
 // Type is what the help calls the value.
 func (p pairs) Type() string { return "KEY=VALUE" }
-
-// A pointInTime is an option that is a time or says how long ago it was.
-type pointInTime struct{ at *time.Time }
-
-// String, Set and Type make a pointInTime an option.
-func (p pointInTime) String() string {
-	if p.at == nil || p.at.IsZero() {
-		return ""
-	}
-	return timestamp(*p.at)
-}
-
-// Set takes a time of RFC 3339 in any precision or a duration such as 2h or 7d.
-func (p pointInTime) Set(text string) error {
-	if ago, err := parseDuration(text); err == nil {
-		*p.at = time.Now().Add(-ago)
-		return nil
-	}
-	at, err := time.Parse(time.RFC3339Nano, text)
-	if err == nil {
-		*p.at = at
-		return nil
-	}
-	for _, layout := range []string{"2006-01-02T15:04:05", time.DateTime, time.DateOnly} {
-		if _, err := time.Parse(layout, text); err == nil {
-			return errors.New("the time zone is missing, want a time such as 2026-11-23T21:00:00Z or 2026-11-23T22:00:00+01:00")
-		}
-	}
-	return errors.New("want a time such as 2026-11-23T21:00:00Z, or how long ago, such as 90s, 2h or 7d")
-}
-
-// Type is what the help calls the value.
-func (p pointInTime) Type() string { return "TIME" }
-
-var daysFirst = regexp.MustCompile(`^(?:(\d{1,5})d)?(.*)$`)
-
-// parseDuration understands days besides what time.ParseDuration does: 7d, 1d12h, 90s.
-func parseDuration(text string) (time.Duration, error) {
-	parts := daysFirst.FindStringSubmatch(text)
-	days, _ := strconv.Atoi(parts[1]) // digits, or nothing
-	total := time.Duration(days) * 24 * time.Hour
-	if parts[2] == "" && parts[1] != "" {
-		return total, nil
-	}
-	rest, err := time.ParseDuration(parts[2])
-	if err != nil || rest < 0 {
-		return 0, fmt.Errorf("%q is not a duration", text)
-	}
-	return total + rest, nil
-}
