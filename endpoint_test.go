@@ -2,13 +2,11 @@ package webhooks_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -171,45 +169,102 @@ func TestCreateEndpointSaysWhatIsHalfDone(t *testing.T) {
 	}
 }
 
-// TestListenersBeyondTheCache: of an event type with more channels than are
-// remembered no event is dropped, also where a question of others is joined.
-func TestListenersBeyondTheCache(t *testing.T) {
+// TestCreationsAtOnce: who is too late finds what the other has made.
+func TestCreationsAtOnce(t *testing.T) {
 	t.Parallel()
-	const wanted, others, remembered = "https://git.example.org/wanted", 5, 1 << 16
-	var channels strings.Builder
-	for i := range remembered + 1 {
-		fmt.Fprintf(&channels, `"channel-%d",`, i)
+	conflict := func(selects func(*http.Request) bool) svixmock.Fault {
+		return svixmock.Fault{Status: http.StatusConflict, Body: `{"code":"conflict","detail":"A conflict has occurred"}`, AfterActing: true, Only: selects}
 	}
-	endpoints := fmt.Sprintf(`{"data":[{"id":"ep_1","channels":[%s%q]}],"done":true}`, channels.String(), identity.Channel(wanted))
-	server := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
-		body := `{"id":"msg_1","name":"origin.create"}`
-		if strings.HasSuffix(r.URL.Path, "/endpoint") {
-			time.Sleep(time.Second) // all wait for the same answer
-			body = endpoints
-		}
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-	})
-	harness.InBubble(t, func(t *testing.T) {
-		client := harness.NewClient(t, server, "token")
-		send := func(channel string) webhooks.Message {
-			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: channel, Payload: webhooks.OriginCreate{}})
-			if err != nil {
+	operations := harness.Operations()
+	tests := map[string]struct {
+		do      harness.Operation
+		selects func(*http.Request) bool
+	}{
+		"application":                 {operations["CreateEventType"], func(r *http.Request) bool { return r.URL.Path == "/api/v1/app" }},
+		"event type":                  {operations["CreateEventType"], func(r *http.Request) bool { return r.Method == http.MethodPut }},
+		"endpoint":                    {operations["CreateEndpoint, new"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/endpoint") && harness.IsPost(r) }},
+		"message, by a retry of ours": {operations["SendEvent"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/msg") }},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := harness.NewServer(t, svixmock.Config{NoIdempotency: true})
+			mock.FailNext(1, conflict(tt.selects))
+			if err := tt.do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token())); err != nil {
 				t.Error(err)
 			}
-			return message
-		}
-		var running sync.WaitGroup
-		for i := range others {
-			running.Go(func() {
-				if message := send(fmt.Sprint("nobody listens to ", i)); !message.IsZero() {
-					t.Errorf("an event that nobody listens to became the message %v", message)
+			for _, ep := range harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate) {
+				if ep.Disabled || ep.Headers["X-Swh-Event"] != webhooks.TypeOriginCreate {
+					t.Errorf("got the endpoint %+v, want it enabled and with its header", ep)
 				}
-			})
+			}
+		})
+	}
+}
+
+// TestHalfCreatedEndpoint: where a later step fails the endpoint delivers nothing,
+// and creating it again completes it.
+func TestHalfCreatedEndpoint(t *testing.T) {
+	t.Parallel()
+	for step := 2; step <= 3; step++ {
+		mock := harness.NewServer(t, svixmock.Config{})
+		mock.Handle(harness.NewHookURL, http.NotFoundHandler())
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+		mock.FailNext(1, svixmock.Fault{Status: http.StatusInternalServerError, Only: harness.Only(step)}) // after the event type
+		if err := client.CreateEndpoint(t.Context(), harness.NewEndpoint(), harness.SecretA); err == nil {
+			t.Fatalf("step %d: got no error", step)
 		}
-		time.Sleep(500 * time.Millisecond) // by then they wait for the endpoints
-		if send(wanted).IsZero() {
-			t.Error("an event was dropped although an endpoint listens to its channel")
+		if created := harness.RawEndpointAt(t, mock, harness.NewHookURL); !created.Disabled {
+			t.Errorf("step %d failed: got %+v, want the new endpoint, disabled", step, created)
 		}
-		running.Wait()
+		if err := client.CreateEndpoint(t.Context(), harness.NewEndpoint(), harness.SecretA); err != nil {
+			t.Fatal(err)
+		}
+		if created := harness.RawEndpointAt(t, mock, harness.NewHookURL); created.Disabled || created.Headers["X-Swh-Event"] != webhooks.TypeOriginCreate || created.Secret != harness.SecretA {
+			t.Errorf("created again after step %d failed: got %+v", step, created)
+		}
+	}
+}
+
+// TestDeleteEndpointWhoseAnswerIsLost: what an earlier try has deleted is deleted.
+func TestDeleteEndpointWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		mock.FailNext(1, svixmock.Fault{Reset: true, AfterActing: true})
+		if err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).DeleteEndpoint(t.Context(), harness.KnownEndpoint()); err != nil {
+			t.Error(err)
+		}
 	})
+}
+
+// TestS14SecretsThatOnlyLookGood match the pattern of the Python module and are no
+// base64, or are longer than it seems. Nothing is sent.
+func TestS14SecretsThatOnlyLookGood(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	sent := len(mock.Requests())
+	refused, taken := 0, 0
+	for n := 32; n <= 100; n++ {
+		secret := "whsec_" + strings.Repeat("a", n)
+		err := client.RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), secret)
+		if n%4 == 0 {
+			taken++
+			if errors.Is(err, webhooks.ErrInvalidSecret) {
+				t.Errorf("%d letters: got %v", n, err)
+			}
+			sent = len(mock.Requests())
+			continue
+		}
+		refused++
+		checkError(t, err, webhooks.ErrInvalidSecret)
+	}
+	for _, secret := range []string{"whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "whsec_" + strings.Repeat("-", 32), harness.SecretA + "\n", " " + harness.SecretA, harness.SecretA[:20] + "\n" + harness.SecretA[20:], "whsec_" + strings.Repeat("a", 33) + "=="} {
+		checkError(t, client.RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), secret), webhooks.ErrInvalidSecret)
+		checkError(t, client.CreateEndpoint(t.Context(), harness.NewEndpoint(), secret), webhooks.ErrInvalidSecret)
+	}
+	if got := len(mock.Requests()); got != sent || refused != 51 || taken != 18 {
+		t.Errorf("%d requests for refused secrets; %d refused, %d taken", got-sent, refused, taken)
+	}
 }

@@ -2,6 +2,7 @@ package webhooks_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -423,4 +425,62 @@ func checkFitToBeShown(t *testing.T, err error) {
 			t.Errorf("the error shows a secret: %s", text)
 		}
 	}
+}
+
+func FuzzVerifyPayload(f *testing.F) {
+	body := []byte(`{"foo":"bar"}`)
+	now := time.Now()
+	good := signedHeader(f, "svix-", harness.SecretA, messageID, now, body)
+	f.Add(harness.SecretA, messageID, good.Get("svix-timestamp"), good.Get("svix-signature"), body)
+	f.Add(harness.SecretA, messageID, good.Get("svix-timestamp"), "v1a,x v1, v1 "+good.Get("svix-signature"), body)
+	f.Add("whsec_", "a.b", "-1", ",", []byte("<html>"))
+	f.Add("", "", "", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, secret, id, timestamp, signature string, body []byte) {
+		header := http.Header{"Svix-Id": {id}, "Svix-Timestamp": {timestamp}, "Svix-Signature": {signature}}
+		got, err := webhooks.VerifyPayload(secret, header, body)
+		if err != nil {
+			if got != nil || !errors.Is(err, webhooks.ErrVerification) {
+				t.Fatalf("got %s, %v; want an ErrVerification", got, err)
+			}
+			return
+		}
+		seconds, err := strconv.ParseInt(timestamp, 10, 64)
+		if err != nil {
+			t.Fatalf("verified with the timestamp %q", timestamp)
+		}
+		want, err := webhooks.SignPayload(secret, id, time.Unix(seconds, 0), body)
+		if err != nil || !strings.Contains(signature, want) || !bytes.Equal(got, body) {
+			t.Fatalf("verified %s with the signature %q, want %q, %v", got, signature, want, err)
+		}
+	})
+}
+
+func FuzzHandler(f *testing.F) {
+	now := strconv.FormatInt(time.Now().Unix(), 10)
+	f.Add("POST", "svix-id", messageID, now, "v1,x", []byte(`{}`), true)
+	f.Add("POST", "webhook-id", messageID, "", "", []byte(`{`), true)
+	f.Add("POST", "x-swh-event", "\x00", now, "v1,", []byte(`{}`), false)
+	f.Add("GET", "host", "", "", "", []byte(nil), false)
+	f.Fuzz(func(t *testing.T, method, name, id, timestamp, signature string, body []byte, signed bool) {
+		received := false
+		h := webhooks.NewHandler([]string{harness.SecretA, harness.SecretB}, func(context.Context, webhooks.Delivery) error {
+			received = true
+			return nil
+		}, webhooks.WithMaxBody(100), silent())
+		r := (&http.Request{Method: method, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}).WithContext(t.Context())
+		r.Header.Set("svix-id", id)
+		r.Header.Set("svix-timestamp", timestamp)
+		r.Header.Set("svix-signature", signature)
+		if signed {
+			r.Header = signedHeader(t, "webhook-", harness.SecretB, id, time.Now(), body)
+		}
+		r.Header.Set(name, id)
+		status := serve(h, r).Code
+		if received != (status == http.StatusNoContent) {
+			t.Fatalf("answered %d, received: %v", status, received)
+		}
+		if !received && (status < 400 || status > 499) {
+			t.Fatalf("answered %d to a delivery that was not received", status)
+		}
+	})
 }

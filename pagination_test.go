@@ -2,15 +2,22 @@ package webhooks_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"iter"
+	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
 var errPage = errors.New("the page cannot be had")
@@ -157,5 +164,134 @@ func TestCollect(t *testing.T) {
 	none, err := webhooks.Collect(func(func(string, error) bool) {})
 	if none != nil || err != nil {
 		t.Errorf("of an empty sequence: got %v, %v; want nil, nil", none, err)
+	}
+}
+
+// pageAnswer is a fault that answers the requests for one path with a page.
+func pageAnswer(suffix string, items ...string) svixmock.Fault {
+	return svixmock.Fault{
+		Status: http.StatusOK, Body: `{"data":[` + strings.Join(items, ",") + `],"iterator":"x","prevIterator":7,"done":true,"new":{"a":1e999}}`,
+		Only: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, suffix) },
+	}
+}
+
+// TestDecision18OddItems: one odd value in one item costs that value only.
+func TestDecision18OddItems(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+
+		mock.FailNext(1, pageAnswer("/event-type", `{"name":"a.a","archived":"maybe","schemas":7,"featureFlags":[1e400]}`, `{}`, `{"name":"b.b","description":null,"schemas":{"1":{"type":"object"}}}`, `{"name":5}`))
+		types, err := webhooks.Collect(client.ListEventTypes(t.Context()))
+		wantTypes := []webhooks.EventType{{Name: "a.a"}, {}, {Name: "b.b", Schema: json.RawMessage(`{"type":"object"}`)}, {}}
+		if diff := cmp.Diff(wantTypes, types); diff != "" || err != nil {
+			t.Errorf("event types: %v (-want +got):\n%s", err, diff)
+		}
+
+		mock.FailNext(1, pageAnswer("/endpoint", `{"id":"ep_1","url":"https://example.org/","version":99999999999999999999,"rateLimit":-1e99,"status":"new"}`,
+			`{"id":"ep_2","metadata":{"a":1,"b":"c"},"channels":[7],"disabled":"no"}`, `{"url":"https://example.org/no-id"}`))
+		endpoints, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
+		if err != nil || len(endpoints) != 3 || endpoints[0].URL != "https://example.org/" || endpoints[1].ID != "ep_2" || !cmp.Equal(endpoints[2], webhooks.Endpoint{}) {
+			t.Errorf("endpoints: got %+v, %v; want three, the last one empty", endpoints, err)
+		}
+
+		attempts := []string{
+			`{"id":"atmpt_3","msgId":"../../event-type","endpointId":"?","status":99,"statusText":"new","responseStatusCode":99999999999999999999,"responseDurationMs":"long","timestamp":"soon"}`,
+			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},"timestamp":"2026-11-23T09:00:00.123456"}`,
+		}
+		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+harness.KnownEndpoint().UID(), attempts...))
+		before := len(mock.Requests())
+		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+		if err != nil || len(events) != 3 || events[2].EndpointURL != "https://example.org/" || !events[2].Timestamp.Equal(time.Date(2026, 11, 23, 9, 0, 0, 123456000, time.UTC)) {
+			t.Errorf("sent events: got %+v, %v; want three", events, err)
+		}
+		for _, r := range mock.Requests()[before:] {
+			if r.Path != path.Clean(r.Path) || strings.HasPrefix(r.Path, "/api/v1/event-type/") || r.Status == http.StatusNotFound {
+				t.Errorf("an id of an answer led to the request %s %s", r.Method, r.Path)
+			}
+		}
+
+		mock.FailNext(1, pageAnswer("/msg", `{"id":"../x","payload":1}`, `{"id":"msg_1","timestamp":"never"}`, `{}`))
+		mock.FailNext(1, pageAnswer("/attempt/msg/msg_1", attempts...))
+		events, err = webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+		if err != nil || len(events) != 3 {
+			t.Errorf("sent events of the event type: got %+v, %v; want three", events, err)
+		}
+	})
+}
+
+// TestS10PagesThatDoNotEnd: a server that does not say where to go on, or that
+// goes round, is an error.
+func TestS10PagesThatDoNotEnd(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		page    string // %d: its number
+		isError bool
+	}{
+		"no iterator":               {`{"data":[],"done":false,"iterator":null}`, true},
+		"iterator is left out":      {`{"data":[]}`, true},
+		"empty iterator":            {`{"data":[],"done":false,"iterator":""}`, true},
+		"the same iterator":         {`{"data":[],"done":false,"iterator":"x"}`, true},
+		"three in a circle":         {`{"data":[],"done":false,"iterator":"%[1]d"}`, true},
+		"done, though there's more": {`{"data":[],"done":true,"iterator":"x"}`, false},
+	}
+	listings := []string{"ListEventTypes", "ListEndpoints", "ListSentEventsForEndpoint", "ListSentEventsForEventType"}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, listing := range listings {
+				mock := harness.NewServer(t, svixmock.Config{})
+				requests := 0
+				client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+					if !r.URL.Query().Has("limit") {
+						return mock.RoundTripper().RoundTrip(r)
+					}
+					if requests++; requests > 100 {
+						return nil, errors.New("too many requests")
+					}
+					page := strings.ReplaceAll(test.page, "%[1]d", strconv.Itoa(requests%3))
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page))}, nil
+				}), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+				err := harness.Operations()[listing](t.Context(), client)
+				if (err != nil) != test.isError || requests > 10 {
+					t.Errorf("%s: got %v after %d requests, want an error: %v", listing, err, requests, test.isError)
+				}
+			}
+		})
+	}
+}
+
+// TestS11OneOddValueCostsNoPage: with each of the values on which the SDK gives up.
+func TestS11OneOddValueCostsNoPage(t *testing.T) {
+	t.Parallel()
+	for name, odd := range map[string]string{
+		"status":               `"status":5`,
+		"status text":          `"statusText":"undecided"`,
+		"trigger type":         `"triggerType":2`,
+		"status code":          `"responseStatusCode":40000`,
+		"fraction":             `"responseDurationMs":1.5`,
+		"time without a zone":  `"timestamp":"2026-11-23T09:00:00.5"`,
+		"number of 400 digits": `"responseDurationMs":` + strings.Repeat("9", 400),
+		"null everywhere":      `"status":null,"responseStatusCode":null,"timestamp":null,"response":null,"url":null`,
+		"other types":          `"status":{},"responseStatusCode":"x","timestamp":7,"response":[1],"url":{}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				item := func(id, more string) string {
+					return `{"id":"` + id + `","msgId":"msg_1srOrx2ZWZBpBUvZwXKQmoEYga2","endpointId":"ep_1","url":"http://receiver.test/","responseStatusCode":200,` + more + `}`
+				}
+				page := `{"data":[` + item("atmpt_2", `"timestamp":"2026-11-23T09:00:01Z"`) + `,` + item("atmpt_1", odd) + `],"done":true}`
+				mock.FailRate(1, 1, svixmock.Fault{Status: 200, Body: page, Only: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/attempt/") }})
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+				ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+				ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+				if err := errors.Join(errEndpoint, errType); err != nil || len(ofEndpoint) != 2 || len(ofType) != 2 || ofEndpoint[1].AttemptID != "atmpt_1" {
+					t.Errorf("got %d and %d sent events, %v; want 2 of each", len(ofEndpoint), len(ofType), err)
+				}
+			})
+		})
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
+	"github.com/softwareheritage/webhooks/webhookstest"
 )
 
 const messageID = "msg_2Yq0000000000000000000000"
@@ -777,126 +778,216 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
-// The payload types write what the schemas name and nothing else, null included.
-func TestPayloadRoundTrip(t *testing.T) {
+const receiverURL = "https://receiver.example/webhooks"
+
+// sender returns a client of a server that knows origin.visit and delivers it,
+// signed with secretA, to receiverURL. It belongs in a synctest bubble.
+func sender(t *testing.T, opts ...webhookstest.Option) (*webhookstest.Server, *webhooks.Client) {
+	t.Helper()
+	srv := webhookstest.NewServer(t, append(opts, webhookstest.InMemory())...)
+	client := srv.Client()
+	for _, et := range webhooks.DefaultEventTypes() {
+		if err := client.CreateEventType(t.Context(), et); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), harness.SecretA); err != nil {
+		t.Fatal(err)
+	}
+	return srv, client
+}
+
+func receiverEndpoint() webhooks.Endpoint {
+	return webhooks.Endpoint{URL: receiverURL, EventType: "origin.visit"}
+}
+
+// send sends an event and waits until n deliveries in all were attempted.
+func send(t *testing.T, srv *webhookstest.Server, client *webhooks.Client, payload any, n int) webhooks.Message {
+	t.Helper()
+	msg, err := client.SendEvent(t.Context(), webhooks.Event{Type: "origin.visit", Payload: payload})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.WaitForDeliveries(t.Context(), n); err != nil {
+		t.Fatal(err)
+	}
+	return msg
+}
+
+func statuses(srv *webhookstest.Server) []int {
+	var statuses []int
+	for _, d := range srv.Deliveries() {
+		statuses = append(statuses, d.Status)
+	}
+	return statuses
+}
+
+// How to test a receiver: what the server delivers is what Svix would deliver.
+func TestReceiver(t *testing.T) {
 	t.Parallel()
-	for _, payload := range []string{
-		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23T10:00:00.1234567+01:00","visit_status":"created","snapshot_swhid":null}`,
-		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23 10:00","visit_status":"partial","snapshot_swhid":"swh:1:snp:0"}`,
+	for name, opts := range map[string][]webhookstest.Option{
+		"webhook headers": nil,
+		"svix headers":    {webhookstest.WithSvixHeaders()},
 	} {
-		var v webhooks.OriginVisit
-		if err := (webhooks.Delivery{Payload: json.RawMessage(payload)}).Decode(&v); err != nil {
-			t.Fatal(err)
-		}
-		got, err := json.Marshal(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(payload, string(got)); diff != "" {
-			t.Errorf("payload (-want +got):\n%s", diff)
-		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv, client := sender(t, opts...)
+				var delivery webhooks.Delivery
+				var received webhooks.OriginVisit
+				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(_ context.Context, d webhooks.Delivery) error {
+					delivery = d
+					return d.Decode(&received)
+				}))
+				sent := webhooks.OriginVisit{
+					OriginURL:   "https://git.example.org/é?a&b",
+					VisitType:   "git",
+					VisitDate:   webhooks.NewVisitDate(time.Now()),
+					VisitStatus: webhooks.VisitFailed,
+				}
+				msg := send(t, srv, client, sent, 1)
+				if diff := cmp.Diff(sent, received); diff != "" {
+					t.Errorf("payload (-sent +received):\n%s", diff)
+				}
+				want := webhooks.Delivery{
+					MessageID: msg.ID,
+					EventType: "origin.visit",
+					Timestamp: time.Now().UTC(),
+					// The Python module sends the same bytes.
+					Payload: []byte(`{"origin_url":"https://git.example.org/é?a&b","snapshot_swhid":null,"visit_date":"2000-01-01T00:00:00+00:00","visit_status":"failed","visit_type":"git"}`),
+				}
+				if diff := cmp.Diff(want, delivery); diff != "" {
+					t.Errorf("delivery (-want +got):\n%s", diff)
+				}
+			})
+		})
 	}
 }
 
-func TestNewVisitDate(t *testing.T) {
+func TestReceiverWhileTheSecretIsRotated(t *testing.T) {
 	t.Parallel()
-	paris := time.FixedZone("", 3600)
-	for want, at := range map[webhooks.VisitDate]time.Time{
-		"2026-11-23T10:00:00+00:00":        time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
-		"2026-11-23T09:00:00+00:00":        time.Date(2026, 11, 23, 10, 0, 0, 999, paris),
-		"2026-11-23T10:00:00.120000+00:00": time.Date(2026, 11, 23, 10, 0, 0, 120_000_000, time.UTC),
-		"2026-11-23T10:00:00.000001+00:00": time.Date(2026, 11, 23, 10, 0, 0, 1999, time.UTC),
-		"0001-01-01T00:00:00+00:00":        {},
-	} {
-		if got := webhooks.NewVisitDate(at); got != want {
-			t.Errorf("NewVisitDate(%v) = %q, want %q", at, got, want)
-		}
-		if got, err := want.Time(); err != nil || !got.Equal(at.Truncate(time.Microsecond)) {
-			t.Errorf("%q.Time() = %v, %v; want %v", want, got, err, at)
-		}
-	}
-}
-
-func TestVisitDateTime(t *testing.T) {
-	t.Parallel()
-	tests := map[webhooks.VisitDate]struct {
-		want time.Time
-		ok   bool
+	const secretC = "whsec_cccccccccccccccccccccccccccccccc"
+	tests := map[string]struct {
+		secrets []string
+		want    []int // before the rotation, after it, and when the old secret has expired
 	}{
-		"2026-11-23T10:00:00Z":           {want: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), ok: true},
-		"2026-11-23T10:00:00-03:30":      {want: time.Date(2026, 11, 23, 13, 30, 0, 0, time.UTC), ok: true},
-		"2026-11-23T10:00:00.1234567Z":   {want: time.Date(2026, 11, 23, 10, 0, 0, 123_456_700, time.UTC), ok: true},
-		"2026-11-23T10:00:00":            {want: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), ok: true},
-		"2026-11-23T10:00:00.5":          {want: time.Date(2026, 11, 23, 10, 0, 0, 500_000_000, time.UTC), ok: true},
-		"":                               {},
-		"yesterday":                      {},
-		"2026-02-30T10:00:00Z":           {},
-		"2026-11-23":                     {},
-		"Mon, 23 Nov 2026 10:00:00 GMT":  {},
-		"2026-11-23T10:00:00Z and later": {},
+		"old one":      {secrets: []string{harness.SecretA}, want: []int{204, 204, 401}},
+		"new one":      {secrets: []string{harness.SecretB}, want: []int{401, 204, 204}},
+		"both":         {secrets: []string{harness.SecretA, harness.SecretB}, want: []int{204, 204, 204}},
+		"another one":  {secrets: []string{secretC}, want: []int{401, 401, 401}},
+		"one too many": {secrets: []string{secretC, harness.SecretB, harness.SecretA}, want: []int{204, 204, 204}},
 	}
-	for date, tt := range tests {
-		got, err := date.Time()
-		if (err == nil) != tt.ok || !got.Equal(tt.want) || err != nil && !errors.Is(err, webhooks.ErrInvalidPayload) {
-			t.Errorf("%q.Time() = %v, %v; want %v, ok %v", date, got, err, tt.want, tt.ok)
-		}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv, client := sender(t, webhookstest.WithRetrySchedule())
+				srv.Handle(receiverURL, webhooks.NewHandler(tt.secrets, func(context.Context, webhooks.Delivery) error { return nil }, silent()))
+				payload := webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}
+				send(t, srv, client, payload, 1)
+				if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), harness.SecretB); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute) // the server caches an endpoint's keys for a while
+				send(t, srv, client, payload, 2)
+				time.Sleep(25 * time.Hour)
+				send(t, srv, client, payload, 3)
+				if diff := cmp.Diff(tt.want, statuses(srv)); diff != "" {
+					t.Errorf("answers (-want +got):\n%s", diff)
+				}
+			})
+		})
 	}
 }
 
-func FuzzVerifyPayload(f *testing.F) {
-	body := []byte(`{"foo":"bar"}`)
-	now := time.Now()
-	good := signedHeader(f, "svix-", harness.SecretA, messageID, now, body)
-	f.Add(harness.SecretA, messageID, good.Get("svix-timestamp"), good.Get("svix-signature"), body)
-	f.Add(harness.SecretA, messageID, good.Get("svix-timestamp"), "v1a,x v1, v1 "+good.Get("svix-signature"), body)
-	f.Add("whsec_", "a.b", "-1", ",", []byte("<html>"))
-	f.Add("", "", "", "", []byte(nil))
-	f.Fuzz(func(t *testing.T, secret, id, timestamp, signature string, body []byte) {
-		header := http.Header{"Svix-Id": {id}, "Svix-Timestamp": {timestamp}, "Svix-Signature": {signature}}
-		got, err := webhooks.VerifyPayload(secret, header, body)
-		if err != nil {
-			if got != nil || !errors.Is(err, webhooks.ErrVerification) {
-				t.Fatalf("got %s, %v; want an ErrVerification", got, err)
+func TestReceiverThatFailsIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv, client := sender(t)
+		calls := 0
+		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+			switch calls++; calls {
+			case 1:
+				return errors.New("boom")
+			case 2:
+				panic("boom")
 			}
-			return
-		}
-		seconds, err := strconv.ParseInt(timestamp, 10, 64)
-		if err != nil {
-			t.Fatalf("verified with the timestamp %q", timestamp)
-		}
-		want, err := webhooks.SignPayload(secret, id, time.Unix(seconds, 0), body)
-		if err != nil || !strings.Contains(signature, want) || !bytes.Equal(got, body) {
-			t.Fatalf("verified %s with the signature %q, want %q, %v", got, signature, want, err)
+			return nil
+		}, silent()))
+		send(t, srv, client, webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}, 3)
+		time.Sleep(48 * time.Hour) // longer than the server would try again
+		if diff := cmp.Diff([]int{500, 500, 204}, statuses(srv)); diff != "" || calls != 3 {
+			t.Errorf("received %d times, want 3; answers (-want +got):\n%s", calls, diff)
 		}
 	})
 }
 
-func FuzzHandler(f *testing.F) {
-	now := strconv.FormatInt(time.Now().Unix(), 10)
-	f.Add("POST", "svix-id", messageID, now, "v1,x", []byte(`{}`), true)
-	f.Add("POST", "webhook-id", messageID, "", "", []byte(`{`), true)
-	f.Add("POST", "x-swh-event", "\x00", now, "v1,", []byte(`{}`), false)
-	f.Add("GET", "host", "", "", "", []byte(nil), false)
-	f.Fuzz(func(t *testing.T, method, name, id, timestamp, signature string, body []byte, signed bool) {
-		received := false
-		h := webhooks.NewHandler([]string{harness.SecretA, harness.SecretB}, func(context.Context, webhooks.Delivery) error {
-			received = true
+func TestReceiverIsNotGivenAResentMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		srv, client := sender(t)
+		calls := 0
+		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+			calls++
 			return nil
-		}, webhooks.WithMaxBody(100), silent())
-		r := (&http.Request{Method: method, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}).WithContext(t.Context())
-		r.Header.Set("svix-id", id)
-		r.Header.Set("svix-timestamp", timestamp)
-		r.Header.Set("svix-signature", signature)
-		if signed {
-			r.Header = signedHeader(t, "webhook-", harness.SecretB, id, time.Now(), body)
+		}))
+		msg := send(t, srv, client, webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}, 1)
+		time.Sleep(time.Hour) // so that the signature is another one
+		resend(t, srv, msg)
+		if err := srv.WaitForDeliveries(t.Context(), 2); err != nil {
+			t.Fatal(err)
 		}
-		r.Header.Set(name, id)
-		status := serve(h, r).Code
-		if received != (status == http.StatusNoContent) {
-			t.Fatalf("answered %d, received: %v", status, received)
-		}
-		if !received && (status < 400 || status > 499) {
-			t.Fatalf("answered %d to a delivery that was not received", status)
+		if diff := cmp.Diff([]int{204, 204}, statuses(srv)); diff != "" || calls != 1 {
+			t.Errorf("received %d times, want once; answers (-want +got):\n%s", calls, diff)
 		}
 	})
+}
+
+// resend does what the operator of a Svix server can do.
+func resend(t *testing.T, srv *webhookstest.Server, msg webhooks.Message) {
+	t.Helper()
+	const app = "21dacaea-7e38-5e52-80af-4d926f0c43d1" // of origin.visit
+	url := srv.URL + "/api/v1/app/" + app + "/msg/" + msg.ID + "/endpoint/" + receiverEndpoint().UID() + "/resend"
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+srv.Token)
+	answer, err := srv.RoundTripper().RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := answer.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if answer.StatusCode != http.StatusAccepted {
+		t.Fatalf("resend: %s", answer.Status)
+	}
+}
+
+// TestS14Verification: what the SDK's verification overlooks.
+func TestS14Verification(t *testing.T) {
+	t.Parallel()
+	body := []byte(`{}`)
+	header := signedHeader(t, "webhook-", harness.SecretA, messageID, time.Now(), body)
+	good := header.Get("Webhook-Signature")
+	for name, test := range map[string]struct {
+		change func(http.Header)
+		ok     bool
+	}{
+		"second line":       {func(h http.Header) { h["Webhook-Signature"] = []string{"v1,AAAA", good} }, true},
+		"first line":        {func(h http.Header) { h["Webhook-Signature"] = []string{good, "v1,AAAA"} }, true},
+		"other versions":    {func(h http.Header) { h.Set("Webhook-Signature", "v1a,AAAA v2,x garbage "+good) }, true},
+		"id with a dot":     {func(h http.Header) { h.Set("Webhook-Id", messageID+".1") }, false},
+		"signed timestamp":  {func(h http.Header) { h.Set("Webhook-Timestamp", "+"+h.Get("Webhook-Timestamp")) }, false},
+		"no signature":      {func(h http.Header) { h.Del("Webhook-Signature") }, false},
+		"empty signature":   {func(h http.Header) { h.Set("Webhook-Signature", "v1,") }, false},
+		"another's version": {func(h http.Header) { h.Set("Webhook-Signature", strings.Replace(good, "v1,", "v2,", 1)) }, false},
+	} {
+		changed := header.Clone()
+		test.change(changed)
+		if _, err := webhooks.VerifyPayload(harness.SecretA, changed, body); (err == nil) != test.ok || err != nil && !errors.Is(err, webhooks.ErrVerification) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
 }

@@ -6,358 +6,29 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
+	"log/slog"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/google/uuid"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
-	"github.com/softwareheritage/webhooks/internal/openapi"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
 	"github.com/softwareheritage/webhooks/testdata"
-	"github.com/softwareheritage/webhooks/webhookstest"
 )
-
-// The tests of this file describe the behaviour of the library. They run on a
-// mock server each or, where the environment names one, on a real Svix server
-// (see testdata/svix/compose.yaml), which may be in use by others.
-const (
-	realServerURL   = "WEBHOOKS_TEST_SVIX_URL"
-	realServerToken = "WEBHOOKS_TEST_SVIX_TOKEN" //nolint:gosec // the name of a variable
-)
-
-// patience is how long a test waits for what a real server does in its own time.
-const patience = 30 * time.Second
-
-const (
-	channel1 = "https://git.example.org/user/projekt-ä"
-	channel2 = "https://hg.example.org/?p=project&x=1"
-)
-
-// A server is what a test runs on. It is the test and a client in one.
-type server struct {
-	*testing.T
-	*webhooks.Client
-
-	url, token   string
-	hc           *http.Client
-	group        string // that the names of the test's own event types begin with
-	originCreate string // the default event types, registered under names of the test's own
-	originVisit  string
-
-	mock  *webhookstest.Server // nil: the server is real
-	ahead atomic.Int64         // of the clock, in nanoseconds
-}
-
-func newServer(t *testing.T) *server {
-	t.Helper()
-	hc := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	t.Cleanup(hc.CloseIdleConnections)
-	s := &server{T: t, hc: hc, url: os.Getenv(realServerURL), token: os.Getenv(realServerToken), group: "test-" + uuid.NewString()[:8]}
-	if s.url == "" {
-		s.mock = webhookstest.NewServer(t, webhookstest.WithRetrySchedule())
-		s.url, s.token = s.mock.URL, s.mock.Token
-		s.mock.SetClock(func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) })
-		t.Cleanup(s.checkAnswers)
-	} else {
-		t.Cleanup(s.archiveTypes)
-	}
-	s.Client = s.newClient()
-	defaults := webhooks.DefaultEventTypes()
-	s.originCreate, s.originVisit = s.createType("create", string(defaults[0].Schema)), s.createType("visit", string(defaults[1].Schema))
-	return s
-}
-
-// newClient is another client of the server.
-func (s *server) newClient(opts ...webhooks.Option) *webhooks.Client {
-	s.Helper()
-	client, err := webhooks.NewClient(append([]webhooks.Option{
-		webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(s.url), webhooks.WithAuthToken(s.token), webhooks.WithHTTPClient(s.hc),
-	}, opts...)...)
-	s.must(err)
-	return client
-}
-
-// checkAnswers holds all answers of the mock against the description of the real
-// server's API: a test is only worth something if these could be real.
-func (s *server) checkAnswers() {
-	doc, err := openapi.Load()
-	if err != nil {
-		s.Error(err)
-		return
-	}
-	for _, r := range s.mock.Requests() {
-		if err := doc.Check(r.Method, r.Path, r.Status, r.AnswerHeader, r.Answer); err != nil {
-			s.Error(err)
-		}
-	}
-}
-
-// archiveTypes leaves a server that others use as tidy as can be.
-func (s *server) archiveTypes() {
-	ctx := context.WithoutCancel(s.Context()) // which has ended
-	for et, err := range s.ListEventTypes(ctx) {
-		if err == nil && strings.HasPrefix(et.Name, s.group+".") {
-			err = s.DeleteEventType(ctx, et.Name)
-		}
-		if err != nil {
-			s.Error(err)
-		}
-	}
-}
-
-// tick makes sure that what is made next gets a later id: the ids of one slot of
-// 4 ms are in no order.
-func (s *server) tick() {
-	const slot = 5 * time.Millisecond
-	if s.mock != nil {
-		s.ahead.Add(int64(slot))
-		return
-	}
-	<-time.After(slot)
-}
-
-func (s *server) must(err error) {
-	s.Helper()
-	if err != nil {
-		s.Fatal(err)
-	}
-}
-
-// wantError checks that an error is another one and says more besides.
-func (s *server) wantError(got, want error, texts ...string) {
-	s.Helper()
-	checkError(s.T, got, want, texts...)
-}
-
-func checkError(t *testing.T, got, want error, texts ...string) {
-	t.Helper()
-	if !errors.Is(got, want) {
-		t.Errorf("got the error %v, want %q", got, want)
-		return
-	}
-	for _, text := range texts {
-		if !strings.Contains(got.Error(), text) {
-			t.Errorf("the error does not say %q: %v", text, got)
-		}
-	}
-}
-
-// wantEqual compares what the library gave with what it should have given.
-func (s *server) wantEqual(what string, want, got any, opts ...cmp.Option) {
-	s.Helper()
-	if diff := cmp.Diff(want, got, opts...); diff != "" {
-		s.Errorf("%s (-want +got):\n%s", what, diff)
-	}
-}
-
-// onServers runs each check on a server of its own.
-func onServers(t *testing.T, checks map[string]func(s *server)) {
-	t.Helper()
-	for name, check := range checks {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			check(newServer(t))
-		})
-	}
-}
-
-// createType registers an event type and returns its name.
-func (s *server) createType(event, schema string) string {
-	s.Helper()
-	name := s.group + "." + event
-	s.must(s.CreateEventType(s.Context(), webhooks.EventType{Name: name, Description: "Of a test", Schema: json.RawMessage(schema)}))
-	return name
-}
-
-// createEndpoints creates endpoints one after the other, with generated secrets.
-func (s *server) createEndpoints(endpoints ...webhooks.Endpoint) {
-	s.Helper()
-	for _, ep := range endpoints {
-		s.tick()
-		s.must(s.CreateEndpoint(s.Context(), ep, ""))
-	}
-}
-
-// endpoint describes an endpoint of origin.create that nothing is sent to.
-func (s *server) endpoint(path, channel string) webhooks.Endpoint {
-	return webhooks.Endpoint{URL: "https://example.org/" + path, EventType: s.originCreate, Channel: channel}
-}
-
-func (s *server) endpoints(eventType string, q webhooks.EndpointQuery) []webhooks.Endpoint {
-	s.Helper()
-	endpoints, err := webhooks.Collect(s.ListEndpoints(s.Context(), eventType, q))
-	s.must(err)
-	return endpoints
-}
-
-// withoutIDs leaves the server's ids out of a comparison of endpoints.
-var withoutIDs = cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID")
-
-func (s *server) secret(ep webhooks.Endpoint) string {
-	s.Helper()
-	secret, err := s.GetEndpointSecret(s.Context(), ep)
-	s.must(err)
-	return secret
-}
-
-// originURLs are sample origins of the archive, different ones.
-func originURLs(n int) []string {
-	var urls []string
-	for line := range bytes.Lines(testdata.Origins) {
-		var origin struct {
-			URL string `json:"url"`
-		}
-		if err := json.Unmarshal(line, &origin); err != nil {
-			panic(err)
-		}
-		urls = append(urls, origin.URL)
-	}
-	return urls[:n]
-}
-
-// sendOrigins sends events of origin.create, one after the other.
-func (s *server) sendOrigins(n int, channel string) []webhooks.Message {
-	s.Helper()
-	var messages []webhooks.Message
-	for _, url := range originURLs(n) {
-		messages = append(messages, s.send(webhooks.Event{Type: s.originCreate, Payload: webhooks.OriginCreate{OriginURL: url}, Channel: channel}))
-	}
-	return messages
-}
-
-func (s *server) send(ev webhooks.Event) webhooks.Message {
-	s.Helper()
-	s.tick()
-	message, err := s.SendEvent(s.Context(), ev)
-	s.must(err)
-	if message.IsZero() {
-		s.Fatalf("the event %+v was not sent, nobody listens", ev)
-	}
-	return message
-}
-
-// sentEvents lists sent events until there are n.
-func (s *server) sentEvents(n int, list iter.Seq2[webhooks.SentEvent, error]) []webhooks.SentEvent {
-	s.Helper()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
-	for enough := time.After(patience); ; {
-		events, err := webhooks.Collect(list)
-		s.must(err)
-		if len(events) >= n {
-			return events
-		}
-		select {
-		case <-again.C:
-		case <-enough:
-			s.Fatalf("got %d sent events, want %d: %+v", len(events), n, events)
-		}
-	}
-}
-
-// An inbox receives what is delivered to it, at any path.
-type inbox struct {
-	*server
-
-	address string
-	posts   chan post
-}
-
-// A post is what was delivered.
-type post struct {
-	url    string
-	header http.Header
-	body   string
-}
-
-func (s *server) newInbox() *inbox {
-	s.Helper()
-	in := &inbox{server: s, posts: make(chan post, 1000)}
-	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			s.Error(err)
-		}
-		in.posts <- post{url: in.address + r.URL.Path, header: r.Header, body: string(body)}
-		_, _ = io.WriteString(w, "OK")
-	}))
-	s.Cleanup(receiver.Close)
-	in.address = receiver.URL
-	return in
-}
-
-// endpoint describes an endpoint of origin.create that delivers here.
-func (in *inbox) endpoint(path, channel string) webhooks.Endpoint {
-	return webhooks.Endpoint{URL: in.address + "/" + path, EventType: in.originCreate, Channel: channel}
-}
-
-// receive waits for n deliveries.
-func (in *inbox) receive(n int) []post {
-	in.Helper()
-	enough := time.After(patience)
-	var posts []post
-	for range n {
-		select {
-		case p := <-in.posts:
-			posts = append(posts, p)
-		case <-enough:
-			in.Fatalf("got %d deliveries, want %d: %+v", len(posts), n, posts)
-		}
-	}
-	return posts
-}
-
-// raw makes a request of the server's API without the library, as other programs do.
-func (s *server) raw(method, path, body string, into any) {
-	s.Helper()
-	req, err := http.NewRequestWithContext(s.Context(), method, s.url+"/api/v1"+path, strings.NewReader(body))
-	s.must(err)
-	req.Header.Set("Authorization", "Bearer "+s.token)
-	resp, err := s.hc.Do(req)
-	s.must(err)
-	defer func() { _ = resp.Body.Close() }()
-	answer, err := io.ReadAll(resp.Body)
-	s.must(err)
-	if resp.StatusCode > 299 {
-		s.Fatalf("%s %s: %s %s", method, path, resp.Status, answer)
-	}
-	if into != nil {
-		s.must(json.Unmarshal(answer, into))
-	}
-}
-
-// derived is the identifier of a name, by the rule of the Python module.
-func derived(name string) string {
-	return uuid.NewSHA1(uuid.NameSpaceDNS, []byte(name)).String()
-}
-
-// application is the path of the Svix application of an event type.
-func application(eventType string) string { return "/app/" + derived(eventType) }
-
-// compacted is a JSON text without white space.
-func compacted(t *testing.T, text string) string {
-	t.Helper()
-	var out bytes.Buffer
-	if err := json.Compact(&out, []byte(text)); err != nil {
-		t.Fatal(err)
-	}
-	return out.String()
-}
 
 func TestEventTypes(t *testing.T) {
 	t.Parallel()
@@ -437,32 +108,6 @@ func TestEventTypes(t *testing.T) {
 			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("a", "")}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 		},
 	})
-}
-
-// ownTypes lists the test's own event types.
-func (s *server) ownTypes() []webhooks.EventType {
-	s.Helper()
-	all, err := webhooks.Collect(s.ListEventTypes(s.Context()))
-	s.must(err)
-	return slices.DeleteFunc(all, func(et webhooks.EventType) bool { return !strings.HasPrefix(et.Name, s.group+".") })
-}
-
-func (s *server) typeNames() []string {
-	s.Helper()
-	var names []string
-	for _, et := range s.ownTypes() {
-		names = append(names, et.Name)
-	}
-	return names
-}
-
-// wantAPIError checks that an error tells of an answer of the server.
-func (s *server) wantAPIError(err error, status int, code string) {
-	s.Helper()
-	var api *webhooks.APIError
-	if !errors.As(err, &api) || api.StatusCode != status || api.Code != code {
-		s.Errorf("got the error %v, want an APIError of status %d and code %q", err, status, code)
-	}
 }
 
 func TestEndpoints(t *testing.T) {
@@ -896,19 +541,6 @@ func TestSentEvents(t *testing.T) {
 	})
 }
 
-// bothListings are the two listings of sent events of an endpoint, the only one
-// of its event type.
-func (s *server) bothListings(ep webhooks.Endpoint) map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
-	return map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error]{
-		"listing by endpoint": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
-			return s.ListSentEventsForEndpoint(s.Context(), ep, q)
-		},
-		"listing by event type": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
-			return s.ListSentEventsForEventType(s.Context(), ep.EventType, q)
-		},
-	}
-}
-
 func Test49SignedPayloadVerifies(t *testing.T) {
 	t.Parallel()
 	body := []byte(samplePayloads(t, 1)[0])
@@ -997,28 +629,6 @@ func TestDecision03NobodyListens(t *testing.T) {
 	})
 }
 
-// origin is an event about the i-th sample origin.
-func (s *server) origin(i int, channel string) webhooks.Event {
-	return webhooks.Event{Type: s.originCreate, Payload: webhooks.OriginCreate{OriginURL: originURLs(i + 1)[i]}, Channel: channel}
-}
-
-// messages counts the messages that the server has of an event type.
-func (s *server) messages(eventType string) int {
-	s.Helper()
-	var page struct{ Data []struct{} }
-	s.raw(http.MethodGet, application(eventType)+"/msg?limit=250", "", &page)
-	return len(page.Data)
-}
-
-// offline is a client for calls that must not make a request.
-func offline(t *testing.T) *webhooks.Client {
-	t.Helper()
-	return harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
-		t.Errorf("a request was made: %s %s", r.Method, r.URL)
-		return nil, errors.New("no request should be made")
-	}), "token", webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
-}
-
 // TestDecision05 06: queries are checked at the call, without a request.
 func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
 	t.Parallel()
@@ -1057,13 +667,6 @@ func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
 			}
 		})
 	}
-}
-
-// errorsOf ranges twice over a sequence and returns the errors of all pairs.
-func errorsOf[T any](seq iter.Seq2[T, error]) []error {
-	_, first := pairs(seq)
-	_, second := pairs(seq)
-	return append(first, second...)
 }
 
 // TestDecision07: what cannot be a name reaches no server.
@@ -1154,29 +757,6 @@ func TestDecision08BrokenSchemas(t *testing.T) {
 	}
 }
 
-func schemaFiles(tb testing.TB, kind string) map[string]string {
-	tb.Helper()
-	return textFiles(tb, "testdata/schemas/"+kind+"/*.json")
-}
-
-// textFiles returns the texts of the files that match a pattern by their base names.
-func textFiles(tb testing.TB, pattern string) map[string]string {
-	tb.Helper()
-	files, err := filepath.Glob(pattern)
-	if err != nil || len(files) == 0 {
-		tb.Fatalf("found %d files %s (%v)", len(files), pattern, err)
-	}
-	texts := map[string]string{}
-	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // of this repository
-		if err != nil {
-			tb.Fatal(err)
-		}
-		texts[filepath.Base(file)] = string(text)
-	}
-	return texts
-}
-
 // TestDecision08ValidSchemas: they are read back as they were, in canonical form.
 func TestDecision08ValidSchemas(t *testing.T) {
 	t.Parallel()
@@ -1189,18 +769,6 @@ func TestDecision08ValidSchemas(t *testing.T) {
 		s.wantEqual(file+" as JSON", exactJSON(t, text), exactJSON(t, string(got.Schema)))
 		s.wantEqual(file+" as text", compacted(t, string(got.Schema)), string(got.Schema))
 	}
-}
-
-// exactJSON decodes JSON without rounding its numbers.
-func exactJSON(t *testing.T, text string) any {
-	t.Helper()
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	var value any
-	if err := dec.Decode(&value); err != nil {
-		t.Fatal(err)
-	}
-	return value
 }
 
 // TestDecision08Drafts sends payloads on which drafts differ.
@@ -2038,4 +1606,534 @@ func TestServerDown(t *testing.T) {
 			t.Errorf("%s: got %v, but there was no answer", name, err)
 		}
 	}
+}
+
+// The SDK casts http.DefaultTransport, which a program may have replaced.
+func TestNewClientWithAnotherDefaultTransport(t *testing.T) {
+	original := http.DefaultTransport
+	t.Cleanup(func() { http.DefaultTransport = original })
+	http.DefaultTransport = harness.RoundTripFunc(original.RoundTrip)
+	_, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken))
+	checkConfigError(t, err, "http.DefaultTransport", "WithHTTPClient")
+}
+
+// TestHTTPClient: what the caller's client has is used, but never changed.
+func TestHTTPClient(t *testing.T) {
+	t.Parallel()
+	redirecting := httptest.NewServer(http.RedirectHandler("/elsewhere", http.StatusFound))
+	t.Cleanup(redirecting.Close)
+	given := redirecting.Client()
+	given.Timeout = time.Hour
+	before := *given
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(redirecting.URL), webhooks.WithAuthToken(fileToken),
+		webhooks.WithHTTPClient(given))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var api *webhooks.APIError
+	if _, err := client.GetEventType(t.Context(), "a.b"); !errors.As(err, &api) || api.StatusCode != http.StatusFound {
+		t.Errorf("got %v, want an APIError of status 302", err)
+	}
+	if given.Transport != before.Transport || given.Timeout != before.Timeout || given.CheckRedirect != nil || given.Jar != nil {
+		t.Errorf("the caller's client was changed: %+v, it was %+v", given, before)
+	}
+}
+
+// TestRequestsOnTheWire: what the server is asked, by the rows of behaviour.md,
+// section C, and the decisions that change them.
+func TestRequestsOnTheWire(t *testing.T) {
+	t.Parallel()
+	const (
+		app      = "/app/e843df9e-aff7-5de9-829a-bb1c2311b4cc" // of origin.create, by the vectors
+		hook     = app + "/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1"
+		hookURL  = "https://example.org/webhook"
+		channels = "b84ed8ed-a7b1-502f-83f6-90132e68adef" // of "foo"
+	)
+	ep := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{"team": "archive"}}
+	onChannel := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo"}
+	collect := func(_ any, err error) error { return err }
+	before, after := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC), time.Date(2026, 11, 1, 10, 0, 0, 999, time.UTC)
+	tests := map[string]struct {
+		do   harness.Operation
+		want []string // the requests, without those for the event type
+	}{
+		"C.1 event type create": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.CreateEventType(ctx, webhooks.EventType{Name: webhooks.TypeOriginCreate, Description: "D", Schema: json.RawMessage(`{"type": "object"}`)})
+			},
+			[]string{
+				`POST /app?get_if_exists=true {"name":"origin.create","uid":"e843df9e-aff7-5de9-829a-bb1c2311b4cc"}`,
+				`PUT /event-type/origin.create {"description":"D","schemas":{"1":{"type":"object"}}}`,
+			},
+		},
+		"C.3 event type list": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListEventTypes(ctx)))
+			},
+			[]string{"GET /event-type?limit=250&with_content=true"},
+		},
+		"C.4 event type delete": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.DeleteEventType(ctx, webhooks.TypeOriginCreate)
+			},
+			[]string{"DELETE /event-type/origin.create"},
+		},
+		"C.5 endpoint create, disabled until its header is set": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.CreateEndpoint(ctx, webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo", Metadata: map[string]string{"team": "archive"}}, harness.SecretB)
+			},
+			[]string{
+				`POST ` + app + `/endpoint {"channels":["` + channels + `"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels + `":"foo","team":"archive"},"secret":"` + harness.SecretB + `","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
+				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
+				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":false}`,
+			},
+		},
+		"C.5 endpoint create, existing": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, harness.SecretB) },
+			[]string{
+				`POST ` + app + `/endpoint {"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` + harness.SecretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` + hookURL + `","version":1}`,
+				"GET " + hook, "GET " + hook + "/secret", `POST ` + hook + `/secret/rotate {"key":"` + harness.SecretB + `"}`,
+				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`, `PATCH ` + hook + ` {"disabled":false,"metadata":{"team":"archive"}}`,
+			},
+		},
+		"C.6 endpoint list": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{Ascending: true, Channel: "foo"})))
+			},
+			[]string{"GET " + app + "/endpoint?limit=250&order=ascending"},
+		},
+		"C.6 endpoint list, newest first": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{})))
+			},
+			[]string{"GET " + app + "/endpoint?limit=250&order=descending"},
+		},
+		"C.7 endpoint secret": {
+			func(ctx context.Context, c *webhooks.Client) error { return collect(c.GetEndpointSecret(ctx, ep)) },
+			[]string{"GET " + hook + "/secret"},
+		},
+		"C.8 endpoint delete": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEndpoint(ctx, ep) },
+			[]string{"DELETE " + hook},
+		},
+		"C.9 send": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(c.SendEvent(ctx, webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: "foo", ID: "1", Payload: webhooks.OriginCreate{OriginURL: "é<"}}))
+			},
+			[]string{
+				"GET " + app + "/endpoint?limit=250&order=descending",
+				`POST ` + app + `/msg?with_content=false {"channels":["` + channels + `"],"eventId":"1","eventType":"origin.create","payload":{},"payloadRetentionPeriod":90,"transformationsParams":{"rawPayload":"{\"origin_url\":\"é<\"}"}}`,
+			},
+		},
+		"C.10 sent events of an endpoint": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{Channel: "foo", Before: before, Limit: 7})))
+			},
+			[]string{"GET " + app + "/attempt/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1?before=2026-11-01T10:00:01Z&channel=" + channels + "&expanded_statuses=true&limit=7"},
+		},
+		"C.11 sent events of an event type": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
+			},
+			[]string{"GET " + app + "/msg?channel=" + channels + "&limit=250"},
+		},
+		"rotate": {
+			func(ctx context.Context, c *webhooks.Client) error { return c.RotateEndpointSecret(ctx, ep, "") },
+			[]string{"POST " + hook + "/secret/rotate {}"},
+		},
+		"disable": {
+			func(ctx context.Context, c *webhooks.Client) error {
+				return c.SetEndpointDisabled(ctx, onChannel, true)
+			},
+			[]string{`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":true}`, "GET /event-type/origin.create"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := harness.NewServer(t, svixmock.Config{})
+			mock.Handle(hookURL, http.NotFoundHandler())
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			if err := client.CreateEndpoint(t.Context(), ep, harness.SecretA); err != nil { // which caches the event type
+				t.Fatal(err)
+			}
+			made := len(mock.Requests())
+			if err := tt.do(t.Context(), client); err != nil && !errors.Is(err, webhooks.ErrEndpointNotFound) {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range mock.Requests()[made:] {
+				got = append(got, requestLine(t, r))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("requests (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// requestLine is a request in one line; the members of its body are sorted.
+func requestLine(t *testing.T, r svixmock.Request) string {
+	t.Helper()
+	line := r.Method + " " + strings.TrimPrefix(r.Path, "/api/v1")
+	if r.RawQuery != "" {
+		line += "?" + strings.ReplaceAll(r.RawQuery, "%3A", ":")
+	}
+	if len(r.Body) == 0 {
+		return line
+	}
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(exactJSON(t, string(r.Body))); err != nil {
+		t.Fatal(err)
+	}
+	return line + " " + strings.TrimSpace(text.String())
+}
+
+// TestRetry is the two checks of the Python module and the defaults of RetryPolicy.
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		times  int
+		fault  svixmock.Fault
+		status int           // of the error; 0: none
+		most   time.Duration // that it takes
+		least  time.Duration
+	}{
+		"47 two errors, then success":   {2, svixmock.Fault{Status: 500}, 0, 1500 * time.Millisecond, 0},
+		"three errors, then success":    {3, svixmock.Fault{Status: 503}, 0, 3500 * time.Millisecond, 0},
+		"48 errors to the end":          {4, svixmock.Fault{Status: 500, Body: `{"code":"last","detail":"d"}`}, 500, 3500 * time.Millisecond, 0},
+		"connections reset":             {3, svixmock.Fault{Reset: true}, 0, 3500 * time.Millisecond, 0},
+		"no answer for 15 s":            {1, svixmock.Fault{Hang: true}, 0, 15500 * time.Millisecond, 15 * time.Second},
+		"Retry-After":                   {1, svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}, 0, 20500 * time.Millisecond, 20 * time.Second},
+		"Retry-After beyond MaxBackoff": {1, svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {"3600"}}}, 0, 30 * time.Second, 30 * time.Second},
+		"what is not worth a retry":     {1, svixmock.Fault{Status: 501}, 501, 0, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+				mock.FailNext(tt.times, tt.fault)
+				start := time.Now()
+				message, err := client.SendEvent(t.Context(), harness.KnownEvent())
+				if took := time.Since(start); took < tt.least || took > tt.most {
+					t.Errorf("took %v, want %v to %v", took, tt.least, tt.most)
+				}
+				var api *webhooks.APIError
+				switch {
+				case tt.status == 0 && (err != nil || message.IsZero()):
+					t.Errorf("got %v, %v; want a message", message, err)
+				case tt.status != 0 && (!errors.As(err, &api) || api.StatusCode != tt.status):
+					t.Errorf("got the error %v, want an APIError of status %d", err, tt.status)
+				}
+			})
+		})
+	}
+}
+
+// TestRetriedStatuses makes the first request of every operation meet each status.
+func TestRetriedStatuses(t *testing.T) {
+	t.Parallel()
+	retried := []int{408, 425, 429, 500, 502, 503, 504}
+	for _, status := range append(retried, 400, 401, 402, 403, 405, 406, 410, 413, 414, 418, 422, 431, 451, 501, 505, 507, 511, 520, 599) {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			t.Parallel()
+			for name, do := range harness.Operations() {
+				harness.InBubble(t, func(t *testing.T) {
+					mock := harness.NewServer(t, svixmock.Config{})
+					before := len(mock.Requests())
+					mock.FailNext(1, svixmock.Fault{Status: status})
+					err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0)))
+					made := mock.Requests()[before:]
+					again := len(made) > 1 && made[0].Method == made[1].Method && made[0].Path == made[1].Path
+					switch wanted := slices.Contains(retried, status); {
+					case wanted && (err != nil || !again):
+						t.Errorf("%s: got the error %v after %d requests, want a retry that succeeds", name, err, len(made))
+					case !wanted && err == nil:
+						t.Errorf("%s: got no error", name)
+					case !wanted && again && name != "SendEvents": // which goes on to its second event
+						t.Errorf("%s: the request was made again", name)
+					}
+				})
+			}
+		})
+	}
+}
+
+// TestLoggerSeesRetries, and no secret.
+func TestLoggerSeesRetries(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		var logged bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithLogger(logger))
+		mock.FailNext(1, svixmock.Fault{Status: 503, Body: mock.Token()})
+		event := harness.KnownEvent()
+		event.Payload = map[string]any{"origin_url": "not to be logged"}
+		if _, err := client.SendEvent(t.Context(), event); err != nil {
+			t.Fatal(err)
+		}
+		if got := logged.String(); !strings.Contains(got, "503") || strings.Contains(got, mock.Token()) || strings.Contains(got, "not to be") {
+			t.Errorf("logged %q, want the status 503, neither the token nor the payload", got)
+		}
+	})
+}
+
+func TestDecision22UserAgent(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	before := len(mock.Requests())
+	var running sync.WaitGroup
+	for range 8 {
+		running.Go(func() { _, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) })
+	}
+	running.Wait()
+	for _, r := range mock.Requests()[before:] {
+		if got := r.Header.Get("User-Agent"); !strings.HasPrefix(got, "svix-libs/") || strings.Count(got, "swh-webhooks-go") != 1 {
+			t.Errorf("got the user agent %q, want that of the SDK with swh-webhooks-go", got)
+		}
+	}
+}
+
+// TestVectorsOnTheWire: the identifiers of behaviour.md, section A, where names
+// can be those of the vectors.
+func TestVectorsOnTheWire(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	want := map[string]string{
+		"my-group_1.some-event_2": "4d3d93b6-c064-5867-a55c-dcebb2f7c3fb",
+		"Group9.EVENT-7":          "f006c8f3-2703-5b43-ac54-275afb3be639",
+		"a.b":                     "0e7af403-ee0d-594b-ab31-08b1c687f2fa",
+		webhooks.TypeOriginCreate: "e843df9e-aff7-5de9-829a-bb1c2311b4cc",
+		webhooks.TypeOriginVisit:  "21dacaea-7e38-5e52-80af-4d926f0c43d1",
+	}
+	for name := range want {
+		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: name, Schema: json.RawMessage(`{}`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var page struct {
+		Data []struct{ Name, UID string }
+	}
+	harness.RawGet(t, mock, "/api/v1/app?limit=250", &page)
+	got := map[string]string{}
+	for _, app := range page.Data {
+		got[app.Name] = app.UID
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(page.Data) != len(maps.Clone(want)) {
+		t.Errorf("applications (-want +got):\n%s", diff)
+	}
+}
+
+// hostileIDs are values that change where a request goes if they reach its path
+// as they are.
+func hostileIDs() []string {
+	return []string{
+		"", ".", "..", "/", "a/b", "../app", "a.b/..", "a.b/../../app", "a?b=c", "a.b?expunge=true", "a.b#", "a%2Fb", "a.b%2e%2e", "100%", "a%zz",
+		"a\nb", "a.b\r\nX-Evil: 1", "a b", "a.b ", "é.é", "{app_id}", "{endpoint_id}", "{event_type_name}", "a.b\x00", "\xff", "a\\b", "a;b", "a.b:80", "//svix.test",
+		strings.Repeat("a", 300), strings.Repeat("a", 300) + ".b",
+	}
+}
+
+var plainSegment = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
+
+// checkPaths checks that requests went where the API has its routes.
+func checkPaths(t *testing.T, requests []svixmock.Request) {
+	t.Helper()
+	for _, r := range requests {
+		for segment := range strings.SplitSeq(strings.TrimPrefix(r.Path, "/"), "/") {
+			if !plainSegment.MatchString(segment) || strings.Trim(segment, ".") == "" {
+				t.Errorf("%s %s has the segment %q", r.Method, r.Path, segment)
+			}
+		}
+		if strings.Contains(r.RawQuery, "expunge") || r.Header.Get("X-Evil") != "" {
+			t.Errorf("%s %s?%s with the headers %v", r.Method, r.Path, r.RawQuery, r.Header)
+		}
+	}
+}
+
+// TestS3HostileArguments: no name and no id that could change a request's path
+// leads to a request at all.
+func TestS3HostileArguments(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	ctx, sent := t.Context(), len(mock.Requests())
+	for _, id := range hostileIDs() {
+		withType := webhooks.Endpoint{URL: harness.HookURL, EventType: id}
+		_, errGet := client.GetEventType(ctx, id)
+		_, errSecret := client.GetEndpointSecret(ctx, withType)
+		_, errSend := client.SendEvent(ctx, webhooks.Event{Type: id, Payload: map[string]any{}})
+		_, errList := webhooks.Collect(client.ListEndpoints(ctx, id, webhooks.EndpointQuery{}))
+		_, errSent := webhooks.Collect(client.ListSentEventsForEventType(ctx, id, webhooks.SentEventQuery{}))
+		_, errSentTo := webhooks.Collect(client.ListSentEventsForEndpoint(ctx, withType, webhooks.SentEventQuery{}))
+		for _, err := range []error{
+			errGet, errSecret, errSend, errList, errSent, errSentTo, client.DeleteEventType(ctx, id), client.CreateEndpoint(ctx, withType, ""),
+			client.DeleteEndpoint(ctx, withType), client.RotateEndpointSecret(ctx, withType, ""), client.SetEndpointDisabled(ctx, withType, true),
+		} {
+			checkError(t, err, webhooks.ErrEventTypeNotFound)
+		}
+		checkError(t, client.CreateEventType(ctx, webhooks.EventType{Name: id, Schema: []byte(`{}`)}), webhooks.ErrInvalidEventTypeName)
+		if id == "" {
+			continue // no ID
+		}
+		withID := webhooks.Endpoint{URL: harness.HookURL, EventType: webhooks.TypeOriginCreate, ID: id}
+		_, errSecret = client.GetEndpointSecret(ctx, withID)
+		_, errSentTo = webhooks.Collect(client.ListSentEventsForEndpoint(ctx, withID, webhooks.SentEventQuery{}))
+		for _, err := range []error{
+			errSecret, errSentTo, client.CreateEndpoint(ctx, withID, ""), client.DeleteEndpoint(ctx, withID),
+			client.RotateEndpointSecret(ctx, withID, ""), client.SetEndpointDisabled(ctx, withID, true),
+		} {
+			checkError(t, err, webhooks.ErrInvalidEndpoint)
+		}
+		event := harness.KnownEvent()
+		event.ID = id
+		if _, err := client.SendEvent(ctx, event); !plainSegment.MatchString(id) || strings.Trim(id, ".") == "" {
+			checkError(t, err, webhooks.ErrInvalidEvent)
+		}
+	}
+	if got := mock.Requests()[sent:]; len(got) != 0 {
+		t.Errorf("%d requests were made, the first of them %s %s", len(got), got[0].Method, got[0].Path)
+	}
+}
+
+// TestS3HostileTextsAreHashed: what an endpoint's uid is derived from may hold
+// anything.
+func TestS3HostileTextsAreHashed(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	sent := len(mock.Requests())
+	for _, text := range hostileIDs() {
+		ep := webhooks.Endpoint{URL: text, EventType: webhooks.TypeOriginCreate, Channel: text}
+		if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrEndpointNotFound) && !errors.Is(err, webhooks.ErrInvalidEndpoint) {
+			t.Errorf("%q: got %v", text, err)
+		}
+		event := harness.KnownEvent()
+		event.Channel = text
+		if _, err := client.SendEvent(t.Context(), event); err != nil {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+	checkPaths(t, mock.Requests()[sent:])
+	if left := harness.RawEndpoints(t, mock, webhooks.TypeOriginCreate); len(left) != 1 {
+		t.Errorf("%d endpoints are left, want the known one", len(left))
+	}
+}
+
+// TestS3HostileAnswers: ids of the server's go into paths as well.
+func TestS3HostileAnswers(t *testing.T) {
+	t.Parallel()
+	for _, id := range hostileIDs() {
+		quoted, err := json.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, prefix := range []string{"", "ep_", "msg_"} {
+			hostile := string(quoted[:1]) + prefix + string(quoted[1:])
+			item := `{"id":` + hostile + `,"msgId":` + hostile + `,"endpointId":` + hostile + `,"url":"http://receiver.test/","timestamp":"2026-11-23T09:00:00Z"}`
+			mock := harness.NewServer(t, svixmock.Config{})
+			sent := len(mock.Requests())
+			mock.FailRate(1, 1, svixmock.Fault{
+				Status: http.StatusOK, Body: `{"data":[` + item + `],"iterator":null,"done":true}`,
+				Only: func(r *http.Request) bool { return r.URL.Query().Has("limit") },
+			})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			_, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+			_, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+			endpoints, errList := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
+			if err := errors.Join(errEndpoint, errType, errList); err != nil {
+				t.Errorf("%s: %v", hostile, err)
+			}
+			for _, ep := range endpoints {
+				_ = client.SetEndpointDisabled(t.Context(), ep, true) // where it goes is what matters
+			}
+			checkPaths(t, mock.Requests()[sent:])
+		}
+	}
+}
+
+// TestS9NoMemberIsLostOrNull: what is empty is neither left out, where that means
+// "all", nor sent as null; and the caller's values stay as they are.
+func TestS9NoMemberIsLostOrNull(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		for name, do := range harness.Operations() {
+			if strings.HasPrefix(name, "Delete") {
+				continue // they have no body, and the others want what is there
+			}
+			if err := do(t.Context(), client); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		empty := webhooks.Endpoint{URL: "http://receiver.test/empty", EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{}}
+		for range 2 {
+			if err := client.CreateEndpoint(t.Context(), empty, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(empty.Metadata) != 0 {
+			t.Errorf("the caller's metadata became %v", empty.Metadata)
+		}
+		for _, r := range mock.Requests() {
+			checkBody(t, r)
+		}
+	})
+}
+
+// checkBody checks what every body of a request must hold.
+func checkBody(t *testing.T, r svixmock.Request) {
+	t.Helper()
+	if keys := r.Header.Values("Idempotency-Key"); r.Method == http.MethodPost && (len(keys) != 1 || keys[0] == "") {
+		t.Errorf("%s %s has the keys %q", r.Method, r.Path, keys)
+	}
+	if len(r.Body) == 0 {
+		return
+	}
+	var body map[string]any
+	if err := json.Unmarshal(r.Body, &body); err != nil {
+		t.Fatalf("%s %s: %v", r.Method, r.Path, err)
+	}
+	for member, value := range body {
+		if value == nil || value == "" && member != "description" {
+			t.Errorf("%s %s has the member %s: %v", r.Method, r.Path, member, value)
+		}
+	}
+	for _, filter := range []string{"filterTypes", "channels"} {
+		if list, ok := body[filter].([]any); body[filter] != nil && (!ok || len(list) != 1) {
+			t.Errorf("%s %s has the %s %v", r.Method, r.Path, filter, body[filter])
+		}
+	}
+	if _, ok := body["filterTypes"]; strings.HasSuffix(r.Path, "/endpoint") && !ok {
+		t.Errorf("%s %s creates an endpoint for all event types: %s", r.Method, r.Path, r.Body)
+	}
+}
+
+// TestS12TimeoutsAreNotTheCallers: a try that takes too long is tried again, and
+// looks neither like the caller's deadline nor takes four times as long.
+func TestS12TimeoutsAreNotTheCallers(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		mock.FailRate(1, 1, svixmock.Fault{Hang: true})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+			webhooks.WithHTTPClient(&http.Client{Transport: mock.RoundTripper(), Timeout: 2 * time.Second}),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3, MaxBackoff: time.Millisecond}))
+		start := time.Now()
+		_, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate)
+		if took := time.Since(start).Round(time.Second); took != 6*time.Second {
+			t.Errorf("took %v, want 3 tries of 2s", took)
+		}
+		if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want an error that is not the context's", err)
+		}
+	})
 }

@@ -1,0 +1,101 @@
+package webhooks_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/harness"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
+)
+
+// TestJ1NumbersThatCrashTheValidator, in a payload, in a schema, and in a schema
+// that another program registered.
+func TestJ1NumbersThatCrashTheValidator(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	for _, number := range []string{"1e9999999", "1e-9999999", "-1E+9999999", strings.Repeat("9", 401)} {
+		for _, payload := range []any{json.RawMessage(`{"origin_url":` + number + `}`), map[string]any{"origin_url": []any{json.Number(number)}}} {
+			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
+			checkError(t, err, webhooks.ErrInvalidPayload)
+		}
+		for _, keyword := range []string{"maxLength", "multipleOf", "minimum", "const", "minItems"} {
+			schema := `{"properties":{"n":{"` + keyword + `":` + number + `}}}`
+			checkError(t, client.CreateEventType(t.Context(), webhooks.EventType{Name: "a.b", Schema: []byte(schema)}), webhooks.ErrInvalidSchema)
+			foreignType(t, mock, schema)
+			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: map[string]any{"n": 1}})
+			checkError(t, err, webhooks.ErrInvalidSchema, "nothing was sent")
+		}
+	}
+}
+
+// foreignType makes the server have an event type with a schema that another
+// program registered, and that not even the server has looked at.
+func foreignType(t *testing.T, mock *svixmock.Server, schema string) {
+	t.Helper()
+	mock.FailRate(1, 1, svixmock.Fault{
+		Status: http.StatusOK, Body: `{"name":"foreign.type","description":"","schemas":{"1":` + schema + `}}`,
+		Only: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/foreign.type") },
+	})
+}
+
+// TestJ2SchemasOfOthersThatTakeTooLong are refused at each send.
+func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
+	t.Parallel()
+	var definitions strings.Builder
+	for i := range 40 {
+		fmt.Fprintf(&definitions, `,"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i+1, i, i)
+	}
+	doubling := `{"definitions":{"d0":{"type":"object"}` + definitions.String() + `},"$ref":"#/definitions/d40"}`
+	nested := `{"a":`
+	failing := json.RawMessage(strings.Repeat(nested, 60) + "1" + strings.Repeat("}", 60))
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	for name, test := range map[string]struct {
+		schema  string
+		refused bool // or else harmless
+	}{
+		"doubling references": {doubling, true},
+		"recursion":           {`{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]}}}`, true},
+		"long repetitions":    {`{"patternProperties":{"` + strings.Repeat("(x{1000})", 60) + `":{}}}`, false},
+	} {
+		foreignType(t, mock, test.schema)
+		// Where nothing bounds it, this does not return.
+		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: failing})
+		if got := errors.Is(err, webhooks.ErrInvalidSchema) || errors.Is(err, webhooks.ErrInvalidPayload); got != test.refused {
+			t.Errorf("%s: got the error %v, want a refusal: %v", name, err, test.refused)
+		}
+	}
+}
+
+// TestJ3SchemasOfOthersReachNoFile: a FIFO would block for ever.
+func TestJ3SchemasOfOthersReachNoFile(t *testing.T) {
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
+	for _, ref := range []string{"file://" + fifo, fifo, "go.mod", "./go.mod", "http://127.0.0.1:1/", "https://127.0.0.1:1/"} {
+		for _, schema := range []string{`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `"}`, `{"$id":"` + ref + `","properties":{"a":{"$ref":"x.json"}}}`} {
+			foreignType(t, mock, schema)
+			_, errSend := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: map[string]any{}})
+			checkError(t, errSend, webhooks.ErrInvalidSchema)
+			errCreate := client.CreateEventType(t.Context(), webhooks.EventType{Name: "a.b", Schema: []byte(schema)})
+			checkError(t, errCreate, webhooks.ErrInvalidSchema)
+			for _, err := range []error{errSend, errCreate} {
+				if strings.Contains(err.Error(), "no such file") || strings.Contains(err.Error(), "module") {
+					t.Errorf("the error tells of a file: %v", err)
+				}
+			}
+		}
+	}
+}
