@@ -20,9 +20,9 @@ import (
 	"github.com/softwareheritage/webhooks/webhookstest"
 )
 
-// TestDecision10SvixHeaders: the names of the headers are the same ones, whichever
+// TestHeadersAreNamedTheSameWhicheverTheServerSent: the names of the headers are the same ones, whichever
 // the server sent, and so are the values.
-func TestDecision10SvixHeaders(t *testing.T) {
+func TestHeadersAreNamedTheSameWhicheverTheServerSent(t *testing.T) {
 	t.Parallel()
 	srv := webhookstest.NewServer(t, webhookstest.InMemory(), webhookstest.WithSvixHeaders())
 	srv.Handle(harness.HookURL, http.NotFoundHandler())

@@ -25,8 +25,8 @@ const (
 
 // Most tests here set the environment and so cannot be parallel.
 
-// TestDecision01 tells from the request which server and token were chosen.
-func TestDecision01ExplicitOptionsWin(t *testing.T) {
+// TestExplicitOptionsWin tells from the request which server and token were chosen.
+func TestExplicitOptionsWin(t *testing.T) {
 	const explicitURL, explicitToken = "http://explicit.example.org", "explicit-token"
 	other := webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: "http://value.example.org", AuthToken: "value-token"}}
 	tests := map[string]struct {
@@ -74,9 +74,9 @@ func TestDecision01ExplicitOptionsWin(t *testing.T) {
 	}
 }
 
-// TestDecision02 reads every file of the folder: those named good as they are, the
+// TestConfigFiles reads every file of the folder: those named good as they are, the
 // others with an error that says all of what is listed here.
-func TestDecision02ConfigFiles(t *testing.T) {
+func TestConfigFiles(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	config := func(url, token string, retention int) webhooks.Config {
 		return webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: url, AuthToken: webhooks.Secret(token)}, EventRetentionPeriod: retention}
@@ -175,7 +175,7 @@ func checkConfigError(t *testing.T, err error, want ...string) {
 	}
 }
 
-func TestDecision02FindsTheFile(t *testing.T) {
+func TestConfigFileIsFound(t *testing.T) {
 	folder := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(folder, name)
@@ -282,11 +282,6 @@ func TestSecret(t *testing.T) {
 	}
 }
 
-// The tests of this file are named after the traps of the libraries below, which
-// are numbered as in the project's notes on them, and show that the client does
-// not lead into them. Those of internal/transport and internal/schema that are
-// named so show the same closer to the libraries.
-
 // loaded is a configuration file of the given text, loaded.
 func loaded(t *testing.T, text string) (webhooks.Config, error) {
 	t.Helper()
@@ -306,8 +301,8 @@ func manyKeys(n int, indentation string) string {
 	return text.String()
 }
 
-// TestYFilesThatAreRefused: what the YAML library lets pass, or chokes on.
-func TestYFilesThatAreRefused(t *testing.T) {
+// TestYAMLThatIsRefused: what the YAML library lets pass, or chokes on.
+func TestYAMLThatIsRefused(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	var laughs strings.Builder
 	laughs.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
@@ -353,9 +348,9 @@ func TestYFilesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestYFilesThatMeanWhatTheySay: scalars that YAML reads as something else are
+// TestYAMLThatMeansWhatItSays: scalars that YAML reads as something else are
 // the texts that were written.
-func TestYFilesThatMeanWhatTheySay(t *testing.T) {
+func TestYAMLThatMeansWhatItSays(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	token := func(text string) webhooks.Config {
 		return webhooks.Config{Svix: webhooks.SvixConfig{AuthToken: webhooks.Secret(text)}}
@@ -388,8 +383,8 @@ func TestYFilesThatMeanWhatTheySay(t *testing.T) {
 	}
 }
 
-// TestS13ServerURLs: each leads to the API or to an error of NewClient.
-func TestS13ServerURLs(t *testing.T) {
+// TestServerURLs: each leads to the API or to an error of NewClient.
+func TestServerURLs(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	for given, want := range map[string]string{ // "": an error
 		"http://svix.test":               "http://svix.test/api/v1/event-type/origin.create",
@@ -442,9 +437,9 @@ func TestS13ServerURLs(t *testing.T) {
 	}
 }
 
-// TestS13TokenStaysAtHome: without a URL the SDK would take a token to the public
+// TestTokenStaysAtHome: without a URL the SDK would take a token to the public
 // cloud, to the region that its last part names.
-func TestS13TokenStaysAtHome(t *testing.T) {
+func TestTokenStaysAtHome(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	for _, token := range []string{"testsk_x", "testsk_x.us", "testsk_x.eu", "sk_x.in"} {
 		if _, err := webhooks.NewClient(webhooks.WithAuthToken(token)); !errors.Is(err, webhooks.ErrInvalidConfig) {

@@ -238,9 +238,9 @@ func TestDeleteEndpointWhoseAnswerIsLost(t *testing.T) {
 	})
 }
 
-// TestS14SecretsThatOnlyLookGood match the pattern of the Python module and are no
+// TestSecretsThatOnlyLookGood match the pattern of the Python module and are no
 // base64, or are longer than it seems. Nothing is sent.
-func TestS14SecretsThatOnlyLookGood(t *testing.T) {
+func TestSecretsThatOnlyLookGood(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())

@@ -68,8 +68,8 @@ func TestDetailOfForeignAnswers(t *testing.T) {
 	}
 }
 
-// TestDecision15 makes every request of every operation meet an error answer.
-func TestDecision15ErrorAnswers(t *testing.T) {
+// TestEveryErrorAnswerIsAnAPIError makes every request of every operation meet an error answer.
+func TestEveryErrorAnswerIsAnAPIError(t *testing.T) {
 	t.Parallel()
 	html := http.Header{"Content-Type": {"text/html"}}
 	tests := map[string]struct {
@@ -130,8 +130,8 @@ func checkNoSentinel(t *testing.T, operation string, err error) {
 	}
 }
 
-// TestDecision15ErrorTypes: errors.As wants pointers, and Error works on zero values.
-func TestDecision15ErrorTypes(t *testing.T) {
+// TestErrorTypesArePointers: errors.As wants pointers, and Error works on zero values.
+func TestErrorTypesArePointers(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{&webhooks.APIError{}, &webhooks.PayloadError{}, &webhooks.SchemaError{}} {
 		if text := err.Error(); !strings.HasPrefix(text, "webhooks: ") || errors.Unwrap(err) != nil {
@@ -149,8 +149,8 @@ func TestDecision15ErrorTypes(t *testing.T) {
 	checkError(t, &webhooks.SchemaError{}, webhooks.ErrInvalidSchema)
 }
 
-// TestDecision18NotTheAPI: a 2xx answer that is not what was asked for is an error.
-func TestDecision18NotTheAPI(t *testing.T) {
+// TestSuccessThatIsNotTheAPIIsAnError: a 2xx answer that is not what was asked for is an error.
+func TestSuccessThatIsNotTheAPIIsAnError(t *testing.T) {
 	t.Parallel()
 	tests := map[string]svixmock.Fault{
 		"empty 200": {Status: 200}, "204": {Status: 204}, "null": {Status: 200, Body: "null"}, "object": {Status: 200, Body: "{}"}, "list": {Status: 200, Body: "[]"},
@@ -178,8 +178,8 @@ func TestDecision18NotTheAPI(t *testing.T) {
 	}
 }
 
-// TestDecision18CutOffAnswers: half an answer is none, whatever it says.
-func TestDecision18CutOffAnswers(t *testing.T) {
+// TestHalfAnAnswerIsNone: half an answer is none, whatever it says.
+func TestHalfAnAnswerIsNone(t *testing.T) {
 	t.Parallel()
 	for name, do := range harness.Operations() {
 		if strings.HasPrefix(name, "Delete") {
@@ -199,8 +199,8 @@ func TestDecision18CutOffAnswers(t *testing.T) {
 	}
 }
 
-// TestDecision19 answers every request with a redirect.
-func TestDecision19Redirects(t *testing.T) {
+// TestRedirectsAreNotFollowed answers every request with a redirect.
+func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
@@ -230,9 +230,9 @@ func TestDecision19Redirects(t *testing.T) {
 	}
 }
 
-// TestDecision20LargeAnswers: an answer above 16 MiB is an error with its status;
+// TestLargeAnswersAreErrors: an answer above 16 MiB is an error with its status;
 // of a page that is too large, less is asked for.
-func TestDecision20LargeAnswers(t *testing.T) {
+func TestLargeAnswersAreErrors(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
@@ -259,9 +259,9 @@ func TestDecision20LargeAnswers(t *testing.T) {
 	}
 }
 
-// TestS4SuccessWithoutContent: a 204 is the success of a deletion, and each other
+// TestSuccessWithoutContent: a 204 is the success of a deletion, and each other
 // 2xx that is not what was asked for an error; never a panic, never a zero value.
-func TestS4SuccessWithoutContent(t *testing.T) {
+func TestSuccessWithoutContent(t *testing.T) {
 	t.Parallel()
 	for name, do := range harness.Operations() {
 		t.Run(name, func(t *testing.T) {
@@ -292,9 +292,9 @@ func TestS4SuccessWithoutContent(t *testing.T) {
 	}
 }
 
-// TestS5NothingIsDoneTwiceByARedirect: a POST or DELETE that is redirected is not
+// TestNothingIsDoneTwiceByARedirect: a POST or DELETE that is redirected is not
 // made a GET, not repeated and not reported as done.
-func TestS5NothingIsDoneTwiceByARedirect(t *testing.T) {
+func TestNothingIsDoneTwiceByARedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
 		mock := harness.NewServer(t, svixmock.Config{})
@@ -315,8 +315,8 @@ func TestS5NothingIsDoneTwiceByARedirect(t *testing.T) {
 	}
 }
 
-// TestS12ErrorsAreFoundAsPointers, with the server's own words in them.
-func TestS12ErrorsAreFoundAsPointers(t *testing.T) {
+// TestErrorsAreFoundAsPointers, with the server's own words in them.
+func TestErrorsAreFoundAsPointers(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	mock.FailNext(1, svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"no"}`})

@@ -103,9 +103,9 @@ func TestRetentionPeriodIsThatOfTheConfiguration(t *testing.T) {
 	}
 }
 
-// TestDecision03PositiveAnswerIsCached for the cache's time, on the channels that
-// were seen.
-func TestDecision03And17Caches(t *testing.T) {
+// TestEventIsNeverDroppedWhileSomebodyListens: only that somebody listens is remembered, for the
+// cache's time, on the channels that were seen.
+func TestEventIsNeverDroppedWhileSomebodyListens(t *testing.T) {
 	t.Parallel()
 	const perSend = 3 // event type, listeners, message
 	tests := map[string]struct {
@@ -140,8 +140,8 @@ func TestDecision03And17Caches(t *testing.T) {
 	}
 }
 
-// TestDecision17ChangesOfOthers are seen within the cache's time.
-func TestDecision17ChangesOfOthers(t *testing.T) {
+// TestChangesOfOthersAreSeen are seen within the cache's time.
+func TestChangesOfOthersAreSeen(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
@@ -176,7 +176,7 @@ func TestDecision17ChangesOfOthers(t *testing.T) {
 	})
 }
 
-// TestSendEvents: what the sequence promises (design.md, 5.1).
+// TestSendEvents: what the sequence promises .
 func TestSendEvents(t *testing.T) {
 	t.Parallel()
 	t.Run("results in input order, also failures", func(t *testing.T) {
@@ -294,9 +294,9 @@ func withOneBadEvent(n int) func(yield func(webhooks.Event) bool) {
 	}
 }
 
-// TestS6PayloadsToTheDigit: what is sent, stored, delivered and listed is what was
+// TestPayloadsAreKeptToTheDigit: what is sent, stored, delivered and listed is what was
 // given, and what another program stored is read as it is.
-func TestS6PayloadsToTheDigit(t *testing.T) {
+func TestPayloadsAreKeptToTheDigit(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
@@ -343,8 +343,8 @@ func TestS6PayloadsToTheDigit(t *testing.T) {
 	})
 }
 
-// TestS6WhatCannotBeSent: the SDK would send something else in its place.
-func TestS6WhatCannotBeSent(t *testing.T) {
+// TestPayloadsThatTheSDKWouldChange: the SDK would send something else in its place.
+func TestPayloadsThatTheSDKWouldChange(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
@@ -369,8 +369,8 @@ func TestS6WhatCannotBeSent(t *testing.T) {
 	}
 }
 
-// TestJ4CyclicPayloads are refused; validated as they are they end the process.
-func TestJ4CyclicPayloads(t *testing.T) {
+// TestCyclicPayloads are refused; validated as they are they end the process.
+func TestCyclicPayloads(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())

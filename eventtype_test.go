@@ -15,9 +15,9 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestJ1NumbersThatCrashTheValidator, in a payload, in a schema, and in a schema
+// TestNumbersThatCrashTheValidator, in a payload, in a schema, and in a schema
 // that another program registered.
-func TestJ1NumbersThatCrashTheValidator(t *testing.T) {
+func TestNumbersThatCrashTheValidator(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
@@ -46,8 +46,8 @@ func foreignType(t *testing.T, mock *svixmock.Server, schema string) {
 	})
 }
 
-// TestJ2SchemasOfOthersThatTakeTooLong are refused at each send.
-func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
+// TestSchemasOfOthersThatTakeTooLong are refused at each send.
+func TestSchemasOfOthersThatTakeTooLong(t *testing.T) {
 	t.Parallel()
 	var definitions strings.Builder
 	for i := range 40 {
@@ -75,8 +75,8 @@ func TestJ2SchemasOfOthersThatTakeTooLong(t *testing.T) {
 	}
 }
 
-// TestJ3SchemasOfOthersReachNoFile: a FIFO would block for ever.
-func TestJ3SchemasOfOthersReachNoFile(t *testing.T) {
+// TestSchemasOfOthersReachNoFile: a FIFO would block for ever.
+func TestSchemasOfOthersReachNoFile(t *testing.T) {
 	t.Parallel()
 	fifo := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {

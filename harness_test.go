@@ -30,9 +30,8 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m) }
 
-// The tests of this file describe the behaviour of the library. They run on a
-// mock server each or, where the environment names one, on a real Svix server
-// (see testdata/svix/compose.yaml), which may be in use by others.
+// The environment may name a real Svix server (see testdata/svix/compose.yaml), which may be in use
+// by others. Tests that begin with newServer run on it unchanged, else on a mock server each.
 const (
 	realServerURL   = "WEBHOOKS_TEST_SVIX_URL"
 	realServerToken = "WEBHOOKS_TEST_SVIX_TOKEN" //nolint:gosec // the name of a variable

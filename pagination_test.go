@@ -175,8 +175,8 @@ func pageAnswer(suffix string, items ...string) svixmock.Fault {
 	}
 }
 
-// TestDecision18OddItems: one odd value in one item costs that value only.
-func TestDecision18OddItems(t *testing.T) {
+// TestOddItemsCostNoPage: one odd value in one item costs that value only.
+func TestOddItemsCostNoPage(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
@@ -221,9 +221,9 @@ func TestDecision18OddItems(t *testing.T) {
 	})
 }
 
-// TestS10PagesThatDoNotEnd: a server that does not say where to go on, or that
+// TestPagesThatDoNotEnd: a server that does not say where to go on, or that
 // goes round, is an error.
-func TestS10PagesThatDoNotEnd(t *testing.T) {
+func TestPagesThatDoNotEnd(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		page    string // %d: its number
@@ -262,8 +262,8 @@ func TestS10PagesThatDoNotEnd(t *testing.T) {
 	}
 }
 
-// TestS11OneOddValueCostsNoPage: with each of the values on which the SDK gives up.
-func TestS11OneOddValueCostsNoPage(t *testing.T) {
+// TestOneOddValueCostsNoPage: with each of the values on which the SDK gives up.
+func TestOneOddValueCostsNoPage(t *testing.T) {
 	t.Parallel()
 	for name, odd := range map[string]string{
 		"status":               `"status":5`,

@@ -965,8 +965,8 @@ func resend(t *testing.T, srv *webhookstest.Server, msg webhooks.Message) {
 	}
 }
 
-// TestS14Verification: what the SDK's verification overlooks.
-func TestS14Verification(t *testing.T) {
+// TestVerificationIsStricterThanTheSDKs: what the SDK's verification overlooks.
+func TestVerificationIsStricterThanTheSDKs(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{}`)
 	header := signedHeader(t, "webhook-", harness.SecretA, messageID, time.Now(), body)

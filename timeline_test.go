@@ -20,9 +20,9 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestDecision10OddBounds: the server takes times before its ids began for some in
+// TestListingsWithOddBounds: the server takes times before its ids began for some in
 // the next century, and looks back from where it is told to.
-func TestDecision10OddBounds(t *testing.T) {
+func TestListingsWithOddBounds(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		now := time.Now()
@@ -53,9 +53,9 @@ func TestDecision10OddBounds(t *testing.T) {
 	})
 }
 
-// TestDecision10LateAttempts: with After, the listing of an event type finds the
+// TestListingFindsLateAttempts: with After, the listing of an event type finds the
 // retries of messages of the 48 hours before.
-func TestDecision10LateAttempts(t *testing.T) {
+func TestListingFindsLateAttempts(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour, 40 * time.Hour}})
@@ -283,9 +283,9 @@ func TestListingsBoundsInOddZones(t *testing.T) {
 	})
 }
 
-// TestS10TimesInQueries: bounds are rounded outwards, and times that have no place
+// TestTimesInQueries: bounds are rounded outwards, and times that have no place
 // in a query are not sent.
-func TestS10TimesInQueries(t *testing.T) {
+func TestTimesInQueries(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})

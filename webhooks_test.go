@@ -33,7 +33,7 @@ import (
 func TestEventTypes(t *testing.T) {
 	t.Parallel()
 	onServers(t, map[string]func(s *server){
-		"01 created, then got": func(s *server) {
+		"created, then got": func(s *server) {
 			want := webhooks.EventType{
 				Name: s.group + ".full-Name_9", Description: "Ein Projekt <b>& mehr</b>, 日本語 😀",
 				Schema: json.RawMessage(`{"type":"object","properties":{"z":{"maximum":1.00},"a":{"const":123456789012345678901234567890}}, "title":"<&>\u00e9"}`),
@@ -44,7 +44,7 @@ func TestEventTypes(t *testing.T) {
 			s.must(err)
 			s.wantEqual("event type", want, got)
 		},
-		"02 created, then listed": func(s *server) {
+		"created, then listed": func(s *server) {
 			s.wantEqual("names", []string{s.originCreate, s.originVisit}, s.typeNames())
 			for _, et := range s.ownTypes() {
 				got, err := s.GetEventType(s.Context(), et.Name)
@@ -52,7 +52,7 @@ func TestEventTypes(t *testing.T) {
 				s.wantEqual("listed event type", got, et)
 			}
 		},
-		"03 created again": func(s *server) {
+		"created again": func(s *server) {
 			want := webhooks.EventType{Name: s.originCreate, Schema: json.RawMessage(`{"title":"other"}`)}
 			for range 2 {
 				s.must(s.CreateEventType(s.Context(), want))
@@ -61,16 +61,16 @@ func TestEventTypes(t *testing.T) {
 			s.must(err)
 			s.wantEqual("event type", want, got)
 		},
-		"04 unknown": func(s *server) {
+		"unknown": func(s *server) {
 			_, err := s.GetEventType(s.Context(), s.group+".unknown")
 			s.wantError(err, webhooks.ErrEventTypeNotFound, s.group+".unknown")
 			s.wantAPIError(err, http.StatusNotFound, "not_found")
 		},
-		"05 bad name": func(s *server) {
+		"bad name": func(s *server) {
 			err := s.CreateEventType(s.Context(), webhooks.EventType{Name: "origin", Schema: json.RawMessage(`{}`)})
 			s.wantError(err, webhooks.ErrInvalidEventTypeName, "'<group>.<event>'", "origin")
 		},
-		"06 bad schema": func(s *server) {
+		"bad schema": func(s *server) {
 			err := s.CreateEventType(s.Context(), webhooks.EventType{Name: s.group + ".bad", Schema: json.RawMessage(`{"type": "obj"}`)})
 			s.wantError(err, webhooks.ErrInvalidSchema)
 			var refused *webhooks.SchemaError
@@ -80,21 +80,21 @@ func TestEventTypes(t *testing.T) {
 			_, err = s.GetEventType(s.Context(), s.group+".bad")
 			s.wantError(err, webhooks.ErrEventTypeNotFound)
 		},
-		"07 listing of a hundred": func(s *server) {
+		"listing of a hundred": func(s *server) {
 			want := []string{s.originCreate}
 			for i := range 100 {
 				want = append(want, s.createType(fmt.Sprintf("test%03d", i), `{"type":"object"}`))
 			}
 			s.wantEqual("names", append(want, s.originVisit), s.typeNames())
 		},
-		"08 10 deleted": func(s *server) {
+		"deleted": func(s *server) {
 			s.must(s.DeleteEventType(s.Context(), s.originCreate))
 			s.wantEqual("event types", []string{s.originVisit}, s.typeNames())
 			_, err := s.GetEventType(s.Context(), s.originCreate)
 			s.wantError(err, webhooks.ErrEventTypeArchived, s.originCreate)
 			s.must(s.DeleteEventType(s.Context(), s.originCreate))
 		},
-		"09 unknown deleted": func(s *server) {
+		"unknown deleted": func(s *server) {
 			s.wantError(s.DeleteEventType(s.Context(), s.group+".unknown"), webhooks.ErrEventTypeNotFound, s.group+".unknown")
 		},
 		"revived with another schema and its endpoints": func(s *server) {
@@ -113,7 +113,7 @@ func TestEventTypes(t *testing.T) {
 func TestEndpoints(t *testing.T) {
 	t.Parallel()
 	onServers(t, map[string]func(s *server){
-		"11 secret generated": func(s *server) {
+		"secret generated": func(s *server) {
 			for _, ep := range []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("a", channel1)} {
 				s.must(s.CreateEndpoint(s.Context(), ep, ""))
 				if secret := s.secret(ep); !strings.HasPrefix(secret, "whsec_") {
@@ -121,7 +121,7 @@ func TestEndpoints(t *testing.T) {
 				}
 			}
 		},
-		"12 13 14 secret given, changed and rotated": func(s *server) {
+		"secret given, changed and rotated": func(s *server) {
 			for _, ep := range []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("a", channel1)} {
 				for _, secret := range []string{harness.SecretA, harness.SecretB, harness.SecretB} {
 					s.must(s.CreateEndpoint(s.Context(), ep, secret))
@@ -133,13 +133,13 @@ func TestEndpoints(t *testing.T) {
 				}
 			}
 		},
-		"15 listing in order of creation": func(s *server) {
+		"listing in order of creation": func(s *server) {
 			want := []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("b", "")}
 			want[1].Metadata = map[string]string{"team": "arkiv, 日本語"}
 			s.createEndpoints(want...)
 			s.wantEqual("endpoints", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
 		},
-		"16 17 18 listing by channel": func(s *server) {
+		"listing by channel": func(s *server) {
 			on1, on2, onNone := s.endpoint("a", channel1), s.endpoint("a", channel2), s.endpoint("a", "")
 			on1.Metadata = map[string]string{"team": "archive"}
 			s.createEndpoints(on1, on2, onNone)
@@ -147,7 +147,7 @@ func TestEndpoints(t *testing.T) {
 				q    webhooks.EndpointQuery
 				want []webhooks.Endpoint
 			}{
-				"decision 4: all":      {webhooks.EndpointQuery{}, []webhooks.Endpoint{onNone, on2, on1}},
+				"all":                  {webhooks.EndpointQuery{}, []webhooks.Endpoint{onNone, on2, on1}},
 				"no channel":           {webhooks.EndpointQuery{NoChannel: true}, []webhooks.Endpoint{onNone}},
 				"channel 1":            {webhooks.EndpointQuery{Channel: channel1}, []webhooks.Endpoint{onNone, on1}},
 				"channel 1, ascending": {webhooks.EndpointQuery{Channel: channel1, Ascending: true}, []webhooks.Endpoint{on1, onNone}},
@@ -160,7 +160,7 @@ func TestEndpoints(t *testing.T) {
 			}
 			s.wantEqual("of the other type", []webhooks.Endpoint(nil), s.endpoints(s.originVisit, webhooks.EndpointQuery{}))
 		},
-		"19 20 21 listing of a hundred": func(s *server) {
+		"listing of a hundred": func(s *server) {
 			var want []webhooks.Endpoint
 			for i := range 100 {
 				want = append(want, s.endpoint(strconv.Itoa(i), ""))
@@ -171,17 +171,17 @@ func TestEndpoints(t *testing.T) {
 			slices.Reverse(want)
 			s.wantEqual("newest first", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 		},
-		"22 secret of an unknown one": func(s *server) {
+		"secret of an unknown one": func(s *server) {
 			_, err := s.GetEndpointSecret(s.Context(), s.endpoint("a", ""))
 			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate)
 			_, err = s.GetEndpointSecret(s.Context(), s.endpoint("a", channel1))
 			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate, channel1)
 		},
-		"23 unknown one deleted": func(s *server) {
+		"unknown one deleted": func(s *server) {
 			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")), webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate)
 			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", channel1)), webhooks.ErrEndpointNotFound, channel1)
 		},
-		"24 one of two deleted": func(s *server) {
+		"one of two deleted": func(s *server) {
 			s.createEndpoints(s.endpoint("a", ""), s.endpoint("b", ""))
 			s.must(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")))
 			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("b", "")}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
@@ -236,11 +236,11 @@ func TestSending(t *testing.T) {
 		return webhooks.OriginVisit{OriginURL: originURLs(1)[0], VisitType: "git", VisitDate: "2026-11-23T09:30:00+00:00", VisitStatus: webhooks.VisitFull}
 	}
 	onServers(t, map[string]func(s *server){
-		"25 unknown type": func(s *server) {
+		"unknown type": func(s *server) {
 			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: s.group + ".unknown", Payload: struct{}{}})
 			s.wantError(err, webhooks.ErrEventTypeNotFound, s.group+".unknown")
 		},
-		"26 bad payload": func(s *server) {
+		"bad payload": func(s *server) {
 			bad := visit()
 			bad.SnapshotSWHID = new("invalid_swhid")
 			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: s.originVisit, Payload: bad})
@@ -250,7 +250,7 @@ func TestSending(t *testing.T) {
 				s.Errorf("got %#v, want a PayloadError with one violation, at /snapshot_swhid, and the validator's error", err)
 			}
 		},
-		"27 date without offset": func(s *server) {
+		"date without offset": func(s *server) {
 			in := s.newInbox()
 			s.createEndpoints(webhooks.Endpoint{URL: in.address, EventType: s.originVisit})
 			payload := visit()
@@ -258,7 +258,7 @@ func TestSending(t *testing.T) {
 			s.send(webhooks.Event{Type: s.originVisit, Payload: payload})
 			in.receive(1)
 		},
-		"28 29 30 two endpoints, two events": func(s *server) {
+		"two endpoints, two events": func(s *server) {
 			in := s.newInbox()
 			a, b := in.endpoint("a", ""), in.endpoint("b", "")
 			s.createEndpoints(a, b)
@@ -288,7 +288,7 @@ func TestSending(t *testing.T) {
 				s.Errorf("got %d deliveries more than 4", len(in.posts))
 			}
 		},
-		"31 channels": func(s *server) {
+		"channels": func(s *server) {
 			in := s.newInbox()
 			s.createEndpoints(in.endpoint("one", channel1), in.endpoint("two", channel2), in.endpoint("none", ""))
 			for channel, want := range map[string][]string{channel1: {"none", "one"}, channel2: {"none", "two"}, "": {"none"}} {
@@ -305,7 +305,7 @@ func TestSending(t *testing.T) {
 				s.Errorf("got %d deliveries more than 5", len(in.posts))
 			}
 		},
-		"32 null": func(s *server) {
+		"null": func(s *server) {
 			in := s.newInbox()
 			s.createEndpoints(webhooks.Endpoint{URL: in.address, EventType: s.originVisit})
 			s.send(webhooks.Event{Type: s.originVisit, Payload: visit()})
@@ -313,7 +313,7 @@ func TestSending(t *testing.T) {
 			s.must(json.Unmarshal([]byte(in.receive(1)[0].body), &got))
 			s.wantEqual("payload", visit(), got)
 		},
-		"33 nobody listens": func(s *server) {
+		"nobody listens": func(s *server) {
 			client := s.newClient(webhooks.WithoutListenerCheck())
 			message, err := client.SendEvent(s.Context(), webhooks.Event{Type: s.originVisit, Payload: visit()})
 			s.must(err)
@@ -434,7 +434,7 @@ func channels(events []webhooks.SentEvent) []string {
 func TestSentEvents(t *testing.T) {
 	t.Parallel()
 	onServers(t, map[string]func(s *server){
-		"34 35 36 37 38 39 what is listed is what was received": func(s *server) {
+		"what is listed is what was received": func(s *server) {
 			c := newChannelled(s)
 			byEndpoint := slices.Concat(c.forEndpoint(3, c.onNone, webhooks.SentEventQuery{}),
 				c.forEndpoint(1, c.on1, webhooks.SentEventQuery{}), c.forEndpoint(1, c.on2, webhooks.SentEventQuery{}))
@@ -458,7 +458,7 @@ func TestSentEvents(t *testing.T) {
 				}
 			}
 		},
-		"40 41 listing by channel": func(s *server) {
+		"listing by channel": func(s *server) {
 			c := newChannelled(s)
 			s.wantEqual("all", []string{"", "", "", channel1, channel2}, channels(c.forType(5, webhooks.SentEventQuery{})))
 			s.wantEqual("channel 1", []string{"", channel1}, channels(c.forType(2, webhooks.SentEventQuery{Channel: channel1})))
@@ -466,7 +466,7 @@ func TestSentEvents(t *testing.T) {
 			s.wantEqual("channel 2, endpoint on none", []string{""}, channels(c.forEndpoint(1, c.onNone, webhooks.SentEventQuery{Channel: channel2})))
 			s.wantEqual("channel 2, endpoint on 1", []string(nil), channels(c.forEndpoint(0, c.on1, webhooks.SentEventQuery{Channel: channel2})))
 		},
-		"42 43 before and after": func(s *server) {
+		"before and after": func(s *server) {
 			in := s.newInbox()
 			s.createEndpoints(in.endpoint("", ""))
 			const n = 5
@@ -493,7 +493,7 @@ func TestSentEvents(t *testing.T) {
 				}
 			}
 		},
-		"44 limits": func(s *server) {
+		"limits": func(s *server) {
 			in := s.newInbox()
 			s.createEndpoints(in.endpoint("", ""))
 			s.sendOrigins(100, "")
@@ -506,7 +506,7 @@ func TestSentEvents(t *testing.T) {
 				}
 			}
 		},
-		"46 a time has a zone; the zero one is no bound": func(s *server) {
+		"a time has a zone; the zero one is no bound": func(s *server) {
 			c := newChannelled(s)
 			c.forType(5, webhooks.SentEventQuery{Before: time.Time{}, After: time.Time{}.In(time.FixedZone("", 3600))})
 			c.forEndpoint(3, c.onNone, webhooks.SentEventQuery{Before: time.Now().Add(time.Hour)})
@@ -541,7 +541,7 @@ func TestSentEvents(t *testing.T) {
 	})
 }
 
-func Test49SignedPayloadVerifies(t *testing.T) {
+func TestSignedPayloadVerifies(t *testing.T) {
 	t.Parallel()
 	body := []byte(samplePayloads(t, 1)[0])
 	got, err := webhooks.VerifyPayload(harness.SecretA, signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
@@ -552,9 +552,8 @@ func Test49SignedPayloadVerifies(t *testing.T) {
 	checkError(t, err, webhooks.ErrVerification)
 }
 
-// TestDecision03: an event is not sent where nobody listens, and never dropped
-// where somebody does.
-func TestDecision03NobodyListens(t *testing.T) {
+// TestNothingIsSentIfNobodyListens, and nothing is dropped if somebody does.
+func TestNothingIsSentIfNobodyListens(t *testing.T) {
 	t.Parallel()
 	notSent := func(s *server, c *webhooks.Client, channel string) {
 		s.Helper()
@@ -629,8 +628,8 @@ func TestDecision03NobodyListens(t *testing.T) {
 	})
 }
 
-// TestDecision05 06: queries are checked at the call, without a request.
-func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
+// TestQueriesAreCheckedFirst: they are checked at the call, without a request.
+func TestQueriesAreCheckedFirst(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
 	now := time.Now()
@@ -649,12 +648,12 @@ func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
 		got  []error
 		text string
 	}{
-		"endpoints, negative limit":                   {endpoints(webhooks.EndpointQuery{Limit: -1}), "-1"},
-		"endpoints, channel and none":                 {endpoints(webhooks.EndpointQuery{Channel: "a", NoChannel: true}), "only one"},
-		"sent events of endpoint, negative limit":     {forEndpoint(webhooks.SentEventQuery{Limit: -5}), "-5"},
-		"sent events of event type, negative limit":   {forType(webhooks.SentEventQuery{Limit: -5}), "-5"},
-		"45 sent events of endpoint, before, after":   {forEndpoint(bothTimes), "only one"},
-		"45 sent events of event type, before, after": {forType(bothTimes), "only one"},
+		"endpoints, negative limit":                 {endpoints(webhooks.EndpointQuery{Limit: -1}), "-1"},
+		"endpoints, channel and none":               {endpoints(webhooks.EndpointQuery{Channel: "a", NoChannel: true}), "only one"},
+		"sent events of endpoint, negative limit":   {forEndpoint(webhooks.SentEventQuery{Limit: -5}), "-5"},
+		"sent events of event type, negative limit": {forType(webhooks.SentEventQuery{Limit: -5}), "-5"},
+		"sent events of endpoint, before, after":    {forEndpoint(bothTimes), "only one"},
+		"sent events of event type, before, after":  {forType(bothTimes), "only one"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -669,8 +668,8 @@ func TestDecision05And06QueriesAreCheckedFirst(t *testing.T) {
 	}
 }
 
-// TestDecision07: what cannot be a name reaches no server.
-func TestDecision07NamesThatCannotExist(t *testing.T) {
+// TestNamesThatCannotExistReachNoServer: what cannot be a name reaches no server.
+func TestNamesThatCannotExistReachNoServer(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
 	names := []string{
@@ -710,7 +709,7 @@ func TestDecision07NamesThatCannotExist(t *testing.T) {
 	}
 }
 
-func TestDecision07LongestName(t *testing.T) {
+func TestLongestName(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	name := s.createType(strings.Repeat("x", 255-len(s.group)), `{}`)
@@ -719,8 +718,8 @@ func TestDecision07LongestName(t *testing.T) {
 	s.wantEqual("length of the name", 256, len(got.Name))
 }
 
-// TestDecision07EndpointIDs: an ID goes into a request path, too.
-func TestDecision07EndpointIDs(t *testing.T) {
+// TestEndpointIDsThatCannotBe: an ID goes into a request path, too.
+func TestEndpointIDsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
 	for _, id := range []string{"..", "ep_", "ep_a/../b", "ep_a?b", "ep_%2e%2e", "app_2Yq", "ep_" + strings.Repeat("a", 251), "ep_a\n", "ep_ä", "2Yq"} {
@@ -734,9 +733,9 @@ func TestDecision07EndpointIDs(t *testing.T) {
 	}
 }
 
-// TestDecision08BrokenSchemas: a schema that cannot be used is refused before any
+// TestBrokenSchemasAreRefused: a schema that cannot be used is refused before any
 // request, also one that asks for files or servers.
-func TestDecision08BrokenSchemas(t *testing.T) {
+func TestBrokenSchemasAreRefused(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
 	schemas := schemaFiles(t, "broken")
@@ -757,8 +756,8 @@ func TestDecision08BrokenSchemas(t *testing.T) {
 	}
 }
 
-// TestDecision08ValidSchemas: they are read back as they were, in canonical form.
-func TestDecision08ValidSchemas(t *testing.T) {
+// TestValidSchemasAreReadBackAsTheyWere: they are read back as they were, in canonical form.
+func TestValidSchemasAreReadBackAsTheyWere(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	for file, text := range schemaFiles(t, "valid") {
@@ -771,8 +770,8 @@ func TestDecision08ValidSchemas(t *testing.T) {
 	}
 }
 
-// TestDecision08Drafts sends payloads on which drafts differ.
-func TestDecision08Drafts(t *testing.T) {
+// TestDraftOfASchema sends payloads on which drafts differ.
+func TestDraftOfASchema(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	client := s.newClient(webhooks.WithoutListenerCheck())
@@ -798,9 +797,9 @@ func TestDecision08Drafts(t *testing.T) {
 	}
 }
 
-// TestDecision09 and 5.1: what receivers get is canonical JSON, is signed as such
+// TestPayloadBytesAreCanonical: what receivers get is canonical JSON, is signed as such
 // and is listed as such.
-func TestDecision09PayloadBytes(t *testing.T) {
+func TestPayloadBytesAreCanonical(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	eventType := s.createType("anything", `{}`)
@@ -851,9 +850,9 @@ func TestDecision09PayloadBytes(t *testing.T) {
 	}
 }
 
-// TestDecision09 20: payloads that no server could take to the byte, and those
+// TestPayloadsThatCannotBeSent: payloads that no server could take to the byte, and those
 // beyond the limits.
-func TestDecision09And20PayloadsThatCannotBeSent(t *testing.T) {
+func TestPayloadsThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
 	tests := map[string]struct {
@@ -920,9 +919,9 @@ type failingMarshaler struct{}
 
 func (failingMarshaler) MarshalJSON() ([]byte, error) { return nil, errMarshal }
 
-// TestDecision10 is about what a listing reconstructs; its order and its bounds
+// TestSentEventsSayWhatWasDelivered is about what a listing reconstructs; its order and its bounds
 // are in TestSentEvents.
-func TestDecision10SentEvents(t *testing.T) {
+func TestSentEventsSayWhatWasDelivered(t *testing.T) {
 	t.Parallel()
 	onServers(t, map[string]func(s *server){
 		"nested and non-ASCII payloads, to the byte": func(s *server) {
@@ -982,8 +981,8 @@ func headerNames(header http.Header) []string {
 	return names
 }
 
-// TestDecision11: what other programs have made on the server never ends a listing.
-func TestDecision11ForeignObjects(t *testing.T) {
+// TestForeignObjectsEndNoListing: what other programs have made on the server never ends a listing.
+func TestForeignObjectsEndNoListing(t *testing.T) {
 	t.Parallel()
 	object := func(pairs ...any) string {
 		members := map[string]any{}
@@ -1123,7 +1122,7 @@ func trimAll(texts []string, prefix string) []string {
 	return trimmed
 }
 
-func TestDecision12CreatingAgain(t *testing.T) {
+func TestCreatingAgainUpdates(t *testing.T) {
 	t.Parallel()
 	onServers(t, map[string]func(s *server){
 		"metadata and Disabled are updated": func(s *server) {
@@ -1182,8 +1181,8 @@ func TestDecision12CreatingAgain(t *testing.T) {
 	})
 }
 
-// TestDecision12 12: what cannot be created is refused without a request.
-func TestDecision12EndpointsThatCannotBe(t *testing.T) {
+// TestEndpointsThatCannotBe: what cannot be created is refused without a request.
+func TestEndpointsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
 	tests := map[string]struct {
@@ -1229,7 +1228,7 @@ func TestDecision12EndpointsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestDecision12LargestMetadata(t *testing.T) {
+func TestLargestMetadata(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	ep := s.endpoint("a", "")
@@ -1238,7 +1237,7 @@ func TestDecision12LargestMetadata(t *testing.T) {
 	s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 }
 
-func TestDecision13RotationLimit(t *testing.T) {
+func TestRotationLimit(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	ep := s.endpoint("a", "")
@@ -1264,7 +1263,7 @@ func TestDecision13RotationLimit(t *testing.T) {
 	s.must(s.CreateEndpoint(s.Context(), ep, last)) // changes nothing
 }
 
-func TestDecision14EventID(t *testing.T) {
+func TestEventIDMakesASendIdempotent(t *testing.T) {
 	t.Parallel()
 	onServers(t, map[string]func(s *server){
 		"stands for the event": func(s *server) {
@@ -1318,7 +1317,7 @@ func TestDecision14EventID(t *testing.T) {
 	})
 }
 
-func TestDecision14EventIDsThatCannotBe(t *testing.T) {
+func TestEventIDsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
 	for _, id := range []string{"msg_1", "msg_", "a b", "a/b", "a:b", "ä", "a\n", "\x00", ".", "..", "a+b", strings.Repeat("x", 257)} {
@@ -1327,7 +1326,7 @@ func TestDecision14EventIDsThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestDecision16ListedEndpoints(t *testing.T) {
+func TestListedEndpointsAreAddressedByTheirID(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	in := s.newInbox()
@@ -1354,8 +1353,8 @@ func TestDecision16ListedEndpoints(t *testing.T) {
 	s.wantEqual("endpoints", []webhooks.Endpoint(nil), s.endpoints(s.originCreate, webhooks.EndpointQuery{}))
 }
 
-// TestDecision20 1 MiB of payload that doubles inside the request's JSON string.
-func TestDecision20RequestTooLarge(t *testing.T) {
+// TestRequestTooLarge: 1 MiB of payload that doubles inside the request's JSON string.
+func TestRequestTooLarge(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	client := s.newClient(webhooks.WithoutListenerCheck())
@@ -1368,7 +1367,7 @@ func TestDecision20RequestTooLarge(t *testing.T) {
 	s.wantEqual("messages", 0, s.messages(s.originCreate))
 }
 
-func TestDecision21ArchivedEventType(t *testing.T) {
+func TestArchivedEventType(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	in := s.newInbox()
@@ -1409,8 +1408,7 @@ func TestDecision21ArchivedEventType(t *testing.T) {
 	}
 }
 
-// TestStoredObjects looks at what the Python module needs to find (behaviour.md,
-// sections A, C.1, C.5 and C.9).
+// TestStoredObjects looks at what the Python module needs to find.
 func TestStoredObjects(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -1467,7 +1465,7 @@ func TestStoredObjects(t *testing.T) {
 	}
 }
 
-// TestIdentityVectors: behaviour.md, section A.
+// TestIdentityVectors: the identifiers are those of the Python module.
 func TestIdentityVectors(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("testdata/vectors/identity.json")
@@ -1500,7 +1498,7 @@ func TestIdentityVectors(t *testing.T) {
 	}
 }
 
-// TestDefaultEventTypes: behaviour.md, section I, but for the descriptions.
+// TestDefaultEventTypes: they are those of the Python module, but for the descriptions.
 func TestDefaultEventTypes(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
@@ -1639,8 +1637,7 @@ func TestHTTPClient(t *testing.T) {
 	}
 }
 
-// TestRequestsOnTheWire: what the server is asked, by the rows of behaviour.md,
-// section C, and the decisions that change them.
+// TestRequestsOnTheWire: what the server is asked.
 func TestRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	const (
@@ -1801,9 +1798,9 @@ func TestRetry(t *testing.T) {
 		most   time.Duration // that it takes
 		least  time.Duration
 	}{
-		"47 two errors, then success":   {2, svixmock.Fault{Status: 500}, 0, 1500 * time.Millisecond, 0},
+		"two errors, then success":      {2, svixmock.Fault{Status: 500}, 0, 1500 * time.Millisecond, 0},
 		"three errors, then success":    {3, svixmock.Fault{Status: 503}, 0, 3500 * time.Millisecond, 0},
-		"48 errors to the end":          {4, svixmock.Fault{Status: 500, Body: `{"code":"last","detail":"d"}`}, 500, 3500 * time.Millisecond, 0},
+		"errors to the end":             {4, svixmock.Fault{Status: 500, Body: `{"code":"last","detail":"d"}`}, 500, 3500 * time.Millisecond, 0},
 		"connections reset":             {3, svixmock.Fault{Reset: true}, 0, 3500 * time.Millisecond, 0},
 		"no answer for 15 s":            {1, svixmock.Fault{Hang: true}, 0, 15500 * time.Millisecond, 15 * time.Second},
 		"Retry-After":                   {1, svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}, 0, 20500 * time.Millisecond, 20 * time.Second},
@@ -1883,7 +1880,7 @@ func TestLoggerSeesRetries(t *testing.T) {
 	})
 }
 
-func TestDecision22UserAgent(t *testing.T) {
+func TestUserAgent(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
@@ -1900,7 +1897,7 @@ func TestDecision22UserAgent(t *testing.T) {
 	}
 }
 
-// TestVectorsOnTheWire: the identifiers of behaviour.md, section A, where names
+// TestVectorsOnTheWire: the identifiers of the Python module are what is asked for, as far as names
 // can be those of the vectors.
 func TestVectorsOnTheWire(t *testing.T) {
 	t.Parallel()
@@ -1958,9 +1955,9 @@ func checkPaths(t *testing.T, requests []svixmock.Request) {
 	}
 }
 
-// TestS3HostileArguments: no name and no id that could change a request's path
+// TestHostileArgumentsReachNoPath: no name and no id that could change a request's path
 // leads to a request at all.
-func TestS3HostileArguments(t *testing.T) {
+func TestHostileArgumentsReachNoPath(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
@@ -2003,9 +2000,9 @@ func TestS3HostileArguments(t *testing.T) {
 	}
 }
 
-// TestS3HostileTextsAreHashed: what an endpoint's uid is derived from may hold
+// TestHostileTextsAreHashed: what an endpoint's uid is derived from may hold
 // anything.
-func TestS3HostileTextsAreHashed(t *testing.T) {
+func TestHostileTextsAreHashed(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
@@ -2027,8 +2024,8 @@ func TestS3HostileTextsAreHashed(t *testing.T) {
 	}
 }
 
-// TestS3HostileAnswers: ids of the server's go into paths as well.
-func TestS3HostileAnswers(t *testing.T) {
+// TestHostileIDsOfTheServerReachNoPath: ids of the server's go into paths as well.
+func TestHostileIDsOfTheServerReachNoPath(t *testing.T) {
 	t.Parallel()
 	for _, id := range hostileIDs() {
 		quoted, err := json.Marshal(id)
@@ -2059,9 +2056,9 @@ func TestS3HostileAnswers(t *testing.T) {
 	}
 }
 
-// TestS9NoMemberIsLostOrNull: what is empty is neither left out, where that means
+// TestNoMemberIsLostOrNull: what is empty is neither left out, where that means
 // "all", nor sent as null; and the caller's values stay as they are.
-func TestS9NoMemberIsLostOrNull(t *testing.T) {
+func TestNoMemberIsLostOrNull(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
@@ -2117,9 +2114,9 @@ func checkBody(t *testing.T, r svixmock.Request) {
 	}
 }
 
-// TestS12TimeoutsAreNotTheCallers: a try that takes too long is tried again, and
+// TestTimeoutsOfTriesAreNotTheCallers: a try that takes too long is tried again, and
 // looks neither like the caller's deadline nor takes four times as long.
-func TestS12TimeoutsAreNotTheCallers(t *testing.T) {
+func TestTimeoutsOfTriesAreNotTheCallers(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})

@@ -14,11 +14,7 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// The tests of this file need what only the mock has: its log of requests, its
-// faults, its clock and its attempts made without deliveries.
-
-// TestRequestBudget holds each operation to the requests that design.md, section
-// 6, allows it.
+// TestRequestBudget holds each operation to the requests that the README promises.
 func TestRequestBudget(t *testing.T) {
 	t.Parallel()
 	operations := harness.Operations()
