@@ -41,6 +41,8 @@ var (
 	// ErrSecretRotationLimit: the server keeps ten former secrets of an endpoint
 	// for 24 hours each and refuses to rotate once more.
 	ErrSecretRotationLimit = errors.New("endpoint secret was rotated too often")
+	// ErrUnauthorized: the server refuses the token (401) or what is asked with it (403).
+	ErrUnauthorized = errors.New("not authorized")
 	// ErrVerification: a received webhook is not proven to come from the holder of the secret.
 	ErrVerification = errors.New("webhook verification failed")
 )
@@ -84,6 +86,40 @@ func (e *APIError) Error() string {
 // Unwrap returns the cause where there is one: the error of the network or of
 // the context that ended the call after this answer, or the decoding error.
 func (e *APIError) Unwrap() error { return e.err }
+
+// Is makes errors.Is(err, ErrUnauthorized) hold for a 401 and a 403.
+func (e *APIError) Is(target error) bool {
+	return target == ErrUnauthorized &&
+		(e.StatusCode == http.StatusUnauthorized || e.StatusCode == http.StatusForbidden)
+}
+
+// A SendError is an event that is not known to be sent: what went wrong once the
+// request for it was begun. What goes wrong before is no SendError.
+type SendError struct {
+	// EventID is the ID of the event, also if the client drew it. To send the event
+	// again with this ID is safe: the server stores it once.
+	EventID string
+	// MaybeSent tells that the event may have been sent all the same. It is false
+	// only if it was not: the server refused it or was never reached.
+	MaybeSent bool
+	// Err is what went wrong.
+	Err error
+}
+
+// Error says what went wrong and what to do about it.
+func (e *SendError) Error() string {
+	err := e.Err
+	if err == nil {
+		err = errors.New("webhooks: sending failed")
+	}
+	if e.MaybeSent {
+		return fmt.Sprintf("%v; the event may have been sent all the same, and sending it again with the ID %q is safe", err, e.EventID)
+	}
+	return fmt.Sprintf("%v; the event was not sent", err)
+}
+
+// Unwrap returns what went wrong.
+func (e *SendError) Unwrap() error { return e.Err }
 
 // A Violation is one mistake in a payload or schema.
 type Violation struct {

@@ -25,22 +25,22 @@ import (
 // An Event is something to tell the endpoints of its event type.
 type Event struct {
 	// Type is the name of the event type.
-	Type string
+	Type string `json:"type"`
 	// Payload is what the endpoints receive: anything that encoding/json encodes
 	// to a JSON object; a json.RawMessage is taken as it is. It fits the JSON
 	// Schema of the event type. Endpoints receive it as canonical JSON: without
 	// white space, with sorted keys, in UTF-8 with only the escapes that JSON
 	// demands, and with its numbers to the digit.
-	Payload any
+	Payload any `json:"payload"`
 	// Channel is where the event is sent: the endpoints on that channel receive
 	// it, and those on none. Empty means no channel, then only the latter do.
-	Channel string
+	Channel string `json:"channel,omitempty"`
 	// ID, when set, stands for the event: of all sends of one event type with the
 	// same ID, whichever process makes them and whatever their payload, only the
 	// first creates a message, and all return it. It has 1 to 256 characters of
 	// [A-Za-z0-9_.-], does not begin with "msg_" and is not "." or "..". For an
 	// event from Kafka it can be made of topic, partition and offset.
-	ID string
+	ID string `json:"id,omitempty"`
 }
 
 const (
@@ -75,6 +75,9 @@ type Message struct {
 	ID string
 	// Timestamp is when the server created the message, in UTC.
 	Timestamp time.Time
+	// Repeated tells that the server had the ID already: from an earlier call, from
+	// another process or from an earlier try of this call.
+	Repeated bool
 }
 
 // IsZero reports whether nothing was sent because no endpoint listens.
@@ -167,19 +170,18 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 	if ev.ID == "" {
 		ev.ID = uuid.NewString()
 	}
-	message, unclear, err := c.postMessage(ctx, app, ev, channels, body)
+	message, answer, err := c.postMessage(ctx, app, ev, channels, body)
 	switch {
 	case err == nil:
-		return message.message(), nil
+		return message, nil
 	case isNotFound(err):
 		return Message{}, nil // no application, so no endpoint
 	case errors.Is(err, transport.ErrRequestTooLarge):
 		return Message{}, fmt.Errorf("webhooks: %w, nothing was sent: escaped as a JSON string it is too large: %w", ErrInvalidPayload, err)
-	case unclear:
-		return Message{}, fmt.Errorf("%w; the event may have been sent all the same, and sending it again with the ID %q is safe", err, ev.ID)
-	default:
-		return Message{}, fmt.Errorf("%w; the event was not sent", err)
+	case answer.Tries == 0:
+		return Message{}, err
 	}
+	return Message{}, &SendError{EventID: ev.ID, MaybeSent: answer.Unclear, Err: err}
 }
 
 // A rawPayload is the text that the server delivers to the byte. Of the payload
@@ -192,27 +194,31 @@ func (p rawPayload) MarshalText() ([]byte, error) { return p, nil }
 var noPayload = map[string]any{}
 
 // postMessage creates the message of an event that has an ID, or finds the one
-// that there is. After an error, unclear tells that there may be one.
-func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (message messageBody, unclear bool, err error) {
+// that there is. After an error, the answer's Unclear tells that there may be one.
+func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, transport.Answer, error) {
 	in := models.MessageIn{
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
 		Payload: noPayload, TransformationsParams: &map[string]any{"rawPayload": body},
 	}
 	withContent := false // else the SDK looks into the response, see [transport.Transport.RoundTrip]
 	const op = "message create"
-	answer, err := c.do(ctx, op, func(ctx context.Context) error {
+	answer, err := c.finish(ctx, op, func(ctx context.Context) error {
+		// The key saves the SDK drawing one; the transport takes it off.
 		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withContent})
 		return err
 	})
+	answer.Unclear = answer.Unclear || err == nil || isConflict(err)
 	switch {
 	case err == nil:
-		message, err = parseCreated(op, answer)
-		return message, true, err
+		created, err := parseCreated(op, answer)
+		return created.message(), answer, err
 	case isConflict(err):
-		message, err = c.sentMessage(ctx, app, ev.ID, err)
-		return message, true, err
+		sent, err := c.sentMessage(ctx, app, ev.ID, err)
+		message := sent.message()
+		message.Repeated = err == nil
+		return message, answer, err
 	}
-	return messageBody{}, answer.Unclear, err
+	return Message{}, answer, err
 }
 
 // parseCreated reads a new message. [canonical.Parse] takes a third of the time of

@@ -249,11 +249,13 @@ func TestSendEvents(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			const answered = 20 // the requests of later events hang
-			mock.FailRate(1, 1, svixmock.Fault{Hang: true, Only: func(r *http.Request) bool {
-				_, number, _ := strings.Cut(r.Header.Get("Idempotency-Key"), "journal-1-")
-				n, err := strconv.Atoi(number)
-				return err == nil && n >= answered
-			}})
+			client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+				if n, ok := eventNumber(t, r); ok && n >= answered {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				}
+				return mock.RoundTripper().RoundTrip(r)
+			}), mock.Token())
 			taken, results, cancelled := 0, 0, 0
 			events := func(yield func(webhooks.Event) bool) {
 				for event := range harness.NumberedEvents(1000, true) {
@@ -263,7 +265,7 @@ func TestSendEvents(t *testing.T) {
 					}
 				}
 			}
-			for result := range harness.NewClient(t, mock.RoundTripper(), mock.Token()).SendEvents(ctx, events, 8) {
+			for result := range client.SendEvents(ctx, events, 8) {
 				if errors.Is(result.Err, context.Canceled) {
 					cancelled++
 				}
@@ -277,6 +279,27 @@ func TestSendEvents(t *testing.T) {
 			}
 		})
 	})
+}
+
+// eventNumber is the number of the event of [harness.NumberedEvent] that a request sends, if it does.
+func eventNumber(t *testing.T, r *http.Request) (int, bool) {
+	t.Helper()
+	if !strings.HasSuffix(r.URL.Path, "/msg") || r.GetBody == nil {
+		return 0, false
+	}
+	body, err := r.GetBody()
+	if err != nil {
+		t.Error(err)
+		return 0, false
+	}
+	var message struct {
+		EventID string `json:"eventId"`
+	}
+	if err := json.NewDecoder(body).Decode(&message); err != nil {
+		t.Error(err)
+	}
+	n, err := strconv.Atoi(strings.TrimPrefix(message.EventID, "journal-1-"))
+	return n, err == nil
 }
 
 // withOneBadEvent are numbered events; the payload of the 51st does not fit.

@@ -81,6 +81,7 @@ const (
 // at once and those of others within that time.
 type Client struct { //nolint:recvcheck // a copy must not be printed either
 	svix           *svix.Svix
+	transport      *transport.Transport
 	foreign        foreign.Filter
 	retention      int64 // days
 	checkListeners bool
@@ -202,8 +203,7 @@ func WithoutListenerCheck() Option {
 
 // A RetryPolicy says how a request is retried. Retried are errors of the
 // network, answers that are cut off and the statuses 408, 425, 429, 500, 502,
-// 503 and 504. A request that creates something carries one idempotency key for
-// all its tries.
+// 503 and 504. Each request can be repeated without doing anything twice.
 type RetryPolicy struct {
 	// MaxAttempts is the number of tries of one request in all. Zero means 4; 1
 	// means no retry.
@@ -286,9 +286,10 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
 		return nil, configError([]error{fmt.Errorf("http.DefaultTransport is a %T: the Svix SDK needs the *http.Transport of package net/http there; wrap the transport of one client instead, see WithHTTPClient", http.DefaultTransport)})
 	}
+	hc, carrier := o.wrappedHTTPClient()
 	sdk, err := svix.New(string(cfg.Svix.AuthToken), &svix.SvixOptions{
 		ServerUrl:     serverURL,
-		HTTPClient:    o.wrappedHTTPClient(),
+		HTTPClient:    hc,
 		RetrySchedule: &[]time.Duration{}, // the transport retries: the SDK waits microseconds, leaks bodies and heeds no context
 	})
 	if err != nil {
@@ -299,6 +300,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	}
 	return &Client{
 		svix:           sdk,
+		transport:      carrier,
 		foreign:        foreign.NewFilter(string(cfg.Svix.AuthToken)),
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
@@ -307,7 +309,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	}, nil
 }
 
-func (o options) wrappedHTTPClient() *http.Client {
+func (o options) wrappedHTTPClient() (*http.Client, *transport.Transport) {
 	hc := &http.Client{}
 	if o.httpClient != nil {
 		*hc = *o.httpClient
@@ -321,16 +323,41 @@ func (o options) wrappedHTTPClient() *http.Client {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	hc.Transport = transport.New(hc.Transport, policy, logger)
+	carrier := transport.New(hc.Transport, policy, logger)
+	hc.Transport = carrier
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return hc
+	return hc, carrier
+}
+
+// Drain waits until the sends that are left in the background when it is called
+// have ended: those that had begun when the context of their [Client.SendEvent]
+// ended. A program calls it before it exits, since the server may store an event
+// without ever delivering it if the connection breaks in the middle.
+//
+// It returns nil once all have ended, whatever came of them, which takes
+// [RetryPolicy.AttemptTimeout] at most. If ctx ends first, it returns an error
+// that wraps that of ctx.
+func (c *Client) Drain(ctx context.Context) error {
+	if err := c.transport.Drain(ctx); err != nil {
+		return fmt.Errorf("webhooks: waiting for sends in the background: %w", err)
+	}
+	return nil
 }
 
 // do makes one call of the SDK. The SDK builds the request; what came of it is
 // read from the answer that the transport recorded, not from the SDK's result:
 // one odd value in an answer must not cost the rest of it.
 func (c *Client) do(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
-	var answer transport.Answer
+	return c.answer(ctx, op, transport.Answer{}, request)
+}
+
+// finish is [Client.do] for a request that is finished in the background if ctx
+// ends while it is under way.
+func (c *Client) finish(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
+	return c.answer(ctx, op, transport.Answer{Finish: true}, request)
+}
+
+func (c *Client) answer(ctx context.Context, op string, answer transport.Answer, request func(ctx context.Context) error) (transport.Answer, error) {
 	err := request(transport.WithAnswer(ctx, &answer))
 	return answer, c.translate(ctx, op, &answer, err)
 }

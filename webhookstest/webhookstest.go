@@ -49,6 +49,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -107,6 +108,9 @@ type Server struct {
 	tb   testing.TB
 	mock *svixmock.Server
 	hc   *http.Client
+
+	mu      sync.Mutex
+	clients []*webhooks.Client
 }
 
 // NewServer starts a server that is closed with the test: deliveries that are under way then end, planned retries are
@@ -123,19 +127,29 @@ func NewServer(tb testing.TB, opts ...Option) *Server {
 	mock := svixmock.New(o.config)
 	s := &Server{Token: mock.Token(), tb: tb, mock: mock}
 	if o.memory {
-		tb.Cleanup(mock.Close)
+		tb.Cleanup(s.close)
 		s.URL = memoryURL
 		s.hc = &http.Client{Transport: mock.RoundTripper()}
 		return s
 	}
 	listener := httptest.NewServer(mock)
 	tb.Cleanup(func() {
-		mock.Close() // first: it lets hanging requests go, for which the listener waits
+		s.close() // first: it lets hanging requests go, for which the listener waits
 		listener.Close()
 	})
 	s.URL = listener.URL
 	s.hc = listener.Client()
 	return s
+}
+
+// close ends what is under way, also the sends that clients finish in the background.
+func (s *Server) close() {
+	s.mock.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.clients {
+		_ = c.Drain(context.Background())
+	}
 }
 
 // inBubble reports whether the test runs in a bubble of testing/synctest, whose time begins in 2000.
@@ -154,6 +168,9 @@ func (s *Server) Client(opts ...webhooks.Option) *webhooks.Client {
 	if err != nil {
 		s.tb.Fatalf("webhookstest: making a client: %v", err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clients = append(s.clients, c)
 	return c
 }
 

@@ -100,6 +100,7 @@ func NewClient(tb testing.TB, rt http.RoundTripper, token string, opts ...webhoo
 	if err != nil {
 		tb.Fatal(err)
 	}
+	tb.Cleanup(func() { _ = client.Drain(context.Background()) }) // a bubble ends with its last goroutine
 	return client
 }
 

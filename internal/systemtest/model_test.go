@@ -339,6 +339,11 @@ func (m *machine) SendEvent(t *rapid.T) {
 			t.Fatalf("got message %v, but nobody listens", message)
 		}
 		return
+	case isKnown && !message.Repeated:
+		t.Fatalf("got message %v, which is not told to be repeated", message)
+	}
+	message.Repeated = false
+	switch {
 	case isKnown && message != known:
 		t.Fatalf("got message %v, want that of the first send, %v", message, known)
 	case message.IsZero():

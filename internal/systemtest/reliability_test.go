@@ -2,10 +2,9 @@ package systemtest_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net"
 	"net/http"
-	"regexp"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -36,9 +35,6 @@ func payloadText(t *testing.T, event webhooks.Event) string {
 	}
 	return string(text)
 }
-
-// idInError is where an error says with which ID it is safe to send again.
-var idInError = regexp.MustCompile(`sending it again with the ID "([^"]+)" is safe`)
 
 // checkExactlyOnce sends n events and checks each result against what the server
 // has stored; then it ends the faults and sends the failed ones again.
@@ -71,7 +67,7 @@ func checkExactlyOnce(t *testing.T, mock *svixmock.Server, client *webhooks.Clie
 		case mayHaveBeenSent(result.Err):
 			open++
 			storedOpen += len(ids)
-			event.ID = idInError.FindStringSubmatch(result.Err.Error())[1]
+			event.ID = sendError(result.Err).EventID
 			failed = append(failed, event)
 		case result.Err != nil && len(ids) != 0:
 			t.Errorf("event %d was reported as not sent and is stored: %v", i, result.Err)
@@ -295,6 +291,12 @@ func TestRetryAfterAsDate(t *testing.T) {
 	}
 }
 
-func mayHaveBeenSent(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "may have been sent")
+// sendError is the [webhooks.SendError] in an error, a zero one if there is none.
+func sendError(err error) *webhooks.SendError {
+	if found, ok := errors.AsType[*webhooks.SendError](err); ok {
+		return found
+	}
+	return new(webhooks.SendError)
 }
+
+func mayHaveBeenSent(err error) bool { return sendError(err).MaybeSent }

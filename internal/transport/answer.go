@@ -19,6 +19,10 @@ var ErrAnswerTooLarge = errors.New("answer of the server is larger than " + strc
 
 // An Answer is what the server said to one request, as its last try saw it.
 type Answer struct {
+	// Finish is set by who asks: a try under way when the context of the request
+	// ends is finished in the background. The server drops the handler of a
+	// request whose client goes away, and may then have done half of it.
+	Finish bool
 	// Status is the HTTP status; 0: the server gave no answer.
 	Status int
 	Header http.Header
@@ -39,7 +43,8 @@ type Answer struct {
 type answerKey struct{}
 
 // WithAnswer returns a context whose request fills answer. It serves one
-// request; answer must be zero and may be read when the request has returned.
+// request; answer must be zero but for Finish and may be read when the request
+// has returned.
 func WithAnswer(ctx context.Context, answer *Answer) context.Context {
 	return context.WithValue(ctx, answerKey{}, answer)
 }

@@ -25,7 +25,10 @@ const MaxRequest = 2 << 20
 // that nothing was sent.
 var ErrRequestTooLarge = errors.New("request body is too large")
 
-var errBodyUsedUp = errors.New("request body cannot be sent twice: GetBody is not set")
+var (
+	errBodyUsedUp = errors.New("request body cannot be sent twice: GetBody is not set")
+	errNoResponse = errors.New("the HTTP client's transport gave neither a response nor an error")
+)
 
 // A Policy says how often and how patiently a request is tried. The zero
 // value is of no use: every field must be set.
@@ -43,6 +46,7 @@ type Transport struct {
 	policy Policy
 	log    *slog.Logger
 	watch  *watch
+	left   left
 }
 
 // New returns a Transport that sends by base, or by a transport of its own
@@ -77,15 +81,20 @@ func Tuned() *http.Transport {
 // RoundTrip sends the request and reads its answer whole. It tries again, on
 // every method, after a transport error, an answer that breaks off, and the
 // statuses 408, 425, 429, 500, 502, 503 and 504; each request must therefore be
-// idempotent or carry an idempotency key. All tries send the same headers and
-// the same body, taken from GetBody, which a request with a body must have. A
-// try that takes longer than AttemptTimeout fails. The wait before the next try
-// is what Retry-After asks for, else random up to MinBackoff, doubled each time;
-// never longer than MaxBackoff. What the last try met is the result.
+// idempotent. All tries send the same headers and the same body, taken from
+// GetBody, which a request with a body must have. A try that takes longer than
+// AttemptTimeout fails. The wait before the next try is what Retry-After asks
+// for, else random up to MinBackoff, doubled each time; never longer than
+// MaxBackoff. What the last try met is the result.
+//
+// The header Idempotency-Key is taken off: a server whose handler was dropped
+// with a key keeps that locked for minutes and answers 500 to each further try.
 //
 // The context of the request ends everything at once, a wait too. The error
-// is then its Err and its Cause and, where there is one, the error of the last
-// try before. A wait that outlasts the deadline is waited for until then.
+// is then its Err and its Cause and, if there is one, the error of the last
+// try before. A wait that outlasts the deadline is waited for until then. If the
+// Answer in the context says Finish, a try under way goes on in the background,
+// see [Transport.Drain].
 //
 // Where the context holds an [Answer] it is filled, and the response is a
 // stand-in without headers and body: status 204 for every 2xx, else the status.
@@ -103,6 +112,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := checkBody(req); err != nil {
 		return nil, err
 	}
+	req.Header.Del("Idempotency-Key") // the SDK made the request, for this call alone
 	answer, wanted := req.Context().Value(answerKey{}).(*Answer)
 	if !wanted {
 		answer = new(Answer)
@@ -139,11 +149,12 @@ func (t *Transport) settle(req *http.Request, answer *Answer) error {
 			return endedBy(ctx, answer)
 		}
 		answer.Tries = try
-		latest := t.try(req, &answer.Unclear)
+		latest := t.try(req, answer.Finish)
+		answer.Unclear = answer.Unclear || latest.Unclear
 		if latest.Err != nil && ctx.Err() != nil {
 			return endedBy(ctx, answer)
 		}
-		latest.Tries, latest.Unclear = try, answer.Unclear
+		latest.Finish, latest.Tries, latest.Unclear = answer.Finish, try, answer.Unclear
 		*answer = latest
 		if !answer.mayImprove() || try >= t.policy.MaxAttempts {
 			return answer.failure()
@@ -154,22 +165,53 @@ func (t *Transport) settle(req *http.Request, answer *Answer) error {
 	}
 }
 
-// try sends the request once. It sets unclear where the server may have acted
-// without saying so.
-func (t *Transport) try(req *http.Request, unclear *bool) Answer {
-	ctx, end := t.watch.start(req.Context())
-	defer end()
-	out, err := copyFor(ctx, req, unclear)
+// try sends the request once. With finish it does not end with the context of
+// the request, only its caller's wait does.
+func (t *Transport) try(req *http.Request, finish bool) Answer {
+	caller := req.Context()
+	if !finish || caller.Done() == nil {
+		ctx, end := t.watch.start(caller)
+		defer end()
+		return t.send(ctx, req)
+	}
+	ctx, end := t.watch.start(context.WithoutCancel(caller))
+	answers := make(chan Answer, 1)
+	go func() {
+		defer end()
+		answers <- t.send(ctx, req)
+	}()
+	select {
+	case answer := <-answers:
+		return answer
+	case <-caller.Done():
+	}
+	if !t.left.take(answers) {
+		end()
+	}
+	return Answer{Err: caller.Err(), Unclear: true}
+}
+
+// send sends the request once, in the context of a try.
+func (t *Transport) send(ctx context.Context, req *http.Request) (answer Answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			answer = Answer{Err: fmt.Errorf("the HTTP client's transport panicked: %v", p), Unclear: true}
+		}
+	}()
+	var unclear bool
+	out, err := copyFor(ctx, req, &unclear)
 	if err != nil {
 		return Answer{Err: err}
 	}
 	resp, err := t.base.RoundTrip(out)
-	if err != nil {
-		*unclear = *unclear || !neverSent(err)
-		return Answer{Err: t.tryError(ctx, err)}
+	switch {
+	case err != nil:
+		return Answer{Err: t.tryError(ctx, err), Unclear: unclear || !neverSent(err)}
+	case resp == nil:
+		return Answer{Err: errNoResponse, Unclear: true}
 	}
-	answer := read(resp)
-	*unclear = *unclear || answer.leavesOpen()
+	answer = read(resp)
+	answer.Unclear = unclear || answer.leavesOpen()
 	answer.Err = t.tryError(ctx, answer.Err)
 	return answer
 }

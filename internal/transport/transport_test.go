@@ -136,7 +136,7 @@ func TestTriesAreIdentical(t *testing.T) {
 				want := sent{
 					Method: http.MethodPost,
 					URL:    serverURL,
-					Header: http.Header{"Authorization": {"Bearer " + token}, "Idempotency-Key": {"key-of-this-call"}},
+					Header: http.Header{"Authorization": {"Bearer " + token}},
 					Body:   body,
 				}
 				for i, got := range srv.seen {
