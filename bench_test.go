@@ -244,8 +244,8 @@ func tuned(b *testing.B) *http.Transport {
 	return transport
 }
 
-// The bar: ours takes at most 1.3 times as long as sdk, with no more allocations,
-// although it decodes the secret each time.
+// The bar: ours takes at most 0.8 of the time of sdk, with no more allocations, although it decodes
+// the secret each time.
 func BenchmarkVerify(b *testing.B) {
 	body := []byte(`{"origin_url":"https://git.example.org/` + strings.Repeat("a", 1024-41) + `"}`)
 	header := signedHeader(b, "svix-", harness.SecretA, messageID, time.Now(), body)

@@ -28,7 +28,8 @@ var (
 	ErrInvalidEvent = errors.New("invalid event")
 	// ErrInvalidEndpoint: an [Endpoint] cannot be created or found as described; nothing was changed.
 	ErrInvalidEndpoint = errors.New("invalid endpoint")
-	// ErrInvalidSecret: an endpoint secret is not "whsec_" and the base64 text of 24 to 75 bytes.
+	// ErrInvalidSecret: a secret is not "whsec_" and the base64 text of a key, or, of an endpoint to be
+	// created, of one of 24 to 75 bytes.
 	ErrInvalidSecret = errors.New("invalid endpoint secret")
 	// ErrInvalidQuery: a query contradicts itself or has a negative limit; nothing was requested.
 	ErrInvalidQuery = errors.New("invalid query")

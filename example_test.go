@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/softwareheritage/webhooks"
@@ -434,4 +438,82 @@ func deliver(handler http.Handler, secret, eventType, payload string) {
 	answer := httptest.NewRecorder()
 	handler.ServeHTTP(answer, request)
 	fmt.Println("answer:", answer.Code)
+}
+
+// Payloads decoded before the function sees them. What cannot be decoded is answered with 500: the
+// sender tries again, and until then a new version of this program may know it.
+func ExampleDecodePayload() {
+	secrets := []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+	receive := func(_ context.Context, _ webhooks.Delivery, visit webhooks.OriginVisit) error {
+		fmt.Println(visit.VisitType, "visit of", visit.OriginURL, visit.VisitStatus)
+		return nil
+	}
+	handler := webhooks.NewHandler(secrets, webhooks.DecodePayload(receive))
+	deliver(handler, secrets[0], "origin.visit", `{"origin_url":"https://git.example.org/project","snapshot_swhid":null,`+
+		`"visit_date":"2026-11-23T10:00:00+00:00","visit_status":"not_found","visit_type":"git"}`)
+	// Output:
+	// git visit of https://git.example.org/project not_found
+	// answer: 204
+}
+
+// What no repetition mends is dropped, so that the sender does not try for days and then disable
+// the endpoint.
+func ExampleNewHandler_discard() {
+	secrets := []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+	receive := func(_ context.Context, _ webhooks.Delivery, origin webhooks.OriginCreate) error {
+		if _, err := url.ParseRequestURI(origin.OriginURL); err != nil {
+			return fmt.Errorf("%w: %w", webhooks.ErrDiscard, err)
+		}
+		return nil
+	}
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
+	handler := webhooks.NewHandler(secrets, webhooks.DecodePayload(receive), webhooks.WithHandlerLogger(logger))
+	deliver(handler, secrets[0], "origin.create", `{"origin_url":"no URL"}`)
+	// Output:
+	// level=WARN msg="webhook discarded" message_id=msg_p5jXN8AQM9LWM0D4loKWxJek error="delivery discarded: parse \"no URL\": invalid URI for request"
+	// answer: 204
+}
+
+func withoutTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// Secrets that are rotated while the program runs, here by another goroutine or a signal.
+func ExampleWithSecretsFunc() {
+	var current atomic.Pointer[[]string]
+	current.Store(&[]string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})
+	handler := webhooks.NewHandler(nil,
+		func(context.Context, webhooks.Delivery) error { return nil },
+		webhooks.WithSecretsFunc(func(context.Context) ([]string, error) { return *current.Load(), nil }),
+		webhooks.WithHandlerLogger(slog.New(slog.DiscardHandler)))
+
+	const rotated = "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	deliver(handler, rotated, "origin.create", `{"origin_url":"https://git.example.org/project"}`)
+	current.Store(&[]string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", rotated})
+	deliver(handler, rotated, "origin.create", `{"origin_url":"https://git.example.org/project"}`)
+	// Output:
+	// answer: 401
+	// answer: 204
+}
+
+// A handler for each of two paths, with a memory for both that lasts a day: a message that is sent
+// to both is received once.
+func ExampleNewMemoryReplayGuard() {
+	guard := webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(100_000, 24*time.Hour))
+	secrets := []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+	receive := func(context.Context, webhooks.Delivery) error {
+		fmt.Println("received")
+		return nil
+	}
+	for range 2 {
+		handler := webhooks.NewHandler(secrets, receive, guard)
+		deliver(handler, secrets[0], "origin.create", `{"origin_url":"https://git.example.org/project"}`)
+	}
+	// Output:
+	// received
+	// answer: 204
+	// answer: 204
 }

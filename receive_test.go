@@ -3,8 +3,10 @@ package webhooks_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -235,11 +237,29 @@ func TestVerifyPayload(t *testing.T) {
 	}
 }
 
+// A sender that is no Svix server may have keys that one would refuse.
+func TestSecretsOfAnyLength(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 18, 23, 24, 75, 76, 1000} {
+		secret := "whsec_" + base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{7}, size))
+		body := []byte(`{"origin_url":"https://git.example.org/"}`)
+		header := signedHeader(t, "webhook-", secret, messageID, time.Now(), body)
+		if _, err := webhooks.VerifyPayload(secret, header, body); err != nil {
+			t.Errorf("key of %d bytes: %v", size, err)
+		}
+		if _, err := webhooks.VerifyPayload(harness.SecretA, header, body); !errors.Is(err, webhooks.ErrVerification) {
+			t.Errorf("key of %d bytes: another secret verifies, %v", size, err)
+		}
+		h := webhooks.NewHandler([]string{secret}, func(context.Context, webhooks.Delivery) error { return nil }, silent())
+		checkAnswer(t, serve(h, newRequest(t, secret, messageID, string(body))), http.StatusNoContent)
+	}
+}
+
 func TestVerifyPayloadRefusesTheSecret(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{}`)
 	header := signedHeader(t, "svix-", harness.SecretA, messageID, time.Now(), body)
-	for _, secret := range []string{"", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", harness.SecretA + "\n", harness.SecretA + "a"} {
+	for _, secret := range []string{"", "whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", harness.SecretA + "\n", harness.SecretA + "a"} {
 		got, err := webhooks.VerifyPayload(secret, header, body)
 		if got != nil || !errors.Is(err, webhooks.ErrVerification) || !errors.Is(err, webhooks.ErrInvalidSecret) {
 			t.Errorf("secret %q: got %s, %v; want ErrVerification and ErrInvalidSecret", secret, got, err)
@@ -480,8 +500,13 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 		want    string // in the log
 	}{
 		"no secret":       {receive: receive, want: "there is none"},
-		"bad secret":      {secrets: []string{harness.SecretA, "whsec_mistyped"}, receive: receive, want: "secret 2 of 2"},
+		"bad secret":      {secrets: []string{harness.SecretA, "whsec_mistyped!"}, receive: receive, want: "secret 2 of 2"},
 		"nothing to call": {secrets: []string{harness.SecretA}, want: "no receive function"},
+		"nothing to call with what is decoded": {
+			secrets: []string{harness.SecretA},
+			receive: webhooks.DecodePayload[webhooks.OriginCreate](nil),
+			want:    "no receive function",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -616,7 +641,7 @@ func TestConcurrentDeliveriesWaitForTheOutcome(t *testing.T) {
 			calls++
 			return <-outcomes
 		}, silent())
-		answers := make(chan int, 10)
+		answers := make(chan int, 5)
 		for range cap(answers) {
 			r := newRequest(t, harness.SecretA, messageID, `{}`)
 			go func() { answers <- serve(h, r).Code }()
@@ -664,6 +689,213 @@ func TestWaitingDeliveryEndsWithItsContext(t *testing.T) {
 			t.Errorf("the first one answered %d, %d calls; want 204, 1", got, calls)
 		}
 	})
+}
+
+func TestManyDeliveriesOfOneMessageAreSentAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		outcome := make(chan error)
+		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+			return <-outcome
+		}, silent())
+		answers := make(chan int, 200)
+		for range cap(answers) {
+			r := newRequest(t, harness.SecretA, messageID, `{}`)
+			go func() { answers <- serve(h, r).Code }()
+		}
+		synctest.Wait()
+		if got := len(answers); got != 195 {
+			t.Errorf("%d of 200 answered while one is being received, want 195", got)
+		}
+		for range len(answers) {
+			if got := <-answers; got != http.StatusServiceUnavailable {
+				t.Errorf("answered %d, want 503", got)
+			}
+		}
+		outcome <- nil
+		for range 5 {
+			if got := <-answers; got != http.StatusNoContent {
+				t.Errorf("answered %d after the message was received", got)
+			}
+		}
+	})
+}
+
+// The sender of a replay reads the clock, too: it sends the headers while they are young, and the
+// body when the guard has forgotten the message.
+func TestBodyThatTakesLongIsNotReceived(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+			t.Error("received")
+			return nil
+		}, silent())
+		r := newRequest(t, harness.SecretA, messageID, `{}`)
+		body, pipe := io.Pipe()
+		r.Body = body
+		go func() {
+			time.Sleep(11 * time.Minute)
+			_, _ = io.WriteString(pipe, `{}`)
+			_ = pipe.Close()
+		}()
+		checkAnswer(t, serve(h, r), http.StatusUnauthorized)
+	})
+}
+
+func TestHandlerTellsOfASmallGuard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		guard := webhooks.NewMemoryReplayGuard(3, time.Hour)
+		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { return nil },
+			webhooks.WithReplayGuard(guard), webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+		for i := range 60 { // in two minutes
+			checkAnswer(t, serve(h, newRequest(t, harness.SecretA, strconv.Itoa(i), `{}`)), http.StatusNoContent)
+			time.Sleep(2 * time.Second)
+		}
+		if got := strings.Count(logged.String(), "level=WARN"); got != 2 {
+			t.Errorf("%d warnings, want 2, one a minute: %s", got, logged.String())
+		}
+		if got := logged.String(); !strings.Contains(got, "forgotten=1\n") || !strings.Contains(got, "forgotten=30\n") {
+			t.Errorf("logged %s, want how many messages were forgotten since it last said so", got)
+		}
+	})
+}
+
+func TestHandlerLogsWhatItDoesNotReceiveAgain(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { return nil },
+		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	for range 2 {
+		checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusNoContent)
+	}
+	if got := logged.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, messageID) {
+		t.Errorf("logged %q, want one line about the second delivery", got)
+	}
+}
+
+func TestDiscardedDeliveryIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	calls := 0
+	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+		calls++
+		return fmt.Errorf("no such repository: %w", webhooks.ErrDiscard)
+	}, webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+	for range 2 {
+		checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusNoContent)
+	}
+	if calls != 1 {
+		t.Errorf("received %d times, want once", calls)
+	}
+	for _, want := range []string{"level=WARN", "no such repository", messageID} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("logged %q, want %q in it", logged.String(), want)
+		}
+	}
+}
+
+func TestHandlerAsksForSecrets(t *testing.T) {
+	t.Parallel()
+	const secretC = "whsec_cccccccccccccccccccccccccccccccc"
+	type answer struct {
+		secrets []string
+		err     error
+	}
+	tests := map[string]struct {
+		given  []string
+		answer answer
+		want   map[string]int // status of a delivery signed with the secret
+	}{
+		"none given": {
+			answer: answer{secrets: []string{harness.SecretA, harness.SecretB}},
+			want:   map[string]int{harness.SecretA: 204, harness.SecretB: 204, secretC: 401},
+		},
+		"one given": {
+			given:  []string{harness.SecretA},
+			answer: answer{secrets: []string{harness.SecretB}},
+			want:   map[string]int{harness.SecretA: 204, harness.SecretB: 204, secretC: 401},
+		},
+		"one given and no more": {
+			given: []string{harness.SecretA},
+			want:  map[string]int{harness.SecretA: 204, harness.SecretB: 401},
+		},
+		"none at all":      {want: map[string]int{harness.SecretA: 500}},
+		"one is no secret": {answer: answer{secrets: []string{harness.SecretA, "mistyped"}}, want: map[string]int{harness.SecretA: 500}},
+		"store is down":    {given: []string{harness.SecretA}, answer: answer{err: errors.New("store is down")}, want: map[string]int{harness.SecretA: 500}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for secret, want := range tt.want {
+				r := newRequest(t, secret, messageID, `{}`)
+				h := webhooks.NewHandler(tt.given, func(context.Context, webhooks.Delivery) error { return nil },
+					webhooks.WithSecretsFunc(func(ctx context.Context) ([]string, error) {
+						if ctx != r.Context() {
+							t.Error("not the context of the request")
+						}
+						return tt.answer.secrets, tt.answer.err
+					}), silent())
+				checkAnswer(t, serve(h, r), want)
+			}
+		})
+	}
+}
+
+func TestHandlerFollowsARotationAndKeepsItsMemory(t *testing.T) {
+	t.Parallel()
+	secret, calls := harness.SecretA, 0
+	h := webhooks.NewHandler(nil, func(context.Context, webhooks.Delivery) error {
+		calls++
+		return nil
+	}, webhooks.WithSecretsFunc(func(context.Context) ([]string, error) { return []string{secret}, nil }), silent())
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "a", `{}`)), http.StatusNoContent)
+	secret = harness.SecretB
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "b", `{}`)), http.StatusUnauthorized)
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretB, "a", `{}`)), http.StatusNoContent)
+	if calls != 1 {
+		t.Errorf("received %d times, want once", calls)
+	}
+}
+
+func TestHandlerSurvivesAFunctionForSecretsThatPanics(t *testing.T) {
+	t.Parallel()
+	var logged bytes.Buffer
+	h := webhooks.NewHandler(nil, func(context.Context, webhooks.Delivery) error { return nil },
+		webhooks.WithSecretsFunc(func(context.Context) ([]string, error) { panic("boom") }),
+		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusInternalServerError)
+	if got := logged.String(); !strings.Contains(got, "asking for secrets") || !strings.Contains(got, "boom") {
+		t.Errorf("logged %q, want the panic", got)
+	}
+}
+
+func TestDecodePayload(t *testing.T) {
+	t.Parallel()
+	var got []string
+	h := webhooks.NewHandler([]string{harness.SecretA}, webhooks.DecodePayload(func(_ context.Context, d webhooks.Delivery, origin webhooks.OriginCreate) error {
+		got = append(got, d.MessageID, origin.OriginURL)
+		return nil
+	}), silent())
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "a", `{"origin_url":"https://git.example.org/project"}`)), http.StatusNoContent)
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "b", `{"origin_url":3}`)), http.StatusInternalServerError)
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "b", `{"origin_url":"https://git.example.org/mended"}`)), http.StatusNoContent)
+	if diff := cmp.Diff([]string{"a", "https://git.example.org/project", "b", "https://git.example.org/mended"}, got); diff != "" {
+		t.Errorf("received (-want +got):\n%s", diff)
+	}
+}
+
+func TestDecodePayloadRefuses(t *testing.T) {
+	t.Parallel()
+	receive := webhooks.DecodePayload(func(context.Context, webhooks.Delivery, webhooks.OriginVisit) error {
+		t.Error("received")
+		return nil
+	})
+	err := receive(t.Context(), webhooks.Delivery{MessageID: messageID, Payload: json.RawMessage(`[]`)})
+	if !errors.Is(err, webhooks.ErrInvalidPayload) {
+		t.Errorf("got %v, want an ErrInvalidPayload", err)
+	}
 }
 
 type guardFunc func(ctx context.Context, messageID string, receive func(ctx context.Context) error) error
@@ -922,25 +1154,43 @@ func TestReceiverThatFailsIsTriedAgain(t *testing.T) {
 	})
 }
 
-func TestReceiverIsNotGivenAResentMessage(t *testing.T) {
+// While the guard remembers a message, its sender is told that it was received. An operator who
+// wants it received again waits until its timestamps of then are too old.
+func TestReceiverAndAMessageThatIsResent(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		srv, client := sender(t)
-		calls := 0
-		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
-			calls++
-			return nil
-		}))
-		msg := send(t, srv, client, webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}, 1)
-		time.Sleep(time.Hour) // so that the signature is another one
-		resend(t, srv, msg)
-		if err := srv.WaitForDeliveries(t.Context(), 2); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff([]int{204, 204}, statuses(srv)); diff != "" || calls != 1 {
-			t.Errorf("received %d times, want once; answers (-want +got):\n%s", calls, diff)
-		}
-	})
+	tests := map[string]struct {
+		after time.Duration
+		opts  []webhooks.HandlerOption
+		want  int // times that it is received
+	}{
+		"soon":                            {after: 9 * time.Minute, want: 1},
+		"later":                           {after: 11 * time.Minute, want: 2},
+		"with twice the tolerance":        {after: 19 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithTolerance(10 * time.Minute)}, want: 1},
+		"a guard that keeps it longer":    {after: 24 * time.Hour, opts: []webhooks.HandlerOption{webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(0, 25*time.Hour))}, want: 1},
+		"a guard that keeps it for a bit": {after: 2 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(10, time.Minute))}, want: 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				srv, client := sender(t)
+				calls := 0
+				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+					calls++
+					return nil
+				}, tt.opts...))
+				msg := send(t, srv, client, webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}, 1)
+				time.Sleep(tt.after)
+				resend(t, srv, msg)
+				if err := srv.WaitForDeliveries(t.Context(), 2); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff([]int{204, 204}, statuses(srv)); diff != "" || calls != tt.want {
+					t.Errorf("received %d times, want %d; answers (-want +got):\n%s", calls, tt.want, diff)
+				}
+			})
+		})
+	}
 }
 
 // resend does what the operator of a Svix server can do.

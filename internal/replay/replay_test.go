@@ -34,7 +34,7 @@ func succeed(context.Context) error { return nil }
 
 func TestOnceForgetsTheOldest(t *testing.T) {
 	t.Parallel()
-	m := replay.NewMemory(3)
+	m := replay.NewMemory(3, time.Hour)
 	for i := range 8 {
 		if err := m.Once(t.Context(), strconv.Itoa(i), succeed); err != nil {
 			t.Fatal(err)
@@ -48,6 +48,106 @@ func TestOnceForgetsTheOldest(t *testing.T) {
 	}
 }
 
+func TestOnceForgetsWhatIsOld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const messages = 100 // received a second after each other
+		m := replay.NewMemory(messages, 10*time.Second)
+		for i := range messages {
+			if err := m.Once(t.Context(), strconv.Itoa(i), succeed); err != nil {
+				t.Fatal(err)
+			}
+			for j := range i + 1 {
+				want := j >= i-10
+				if got := received(t, m, strconv.Itoa(j)); got != want {
+					t.Errorf("%d s after it: received %d: %v, want %v", i-j, j, got, want)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if got := m.Dropped(0); got != 0 {
+			t.Errorf("%d messages dropped before their time, want none", got)
+		}
+	})
+}
+
+func TestDroppedCountsWhatWasForgottenEarly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := replay.NewMemory(3, time.Hour)
+		receive := func(from, to int) {
+			for i := from; i < to; i++ {
+				if err := m.Once(t.Context(), strconv.Itoa(i), succeed); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		check := func(when string, want int) {
+			if got := m.Dropped(time.Minute); got != want {
+				t.Errorf("%s: %d dropped, want %d", when, got, want)
+			}
+		}
+		receive(0, 3)
+		check("full", 0)
+		receive(3, 5)
+		check("two more", 2)
+		receive(5, 6)
+		check("one more at once", 0)
+		time.Sleep(time.Minute)
+		receive(6, 7)
+		check("one more after a minute", 2)
+		time.Sleep(time.Minute)
+		check("nothing more", 0)
+	})
+}
+
+func TestOnlyAFewWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := replay.NewMemory(3, time.Hour)
+		outcomes := make(chan error)
+		ended := make(chan error, 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		for range cap(ended) {
+			go func() {
+				ended <- m.Once(ctx, "a", func(context.Context) error { return <-outcomes })
+			}()
+		}
+		synctest.Wait()
+		if got := len(ended); got != 5 {
+			t.Errorf("%d of 10 ended, want 5: one receives and four wait", got)
+		}
+		for range len(ended) {
+			if err := <-ended; !errors.Is(err, replay.ErrBusy) {
+				t.Errorf("got %v, want ErrBusy", err)
+			}
+		}
+		cancel() // who waits gives up its place
+		synctest.Wait()
+		for range 4 {
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want the error of the context", err)
+			}
+		}
+		go func() {
+			ended <- m.Once(t.Context(), "a", func(context.Context) error {
+				t.Error("called after another call succeeded")
+				return nil
+			})
+		}()
+		synctest.Wait()
+		if len(ended) != 0 {
+			t.Errorf("got %v, want it to wait", <-ended)
+		}
+		outcomes <- nil
+		for range 2 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 func TestFailuresAreNotReceived(t *testing.T) {
 	t.Parallel()
 	failures := map[string]func(context.Context) error{
@@ -58,7 +158,7 @@ func TestFailuresAreNotReceived(t *testing.T) {
 	for name, fail := range failures {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := replay.NewMemory(3)
+			m := replay.NewMemory(3, time.Hour)
 			ended := make(chan struct{})
 			go func() {
 				defer close(ended)
@@ -76,7 +176,7 @@ func TestFailuresAreNotReceived(t *testing.T) {
 func TestWaitingEndsWithTheContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		m := replay.NewMemory(3)
+		m := replay.NewMemory(3, time.Hour)
 		release := make(chan struct{})
 		go func() {
 			_ = m.Once(t.Context(), "a", func(context.Context) error {
@@ -107,8 +207,8 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 
 func TestOnceUnderLoad(t *testing.T) {
 	t.Parallel()
-	const messages, deliveries = 50, 8
-	m := replay.NewMemory(messages)
+	const messages, deliveries = 50, 5
+	m := replay.NewMemory(messages, time.Hour)
 	var running, calls [messages]atomic.Int32
 	var wg sync.WaitGroup
 	for i := range messages * deliveries {

@@ -15,15 +15,20 @@ const (
 	maxKey = 75
 )
 
-// Check refuses a text that is not "whsec_" followed by the padded standard
-// base64 of 24 to 75 bytes. The error never shows the text.
+// Check refuses a secret that cannot be that of an endpoint: any but "whsec_"
+// followed by the padded standard base64 of 24 to 75 bytes. The error never
+// shows the text.
 func Check(secret string) error {
-	_, err := Key(secret)
+	key, err := Key(secret)
+	if err == nil && (len(key) < minKey || len(key) > maxKey) {
+		err = fmt.Errorf("its key is %d bytes long, want %d to %d", len(key), minKey, maxKey)
+	}
 	return err
 }
 
-// Key returns the key with which the holder of a secret signs; an error is that
-// of [Check].
+// Key returns the key with which the holder of a secret signs. Other senders than
+// a Svix server may have shorter and longer ones, but none that is empty. The
+// error never shows the text.
 //
 // It is strict: the server refuses bits that base64 leaves unused, and Go's
 // decoder would skip line breaks.
@@ -39,8 +44,8 @@ func Key(secret string) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("what follows %q is not padded standard base64", prefix)
-	case len(key) < minKey || len(key) > maxKey:
-		return nil, fmt.Errorf("its key is %d bytes long, want %d to %d", len(key), minKey, maxKey)
+	case len(key) == 0:
+		return nil, fmt.Errorf("nothing follows %q", prefix)
 	}
 	return key, nil
 }
