@@ -24,7 +24,8 @@ var (
 	// received one cannot be decoded; where the schema refuses it the error is a
 	// [*PayloadError].
 	ErrInvalidPayload = errors.New("invalid payload")
-	// ErrInvalidEvent: an [Event] has an ID that cannot be used; nothing was sent.
+	// ErrInvalidEvent: an [Event] has an ID that cannot be used, so that nothing was sent, or a text
+	// is no event.
 	ErrInvalidEvent = errors.New("invalid event")
 	// ErrInvalidEndpoint: an [Endpoint] cannot be created or found as described; nothing was changed.
 	ErrInvalidEndpoint = errors.New("invalid endpoint")
@@ -136,6 +137,22 @@ func (v Violation) String() string {
 	}
 	return v.Path + ": " + v.Message
 }
+
+// A LineError is a line that is no event, see [EventReader].
+type LineError struct {
+	// Line is its number in the text, from 1.
+	Line int
+	// Text is the line without the white space around it, the beginning of one that is too long.
+	Text []byte
+	// Err says why it is none; [errors.Is] finds [ErrInvalidEvent] in it.
+	Err error
+}
+
+// Error says which line it is, and why. It does not show the line.
+func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// Unwrap returns why the line is no event.
+func (e *LineError) Unwrap() error { return e.Err }
 
 // A PayloadError is a payload that the JSON Schema of its event type refuses.
 // Nothing was sent. [errors.Is] finds [ErrInvalidPayload] in it.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"regexp"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/svix/svix-webhooks/go/models"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/eventtext"
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/schema"
@@ -66,6 +68,54 @@ func (ev Event) validateID() error {
 		return fmt.Errorf("webhooks: %w: ID %s: want 1 to 256 letters, digits, '-', '_' and '.', not beginning with %q and not only dots", ErrInvalidEvent, foreign.Quote(ev.ID), messageIDPrefix)
 	}
 	return nil
+}
+
+// UnmarshalJSON reads an event from a JSON object with the members type and payload and, if wanted,
+// channel and id, as [json.Marshal] writes it. The payload becomes a [json.RawMessage] that keeps
+// every character of the text; whether it can be sent is for [Client.SendEvent] to say.
+//
+// It returns [ErrInvalidEvent] if a member has another name, in capitals too, or is there twice, if
+// type or payload is missing, or if the text is not JSON in valid UTF-8.
+func (ev *Event) UnmarshalJSON(text []byte) error {
+	read, err := eventtext.Parse(text)
+	if err != nil {
+		return fmt.Errorf("webhooks: %w: %w", ErrInvalidEvent, err)
+	}
+	*ev = Event{
+		Type: read.Type, Payload: json.RawMessage(read.Payload), Channel: read.Channel, ID: read.ID,
+	}
+	return nil
+}
+
+// An EventReader reads events from a text in which each line is one, as [Event.UnmarshalJSON] reads
+// it (NDJSON). Blank lines are passed over, and so is a byte order mark at the beginning. It is not
+// safe for concurrent use.
+type EventReader struct{ lines *eventtext.Lines }
+
+// NewEventReader returns a reader of the events in r. It keeps no more than one line in memory.
+func NewEventReader(r io.Reader) *EventReader { return &EventReader{eventtext.NewLines(r)} }
+
+// Read returns the next event. It returns
+//   - [io.EOF] at the end of the text,
+//   - a [*LineError] if the next line is no event or is longer than 1.0625 MiB; the call after
+//     that goes on with the line that follows,
+//   - the error of the text's own reader, again with each further call.
+func (r *EventReader) Read() (Event, error) {
+	line, err := r.lines.Next()
+	if err != nil {
+		return Event{}, err
+	}
+	var ev Event
+	if line.TooLong() {
+		err = fmt.Errorf("webhooks: %w: %d bytes, at most %d are possible", ErrInvalidEvent,
+			line.Length, eventtext.MaxLine)
+	} else {
+		err = ev.UnmarshalJSON(line.Text)
+	}
+	if err != nil {
+		return Event{}, &LineError{Line: line.Number, Text: line.Text, Err: err}
+	}
+	return ev, nil
 }
 
 // A Message is an event that the server took for delivery. The zero Message

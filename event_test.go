@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -411,6 +412,148 @@ func TestCyclicPayloads(t *testing.T) {
 		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: payload})
 		if !errors.Is(err, webhooks.ErrInvalidPayload) {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+func TestEventIsReadAsItIsWritten(t *testing.T) {
+	t.Parallel()
+	for name, ev := range map[string]webhooks.Event{
+		"only what is needed": {
+			Type: webhooks.TypeOriginCreate, Payload: json.RawMessage(`{"origin_url":"https://a.org"}`),
+		},
+		"all": {
+			Type: webhooks.TypeOriginVisit, Payload: json.RawMessage(`{"n":9007199254740993}`),
+			Channel: "https://a.org/café", ID: "batch-1",
+		},
+		"no payload": {Type: "a.b", Payload: json.RawMessage("null")},
+		"nothing":    {Payload: json.RawMessage("null")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text, err := json.Marshal(ev)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got webhooks.Event
+			if err := json.Unmarshal(text, &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(ev, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEventKeepsThePayloadsText(t *testing.T) {
+	t.Parallel()
+	const payload = `{ "n" : 9007199254740993.10e+0, "text" : "\u00e9<" }`
+	var ev webhooks.Event
+	text := `{"payload":` + payload + `,"type":"a.b"}`
+	if err := json.Unmarshal([]byte(text), &ev); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := ev.Payload.(json.RawMessage); !ok || string(got) != payload {
+		t.Errorf("got %s", got)
+	}
+}
+
+// notEvents are texts that encoding/json would take for an event, or for another one.
+var notEvents = map[string]string{
+	"a member twice":           `{"type":"a.b","channel":"x","channel":"y","payload":{}}`,
+	"the payload twice":        `{"type":"a.b","payload":{},"payload":{}}`,
+	"a member in capitals":     `{"type":"a.b","Payload":{}}`,
+	"payload in both":          `{"type":"a.b","Payload":{},"payload":{}}`,
+	"a member misspelt":        `{"type":"a.b","chanel":"x","payload":{}}`,
+	"Latin-1":                  "{\"type\":\"a.b\",\"channel\":\"caf\xe9\",\"payload\":{}}",
+	"Latin-1 in the payload":   "{\"type\":\"a.b\",\"payload\":{\"t\":\"caf\xe9\"}}",
+	"half a surrogate pair":    `{"type":"a.b","channel":"\ud83d","payload":{}}`,
+	"a number as a channel":    `{"type":"a.b","channel":1,"payload":{}}`,
+	"a member twice, deep":     `{"type":"a.b","payload":{"a":{"b":1,"b":2}}}`,
+	"no type":                  `{"payload":{}}`,
+	"no payload":               `{"type":"a.b"}`,
+	"an array":                 `[{"type":"a.b","payload":{}}]`,
+	"null":                     `null`,
+	"something after it":       `{"type":"a.b","payload":{}} {}`,
+	"not closed":               `{"type":"a.b","payload":{}`,
+	"no JSON":                  `type: a.b`,
+	"a comma at the end":       `{"type":"a.b","payload":{},}`,
+	"an escape in a name":      `{"type":"a.b","payload":{},"\u0070ayload":{}}`,
+	"a payload nested 65 deep": `{"type":"a.b","payload":` + nested(65) + `}`,
+}
+
+func nested(depth int) string {
+	return strings.Repeat(`{"a":`, depth-1) + `{}` + strings.Repeat(`}`, depth-1)
+}
+
+func TestEventIsReadStrictly(t *testing.T) {
+	t.Parallel()
+	for name, text := range notEvents {
+		var ev webhooks.Event
+		if err := ev.UnmarshalJSON([]byte(text)); !errors.Is(err, webhooks.ErrInvalidEvent) {
+			t.Errorf("%s: got %+v and the error %v", name, ev, err)
+		}
+	}
+	var ev webhooks.Event
+	if err := ev.UnmarshalJSON([]byte(`{"type":"a.b","payload":` + nested(64) + `}`)); err != nil {
+		t.Errorf("a payload that is as deep as one may be: %v", err)
+	}
+}
+
+func TestEventReaderGoesOnAfterABadLine(t *testing.T) {
+	t.Parallel()
+	long := `{"type":"a.b","payload":{"text":"` + strings.Repeat("x", 1<<20+64<<10) + `"}}`
+	text := strings.Join([]string{
+		"\ufeff" + `{"type":"a.b","payload":{"n":1}}`, "", "not JSON", " \t\r",
+		`  {"type":"a.b","payload":{"n":2}}  ` + "\r", long, `{"type":"a.b","payload":{"n":3}}`,
+	}, "\n") // and no line's end after the last
+	type result struct {
+		Payload string
+		Line    int
+		Text    string
+	}
+	want := []result{
+		{Payload: `{"n":1}`},
+		{Line: 3, Text: "not JSON"},
+		{Payload: `{"n":2}`},
+		{Line: 6, Text: long[:1<<20+64<<10]},
+		{Payload: `{"n":3}`},
+	}
+	var got []result
+	reader := webhooks.NewEventReader(iotest.HalfReader(strings.NewReader(text)))
+	for {
+		ev, err := reader.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		bad, ok := errors.AsType[*webhooks.LineError](err)
+		switch {
+		case ok && errors.Is(err, webhooks.ErrInvalidEvent):
+			got = append(got, result{Line: bad.Line, Text: string(bad.Text)})
+		case err != nil:
+			t.Fatal(err)
+		default:
+			payload, _ := ev.Payload.(json.RawMessage)
+			got = append(got, result{Payload: string(payload)})
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if _, err := reader.Read(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+func TestEventReaderTakesNoHalfLineForAWholeOne(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("the disk is broken")
+	text := io.MultiReader(strings.NewReader(`{"type":"a.b","payload":{}}`), iotest.ErrReader(broken))
+	reader := webhooks.NewEventReader(text)
+	for range 2 {
+		if ev, err := reader.Read(); !errors.Is(err, broken) {
+			t.Errorf("got %+v and %v", ev, err)
 		}
 	}
 }

@@ -484,3 +484,43 @@ func FuzzHandler(f *testing.F) {
 		}
 	})
 }
+
+// FuzzEvent: any text is an ErrInvalidEvent or an event that keeps its payload's text and is
+// written as one that is read back as the same; never one that encoding/json reads otherwise.
+func FuzzEvent(f *testing.F) {
+	for _, text := range notEvents {
+		f.Add([]byte(text))
+	}
+	f.Add([]byte(`{"type": "a.b", "channel": null, "payload": {"n": -0.10e-7}, "id": "x"}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		withinTime(t)
+		var ev webhooks.Event
+		if err := ev.UnmarshalJSON(text); err != nil {
+			if !errors.Is(err, webhooks.ErrInvalidEvent) || len(err.Error()) > 1000 {
+				t.Errorf("got %v", err)
+			}
+			return
+		}
+		payload, _ := ev.Payload.(json.RawMessage)
+		if !bytes.Contains(text, payload) || !json.Valid(payload) {
+			t.Errorf("the payload of %q became %q", text, payload)
+		}
+		var plain struct {
+			Type, Channel, ID string
+			Payload           json.RawMessage
+		}
+		if err := json.Unmarshal(text, &plain); err != nil || plain.Type != ev.Type ||
+			plain.Channel != ev.Channel || plain.ID != ev.ID || !bytes.Equal(plain.Payload, payload) {
+			t.Errorf("encoding/json reads %q as %+v (%v)", text, plain, err)
+		}
+		written, err := json.Marshal(ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again webhooks.Event
+		if err := again.UnmarshalJSON(written); err != nil || again.Type != ev.Type ||
+			again.Channel != ev.Channel || again.ID != ev.ID {
+			t.Errorf("%q is written as %q: %v", text, written, err)
+		}
+	})
+}
