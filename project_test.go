@@ -1,36 +1,105 @@
 package webhooks_test
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"github.com/softwareheritage/webhooks"
 )
 
-// TestReadme compiles each Go file in the README, as if it were a package of this
-// module.
-func TestReadme(t *testing.T) {
-	t.Parallel()
-	readme, err := os.ReadFile("README.md")
+// What holds of the project as a whole: its README, its public interface, what it depends on, how
+// its files are laid out and written.
+
+var update = flag.Bool("update", false, "write the golden files of testdata/api anew")
+
+const module = "github.com/softwareheritage/webhooks"
+
+// A fence is a fenced block of the README.
+type fence struct {
+	info, text string
+	line       int
+}
+
+// fences are the fenced blocks of the README, in their order.
+func fences(t *testing.T) []fence {
+	t.Helper()
+	var found []fence
+	inside := false
+	for i, line := range strings.SplitAfter(readFile(t, "README.md"), "\n") {
+		info, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case !isFence && inside:
+			found[len(found)-1].text += line
+		case isFence && inside && info != "":
+			t.Fatalf("README.md:%d: the block of line %d is not closed", i+1, found[len(found)-1].line)
+		case isFence && inside:
+			inside = false
+		case isFence:
+			inside = true
+			found = append(found, fence{info: info, line: i + 1})
+		}
+	}
+	if inside {
+		t.Fatalf("README.md:%d: the block is not closed", found[len(found)-1].line)
+	}
+	return found
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) == 0 {
-		t.Fatal("no Go in the README")
+	return string(text)
+}
+
+// TestReadme compares each block of the README with what it shows.
+func TestReadme(t *testing.T) {
+	t.Parallel()
+	checks := map[string]func(t *testing.T, text string){
+		"go":      compile,
+		"yaml":    loads,
+		"console": isSession,
+		"mermaid": isPicture,
 	}
-	for _, block := range blocks {
-		name, _, _ := strings.Cut(block[1], "\n")
-		t.Run(name, func(t *testing.T) {
+	seen := map[string]bool{}
+	for _, block := range fences(t) {
+		seen[block.info] = true
+		check, known := checks[block.info]
+		if !known {
+			t.Errorf("README.md:%d: nothing is known of blocks that begin with ```%s", block.line, block.info)
+			continue
+		}
+		t.Run(fmt.Sprintf("line %d", block.line), func(t *testing.T) {
 			t.Parallel()
-			compile(t, block[1])
+			check(t, block.text)
 		})
+	}
+	for info := range checks {
+		if !seen[info] {
+			t.Errorf("the README has no block of %s", info)
+		}
 	}
 }
 
+// compile builds a Go file as if it were a package of this module.
 func compile(t *testing.T, source string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -48,8 +117,162 @@ func compile(t *testing.T, source string) {
 			t.Fatal(err)
 		}
 	}
-	build := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-c", "-o", filepath.Join(dir, "out"), "-overlay", overlay, "./readme") //nolint:gosec // no input but the README
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+	goCommand(t, "test", "-vet=off", "-c", "-o", filepath.Join(dir, "out"), "-overlay", overlay, "./readme")
+}
+
+// goCommand runs the go command and returns the lines that it prints.
+func goCommand(t *testing.T, args ...string) []string {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "go", args...) //nolint:gosec // no input but the project's
+	var errs bytes.Buffer
+	command.Stderr = &errs
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s%s", strings.Join(args, " "), err, out, errs.String())
 	}
+	return strings.Fields(string(out))
+}
+
+// loads wants a configuration file that a client can be made of.
+func loads(t *testing.T, text string) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "config.yml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := webhooks.LoadConfig(name)
+	if err == nil {
+		_, err = webhooks.NewClient(webhooks.WithConfig(cfg))
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// isSession wants a session of the command line that a test of the command has run.
+func isSession(t *testing.T, text string) {
+	t.Helper()
+	const pattern = "cmd/swh-webhooks/testdata/session*.txt"
+	names, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(names, func(name string) bool { return strings.Contains(readFile(t, name), text) }) {
+		t.Errorf("the session is in no file %s, which are those that were run", pattern)
+	}
+}
+
+// isPicture wants a box for each package of the project, and arrows for imports only.
+func isPicture(t *testing.T, text string) {
+	t.Helper()
+	packages := packageImports(t)
+	boxes := map[string]string{} // the package's folder by the name of the box
+	for _, box := range regexp.MustCompile(`(?m)\b(\w+)\["([^"<]+)`).FindAllStringSubmatch(text, -1) {
+		boxes[box[1]] = box[2]
+		if _, exists := packages[box[2]]; !exists {
+			t.Errorf("the picture has the box %s, and there is no such package", box[2])
+		}
+	}
+	for _, arrow := range regexp.MustCompile(`(?m)^\s*(\w+) -->(?:\|[^|]*\|)? ([\w &]+)$`).FindAllStringSubmatch(text, -1) {
+		for to := range strings.SplitSeq(arrow[2], " & ") {
+			if from := boxes[arrow[1]]; !packages[from][boxes[to]] {
+				t.Errorf("the picture has an arrow from %s to %s, which is not imported", from, boxes[to])
+			}
+		}
+	}
+}
+
+// packageImports are the folders of the project's packages, those of the modules below it
+// included, with what each imports of the others.
+func packageImports(t *testing.T) map[string]map[string]bool {
+	t.Helper()
+	packages := map[string]map[string]bool{}
+	for name, file := range goFiles(t) {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		from := cmp.Or(strings.TrimPrefix(filepath.ToSlash(filepath.Dir(name)), "."), "webhooks")
+		if packages[from] == nil {
+			packages[from] = map[string]bool{}
+		}
+		for _, spec := range file.Imports {
+			path := strings.Trim(spec.Path.Value, `"`)
+			if path == module {
+				packages[from]["webhooks"] = true
+			} else if below, ok := strings.CutPrefix(path, module+"/"); ok {
+				packages[from][below] = true
+			}
+		}
+	}
+	return packages
+}
+
+// goFiles are all Go files of the project by name, with their comments.
+func goFiles(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	files := map[string]*ast.File{}
+	fset := token.NewFileSet()
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") {
+			return fs.SkipDir
+		}
+		if filepath.Ext(name) != ".go" {
+			return nil
+		}
+		files[filepath.ToSlash(name)], err = parser.ParseFile(fset, name, nil, parser.ParseComments)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// TestReadmeNamesTests: each test, fuzz target and benchmark that the README names is there.
+func TestReadmeNamesTests(t *testing.T) {
+	t.Parallel()
+	exists := map[string]bool{}
+	for _, file := range goFiles(t) {
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok {
+				exists[f.Name.Name] = true
+			}
+		}
+	}
+	for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		if !exists[name[1]] {
+			t.Errorf("the README names %s, which does not exist", name[1])
+		}
+	}
+}
+
+func checkGolden(t *testing.T, name, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := gocmp.Diff(strings.Split(readFile(t, name), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("%s is not what there is now (-file +now):\n%s\nIf that is meant: go test -run '^%s$' . -update", name, diff, strings.Split(t.Name(), "/")[0])
+	}
+}
+
+// TestDependencies: who imports the library, or tests with it, gets nothing but these modules.
+func TestDependencies(t *testing.T) {
+	t.Parallel()
+	forbidden := regexp.MustCompile(`twmb|tinylib|cobra|prometheus|opentelemetry|progressbar|kafka`)
+	var list strings.Builder
+	for _, dir := range []string{".", "./webhookstest"} {
+		modules := goCommand(t, "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", dir)
+		slices.Sort(modules)
+		fmt.Fprintf(&list, "%s\n\t%s\n", dir, strings.Join(slices.Compact(modules), "\n\t"))
+	}
+	for _, module := range forbidden.FindAllString(list.String(), -1) {
+		t.Errorf("%s is among the dependencies; it has its place in another package", module)
+	}
+	checkGolden(t, filepath.Join("testdata", "api", "dependencies.txt"), list.String())
 }
