@@ -154,6 +154,13 @@ func (m Message) IsZero() bool { return m == Message{} }
 // may have been sent all the same; to send it again with the same Event.ID is
 // then safe.
 func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
+	ctx, end := start(ctx, c.tracer, Span{Kind: SpanSend, EventType: ev.Type, EventID: ev.ID})
+	message, err := c.sendEvent(ctx, ev)
+	end(End{MessageID: message.ID, Err: err})
+	return message, err
+}
+
+func (c *Client) sendEvent(ctx context.Context, ev Event) (Message, error) {
 	if err := ev.validateID(); err != nil {
 		return Message{}, err
 	}
@@ -417,8 +424,10 @@ func (c *Client) listens(ctx context.Context, eventType string, channels []strin
 
 // findListeners lists the endpoints of an event type. It makes sure to remember
 // the channels that are wanted.
-func (c *Client) findListeners(ctx context.Context, eventType string, wanted []string) (listeners, error) {
-	found := listeners{channels: map[string]struct{}{}}
+func (c *Client) findListeners(ctx context.Context, eventType string, wanted []string) (found listeners, err error) {
+	ctx, end := start(ctx, c.tracer, Span{Kind: SpanLookup, EventType: eventType})
+	defer func() { end(End{Err: err}) }()
+	found.channels = map[string]struct{}{}
 	for body, err := range c.endpoints(ctx, eventType, false) {
 		switch {
 		case err != nil:

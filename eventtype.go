@@ -192,7 +192,9 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 func (c *Client) registered(ctx context.Context, name string) (*registeredType, error) {
 	always := func(*registeredType) bool { return true }
 	return c.types.Load(ctx, name, always, func(ctx context.Context) (*registeredType, error) {
-		et, err := c.GetEventType(ctx, name)
+		et, err := traced(ctx, c.tracer, Span{Kind: SpanLookup, EventType: name}, func(ctx context.Context) (EventType, error) {
+			return c.GetEventType(ctx, name)
+		})
 		if err != nil {
 			return nil, err
 		}

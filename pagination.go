@@ -182,7 +182,9 @@ func (p pageBody[T]) complete() bool { return p.Data != nil }
 // than an answer may be, for fewer.
 func listPage[T any](ctx context.Context, c *Client, op string, limit uint64, request func(ctx context.Context, limit *uint64) error) (Page[T], error) {
 	for {
-		body, err := query[pageBody[T]](ctx, c, op, func(ctx context.Context) error { return request(ctx, &limit) })
+		body, err := traced(ctx, c.tracer, Span{Kind: SpanList, Op: op}, func(ctx context.Context) (pageBody[T], error) {
+			return query[pageBody[T]](ctx, c, op, func(ctx context.Context) error { return request(ctx, &limit) })
+		})
 		if errors.Is(err, transport.ErrAnswerTooLarge) && limit > 1 {
 			limit = max(limit/8, 1)
 			continue

@@ -16,6 +16,14 @@ type Tracer interface {
 	Start(ctx context.Context, s Span) (context.Context, func(End))
 }
 
+// WithTracer tells t of what the client does. The default, also for nil, is to tell nobody.
+func WithTracer(t Tracer) Option {
+	return func(o *options) error {
+		o.tracer = t
+		return nil
+	}
+}
+
 // WithHandlerTracer tells t of each delivery. The default, also for nil, is to tell nobody.
 func WithHandlerTracer(t Tracer) HandlerOption {
 	return func(h *handler) { h.tracer = t }
@@ -58,8 +66,10 @@ type Span struct {
 	// EventType is the name of the event type. That of a SpanReceive is the header X-Swh-Event
 	// of a verified delivery.
 	EventType string
-	// EventID is the [Event.ID] of a SpanSend, empty if the library is to draw one.
+	// EventID is the [Event.ID] of a SpanSend as it was given.
 	EventID string
+	// Op is what a SpanList asks of the server, such as "endpoint list".
+	Op string
 	// Try counts the tries of one request, from 1. That of a SpanWait is the try before it.
 	Try int
 }
@@ -82,4 +92,25 @@ func start(ctx context.Context, tracer Tracer, s Span) (context.Context, func(En
 		return ctx, func(End) {}
 	}
 	return tracer.Start(ctx, s)
+}
+
+// traced does f, which the tracer is told of if there is one.
+func traced[T any](ctx context.Context, tracer Tracer, s Span, f func(ctx context.Context) (T, error)) (T, error) {
+	ctx, end := start(ctx, tracer, s)
+	value, err := f(ctx)
+	end(End{Err: err})
+	return value, err
+}
+
+// An observer passes on what the transport tells.
+type observer struct{ tracer Tracer }
+
+func (o observer) Try(ctx context.Context, try int) (context.Context, func(int, error)) {
+	ctx, end := o.tracer.Start(ctx, Span{Kind: SpanTry, Try: try})
+	return ctx, func(status int, err error) { end(End{Status: status, Err: err}) }
+}
+
+func (o observer) Wait(ctx context.Context, try int) func() {
+	_, end := o.tracer.Start(ctx, Span{Kind: SpanWait, Try: try})
+	return func() { end(End{}) }
 }

@@ -85,6 +85,7 @@ type Client struct { //nolint:recvcheck // a copy must not be printed either
 	foreign        foreign.Filter
 	retention      int64 // days
 	checkListeners bool
+	tracer         Tracer // nil: none
 	types          *cache.Cache[*registeredType]
 	listeners      *cache.Cache[listeners]
 }
@@ -108,6 +109,7 @@ type options struct {
 	retry          RetryPolicy
 	cacheTTL       time.Duration
 	checkListeners bool
+	tracer         Tracer
 }
 
 // WithConfigFile reads the configuration file at path as [LoadConfig] does, so
@@ -158,6 +160,12 @@ func WithHTTPClient(hc *http.Client) Option {
 		return nil
 	}
 }
+
+// NewTransport returns a new transport like the default one, made for many concurrent requests to
+// one server. It is there to be wrapped, by one that traces for instance, and given to
+// [WithHTTPClient]: [http.DefaultTransport] keeps no more than two idle connections to a server, so
+// that concurrent sends open a new one for nearly every request.
+func NewTransport() *http.Transport { return transport.Tuned() }
 
 // WithLogger logs retries at debug level, without tokens and payloads. The
 // default, also for a nil logger, is to log nothing.
@@ -304,6 +312,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 		foreign:        foreign.NewFilter(string(cfg.Svix.AuthToken)),
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
+		tracer:         o.tracer,
 		types:          cache.New[*registeredType](o.cacheTTL, maxCachedTypes),
 		listeners:      cache.New[listeners](o.cacheTTL, maxCachedTypes),
 	}, nil
@@ -324,6 +333,9 @@ func (o options) wrappedHTTPClient() (*http.Client, *transport.Transport) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	carrier := transport.New(hc.Transport, policy, logger)
+	if o.tracer != nil {
+		carrier.Observer = observer{o.tracer}
+	}
 	hc.Transport = carrier
 	hc.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return hc, carrier

@@ -42,11 +42,23 @@ type Policy struct {
 // A Transport is an [http.RoundTripper] that tries a request until its answer
 // is final. It is safe for concurrent use.
 type Transport struct {
+	// Observer is told of what the transport does; nil: nobody. It is set before the first request.
+	Observer Observer
+
 	base   http.RoundTripper
 	policy Policy
 	log    *slog.Logger
 	watch  *watch
 	left   left
+}
+
+// An Observer is told of each try of a request, counted from 1, and of each wait after one.
+type Observer interface {
+	// Try returns the context of the try and what to call when it has ended. The status is zero
+	// if there was no answer.
+	Try(ctx context.Context, try int) (context.Context, func(status int, err error))
+	// Wait returns what to call when the wait has ended.
+	Wait(ctx context.Context, try int) (end func())
 }
 
 // New returns a Transport that sends by base, or by a transport of its own
@@ -149,7 +161,7 @@ func (t *Transport) settle(req *http.Request, answer *Answer) error {
 			return endedBy(ctx, answer)
 		}
 		answer.Tries = try
-		latest := t.try(req, answer.Finish)
+		latest := t.observedTry(req, try, answer.Finish)
 		answer.Unclear = answer.Unclear || latest.Unclear
 		if latest.Err != nil && ctx.Err() != nil {
 			return endedBy(ctx, answer)
@@ -161,8 +173,25 @@ func (t *Transport) settle(req *http.Request, answer *Answer) error {
 		}
 		wait := t.policy.wait(try, answer.Header)
 		t.logRetry(req, answer, wait)
-		pause(ctx, wait)
+		t.observedPause(ctx, wait, try)
 	}
+}
+
+func (t *Transport) observedTry(req *http.Request, n int, finish bool) Answer {
+	if t.Observer == nil {
+		return t.try(req, finish)
+	}
+	ctx, end := t.Observer.Try(req.Context(), n)
+	answer := t.try(req.WithContext(ctx), finish)
+	end(answer.Status, answer.Err)
+	return answer
+}
+
+func (t *Transport) observedPause(ctx context.Context, wait time.Duration, try int) {
+	if t.Observer != nil {
+		defer t.Observer.Wait(ctx, try)()
+	}
+	pause(ctx, wait)
 }
 
 // try sends the request once. With finish it does not end with the context of
