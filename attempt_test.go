@@ -20,14 +20,15 @@ import (
 	"github.com/softwareheritage/webhooks/webhookstest"
 )
 
-// TestHeadersAreNamedTheSameWhicheverTheServerSent: the names of the headers are the same ones, whichever
-// the server sent, and so are the values.
+// TestHeadersAreNamedTheSameWhicheverTheServerSent: the names of the headers are the same ones,
+// whichever the server sent, and so are the values.
 func TestHeadersAreNamedTheSameWhicheverTheServerSent(t *testing.T) {
 	t.Parallel()
 	srv := webhookstest.NewServer(t, webhookstest.InMemory(), webhookstest.WithSvixHeaders())
 	srv.Handle(harness.HookURL, http.NotFoundHandler())
 	client := srv.Client()
-	if err := errors.Join(client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]), client.CreateEndpoint(t.Context(), harness.KnownEndpoint(), "")); err != nil {
+	if err := errors.Join(client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]),
+		client.CreateEndpoint(t.Context(), harness.KnownEndpoint(), "")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
@@ -36,14 +37,17 @@ func TestHeadersAreNamedTheSameWhicheverTheServerSent(t *testing.T) {
 	if err := srv.WaitForDeliveries(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+	events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(),
+		harness.KnownEndpoint(), webhooks.SentEventQuery{}))
 	if err != nil || len(events) != 1 {
 		t.Fatalf("got %+v, %v; want one sent event", events, err)
 	}
 	sent := srv.Deliveries()[0].Header
 	want := http.Header{
-		"Content-Length": sent["Content-Length"], "Content-Type": sent["Content-Type"], "X-Swh-Event": {webhooks.TypeOriginCreate},
-		"Webhook-Id": sent["Svix-Id"], "Webhook-Timestamp": sent["Svix-Timestamp"], "Webhook-Signature": sent["Svix-Signature"],
+		"Content-Length": sent["Content-Length"], "Content-Type": sent["Content-Type"],
+		"X-Swh-Event": {webhooks.TypeOriginCreate},
+		"Webhook-Id":  sent["Svix-Id"], "Webhook-Timestamp": sent["Svix-Timestamp"],
+		"Webhook-Signature": sent["Svix-Signature"],
 	}
 	if diff := cmp.Diff(want, events[0].Headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
@@ -65,7 +69,8 @@ func TestListingOfMessageWithoutTime(t *testing.T) {
 		})
 		client := harness.NewClient(t, withoutTime, mock.Token())
 		for _, q := range []webhooks.SentEventQuery{{}, {After: time.Now().Add(-100 * day)}, {Before: time.Now()}} {
-			if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q)); len(got) != 1 {
+			if got := timestamps(t, client.ListSentEventsForEventType(t.Context(),
+				webhooks.TypeOriginCreate, q)); len(got) != 1 {
 				t.Errorf("%+v: got attempts of %v, want one", q, got)
 			}
 		}
@@ -90,15 +95,16 @@ func TestHeadersOfAttemptWithoutTime(t *testing.T) {
 				t.Fatalf("%s: got %+v, %v; want one event", name, events, err)
 			}
 			got := slices.Sorted(maps.Keys(events[0].Headers))
-			if diff := cmp.Diff([]string{"Content-Length", "Content-Type", "Webhook-Id", "X-Swh-Event"}, got); diff != "" {
+			if diff := cmp.Diff([]string{"Content-Length", "Content-Type", "Webhook-Id", "X-Swh-Event"},
+				got); diff != "" {
 				t.Errorf("%s: headers (-want +got):\n%s", name, diff)
 			}
 		}
 	})
 }
 
-// TestPayloadsOfSparseAttempts: each attempt has its payload, however many
-// messages of other endpoints lie between those of this one.
+// TestPayloadsOfSparseAttempts: each attempt has its payload, however many messages of other
+// endpoints lie between those of this one.
 func TestPayloadsOfSparseAttempts(t *testing.T) {
 	t.Parallel()
 	for _, one := range []int{1, 2, 3, 10, 100} { // in so many is this endpoint's

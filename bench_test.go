@@ -25,15 +25,15 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// BenchmarkSend compares SendEvent with the bare SDK, given a transport that keeps
-// its connections, on a mock server in a process of its own:
+// BenchmarkSend compares SendEvent with the bare SDK, given a transport that keeps its connections,
+// on a mock server in a process of its own:
 //
 //	go test -run '^$' -bench 'Send$' -count 6 . > send.txt
 //	benchstat -col /client send.txt
 //
-// SendEvent does all that it does for an event that somebody listens to, while
-// event type and listener are cached. Nothing is delivered: the endpoint is
-// disabled by then, which the client does not know.
+// SendEvent does all that it does for an event that somebody listens to, while event type and
+// listener are cached. Nothing is delivered: the endpoint is disabled by then, which the client
+// does not know.
 func BenchmarkSend(b *testing.B) {
 	serverURL, token := harness.StartProcess(b)
 	clients := []struct {
@@ -62,8 +62,8 @@ func measureSends(b *testing.B, goroutines int, send func(ctx context.Context) e
 	b.ReportMetric(float64(spent.cpu.Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
-// BenchmarkSendRatio tells the same in one figure each: the two take turns, so
-// that what else the machine does meets both alike.
+// BenchmarkSendRatio tells the same in one figure each: the two take turns, so that what else the
+// machine does meets both alike.
 //
 //	go test -run '^$' -bench 'SendRatio$' -benchtime 60x .
 func BenchmarkSendRatio(b *testing.B) {
@@ -143,8 +143,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// BenchmarkSendCost compares what the two do besides the network, whose answers
-// come from memory.
+// BenchmarkSendCost compares what the two do besides the network, whose answers come from memory.
 func BenchmarkSendCost(b *testing.B) {
 	mock := svixmock.New(svixmock.Config{})
 	b.Cleanup(mock.Close)
@@ -168,7 +167,9 @@ func (c cannedAnswers) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !strings.HasSuffix(r.URL.Path, "/msg") {
 		return c.live.RoundTrip(r)
 	}
-	const answer = `{"channels":null,"eventId":"0d2a5d1e-6f0e-4a39-9c7b-8a9b3a0c7a10","eventType":"origin.visit","id":"msg_3MWc7F7brIv82SXLiFXTAmsHiDx","payload":{},"timestamp":"2026-11-23T21:33:14.593839Z"}`
+	const answer = `{"channels":null,"eventId":"0d2a5d1e-6f0e-4a39-9c7b-8a9b3a0c7a10",` +
+		`"eventType":"origin.visit","id":"msg_3MWc7F7brIv82SXLiFXTAmsHiDx","payload":{},` +
+		`"timestamp":"2026-11-23T21:33:14.593839Z"}`
 	_, _ = io.Copy(io.Discard, r.Body)
 	return &http.Response{
 		Status: "202 Accepted", StatusCode: http.StatusAccepted, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -203,7 +204,8 @@ func sdkSend(b *testing.B, serverURL, token string, transport http.RoundTripper)
 	}
 	app := identity.Application(benchEventType)
 	return func(ctx context.Context) error {
-		_, err := sdk.Message.Create(ctx, app, models.MessageIn{EventType: benchEventType, Payload: benchPayload()}, nil)
+		_, err := sdk.Message.Create(ctx, app,
+			models.MessageIn{EventType: benchEventType, Payload: benchPayload()}, nil)
 		return err
 	}
 }
@@ -211,7 +213,8 @@ func sdkSend(b *testing.B, serverURL, token string, transport http.RoundTripper)
 func clientSend(b *testing.B, serverURL, token string, transport http.RoundTripper) func(context.Context) error {
 	b.Helper()
 	newClient := func() *webhooks.Client {
-		client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(serverURL), webhooks.WithAuthToken(token),
+		client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+			webhooks.WithServerURL(serverURL), webhooks.WithAuthToken(token),
 			webhooks.WithHTTPClient(&http.Client{Transport: transport}), webhooks.WithCacheTTL(24*time.Hour))
 		if err != nil {
 			b.Fatal(err)

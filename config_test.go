@@ -34,22 +34,90 @@ func TestExplicitOptionsWin(t *testing.T) {
 		opts        []webhooks.Option
 		host, token string
 	}{
-		"file":                               {"", []webhooks.Option{webhooks.WithConfigFile(goodConfig)}, "127.0.0.1:8071", fileToken},
-		"file of the environment":            {goodConfig, nil, "127.0.0.1:8071", fileToken},
-		"environment over file":              {configFolder + "/good-minimal.yml", []webhooks.Option{webhooks.WithConfigFile(goodConfig)}, "svix.example.org", fileToken},
-		"environment over missing file":      {goodConfig, []webhooks.Option{webhooks.WithConfigFile("missing.yml")}, "127.0.0.1:8071", fileToken},
-		"value over environment":             {"missing.yml", []webhooks.Option{webhooks.WithConfig(other)}, "value.example.org", "value-token"},
-		"value over file":                    {"", []webhooks.Option{webhooks.WithConfigFile("missing.yml"), webhooks.WithConfig(other)}, "value.example.org", "value-token"},
-		"URL over file":                      {"", []webhooks.Option{webhooks.WithServerURL(explicitURL), webhooks.WithConfigFile(goodConfig)}, "explicit.example.org", fileToken},
-		"token over environment":             {goodConfig, []webhooks.Option{webhooks.WithAuthToken(explicitToken)}, "127.0.0.1:8071", explicitToken},
-		"URL and token over value":           {"", []webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)}, "explicit.example.org", explicitToken},
-		"URL and token alone":                {"", []webhooks.Option{webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)}, "explicit.example.org", explicitToken},
-		"URL completes a file without one":   {configFolder + "/good-token-missing.yml", []webhooks.Option{webhooks.WithAuthToken(explicitToken)}, "127.0.0.1:8071", explicitToken},
-		"empty ones are left to the file":    {"", []webhooks.Option{webhooks.WithServerURL(""), webhooks.WithAuthToken(""), webhooks.WithConfigFile(goodConfig)}, "127.0.0.1:8071", fileToken},
-		"nil option and empty file name":     {"", []webhooks.Option{nil, webhooks.WithConfigFile(""), webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)}, "explicit.example.org", explicitToken},
-		"path prefix, slashes at its end":    {configFolder + "/good-path-prefix.yml", nil, "example.org/svix/eu", fileToken},
-		"slashes at the end of the host":     {"", []webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL(explicitURL + "//")}, "explicit.example.org", "value-token"},
-		"path prefix with an escaped letter": {"", []webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL("https://example.org/a%2Fb/")}, "example.org/a%2Fb", "value-token"},
+		"file": {
+			"",
+			[]webhooks.Option{webhooks.WithConfigFile(goodConfig)},
+			"127.0.0.1:8071", fileToken,
+		},
+		"file of the environment": {goodConfig, nil, "127.0.0.1:8071", fileToken},
+		"environment over file": {
+			configFolder + "/good-minimal.yml",
+			[]webhooks.Option{webhooks.WithConfigFile(goodConfig)},
+			"svix.example.org", fileToken,
+		},
+		"environment over missing file": {
+			goodConfig,
+			[]webhooks.Option{webhooks.WithConfigFile("missing.yml")},
+			"127.0.0.1:8071", fileToken,
+		},
+		"value over environment": {
+			"missing.yml",
+			[]webhooks.Option{webhooks.WithConfig(other)},
+			"value.example.org", "value-token",
+		},
+		"value over file": {
+			"",
+			[]webhooks.Option{webhooks.WithConfigFile("missing.yml"), webhooks.WithConfig(other)},
+			"value.example.org", "value-token",
+		},
+		"URL over file": {
+			"",
+			[]webhooks.Option{webhooks.WithServerURL(explicitURL), webhooks.WithConfigFile(goodConfig)},
+			"explicit.example.org", fileToken,
+		},
+		"token over environment": {
+			goodConfig,
+			[]webhooks.Option{webhooks.WithAuthToken(explicitToken)},
+			"127.0.0.1:8071", explicitToken,
+		},
+		"URL and token over value": {
+			"",
+			[]webhooks.Option{
+				webhooks.WithConfig(other), webhooks.WithServerURL(explicitURL),
+				webhooks.WithAuthToken(explicitToken),
+			},
+			"explicit.example.org", explicitToken,
+		},
+		"URL and token alone": {
+			"",
+			[]webhooks.Option{webhooks.WithServerURL(explicitURL), webhooks.WithAuthToken(explicitToken)},
+			"explicit.example.org", explicitToken,
+		},
+		"URL completes a file without one": {
+			configFolder + "/good-token-missing.yml",
+			[]webhooks.Option{webhooks.WithAuthToken(explicitToken)},
+			"127.0.0.1:8071", explicitToken,
+		},
+		"empty ones are left to the file": {
+			"",
+			[]webhooks.Option{
+				webhooks.WithServerURL(""), webhooks.WithAuthToken(""),
+				webhooks.WithConfigFile(goodConfig),
+			},
+			"127.0.0.1:8071", fileToken,
+		},
+		"nil option and empty file name": {
+			"",
+			[]webhooks.Option{
+				nil, webhooks.WithConfigFile(""), webhooks.WithServerURL(explicitURL),
+				webhooks.WithAuthToken(explicitToken),
+			},
+			"explicit.example.org", explicitToken,
+		},
+		"path prefix, slashes at its end": {
+			configFolder + "/good-path-prefix.yml", nil,
+			"example.org/svix/eu", fileToken,
+		},
+		"slashes at the end of the host": {
+			"",
+			[]webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL(explicitURL + "//")},
+			"explicit.example.org", "value-token",
+		},
+		"path prefix with an escaped letter": {
+			"",
+			[]webhooks.Option{webhooks.WithConfig(other), webhooks.WithServerURL("https://example.org/a%2Fb/")},
+			"example.org/a%2Fb", "value-token",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -59,7 +127,8 @@ func TestExplicitOptionsWin(t *testing.T) {
 				url, token = r.URL.Host+r.URL.EscapedPath(), r.Header.Get("Authorization")
 				return nil, errors.New("not sent")
 			})
-			client, err := webhooks.NewClient(append(tt.opts, webhooks.WithHTTPClient(&http.Client{Transport: transport}),
+			client, err := webhooks.NewClient(append(tt.opts,
+				webhooks.WithHTTPClient(&http.Client{Transport: transport}),
 				webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))...)
 			if err != nil {
 				t.Fatal(err)
@@ -74,12 +143,15 @@ func TestExplicitOptionsWin(t *testing.T) {
 	}
 }
 
-// TestConfigFiles reads every file of the folder: those named good as they are, the
-// others with an error that says all of what is listed here.
+// TestConfigFiles reads every file of the folder: those named good as they are, the others with an
+// error that says all of what is listed here.
 func TestConfigFiles(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	config := func(url, token string, retention int) webhooks.Config {
-		return webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: url, AuthToken: webhooks.Secret(token)}, EventRetentionPeriod: retention}
+		return webhooks.Config{
+			Svix:                 webhooks.SvixConfig{ServerURL: url, AuthToken: webhooks.Secret(token)},
+			EventRetentionPeriod: retention,
+		}
 	}
 	good := map[string]webhooks.Config{
 		"good":                          config(fileURL+"/", fileToken, 30),
@@ -93,14 +165,17 @@ func TestConfigFiles(t *testing.T) {
 		"good-webhooks-null":            {},
 	}
 	broken := map[string][]string{
-		"anchor-contains-itself":          {"line 2", `"svix"`},
-		"billion-laughs":                  {"line 9", "want a mapping"},
-		"comment-only":                    {"the file is empty"},
-		"duplicate-key":                   {"line 5", `"server_url"`},
-		"duplicate-webhooks":              {"line 3", `"webhooks"`},
-		"empty":                           {"the file is empty"},
-		"list-at-top":                     {"line 1", "found a list"},
-		"many-mistakes":                   {`line 6: unknown key "region"`, "svix.server_url: not an http or https URL", "svix.auth_token", "900 days, want 5 to 90"},
+		"anchor-contains-itself": {"line 2", `"svix"`},
+		"billion-laughs":         {"line 9", "want a mapping"},
+		"comment-only":           {"the file is empty"},
+		"duplicate-key":          {"line 5", `"server_url"`},
+		"duplicate-webhooks":     {"line 3", `"webhooks"`},
+		"empty":                  {"the file is empty"},
+		"list-at-top":            {"line 1", "found a list"},
+		"many-mistakes": {
+			`line 6: unknown key "region"`,
+			"svix.server_url: not an http or https URL", "svix.auth_token", "900 days, want 5 to 90",
+		},
 		"not-yaml":                        {"not YAML", "line 2"},
 		"retention-is-fraction":           {"event_retention_period", "line 2", "found a fraction"},
 		"retention-is-list":               {"event_retention_period", "line 2", "found a list"},
@@ -150,14 +225,15 @@ func TestConfigFiles(t *testing.T) {
 				return
 			}
 			checkConfigError(t, err, append(broken[name], file)...)
-			_, err = webhooks.NewClient(webhooks.WithConfigFile(file), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken("explicit"))
+			_, err = webhooks.NewClient(webhooks.WithConfigFile(file),
+				webhooks.WithServerURL(fileURL), webhooks.WithAuthToken("explicit"))
 			checkConfigError(t, err, broken[name]...)
 		})
 	}
 }
 
-// checkConfigError checks that an error is an ErrInvalidConfig that says what is
-// wanted and shows no secret.
+// checkConfigError checks that an error is an ErrInvalidConfig that says what is wanted and shows
+// no secret.
 func checkConfigError(t *testing.T, err error, want ...string) {
 	t.Helper()
 	if !errors.Is(err, webhooks.ErrInvalidConfig) {
@@ -194,19 +270,35 @@ func TestConfigFileIsFound(t *testing.T) {
 		"with .yml appended":                {"", strings.TrimSuffix(write("appended.yml", thirty), ".yml"), 30, nil},
 		"with .yml appended to environment": {strings.TrimSuffix(write("appended2.yml", thirty), ".yml"), "", 30, nil},
 		"any other name":                    {"", write("webhooks.conf", thirty), 30, nil},
-		"JSON is YAML":                      {"", write("config.json", `{"webhooks": {"event_retention_period": 30}}`), 30, nil},
-		"byte order mark":                   {"", write("bom.yml", "\ufeff"+thirty), 30, nil},
-		"lines of Windows":                  {"", write("crlf.yml", strings.ReplaceAll(thirty, "\n", "\r\n")), 30, nil},
-		"as large as possible":              {"", write("large.yml", thirty+strings.Repeat("#", 1<<20-len(thirty))), 30, nil},
-		"too large":                         {"", write("too-large.yml", thirty+strings.Repeat("#", 1<<20-len(thirty)+1)), 0, []string{"1 MiB", "too-large.yml"}},
-		"missing":                           {"", filepath.Join(folder, "missing"), 0, []string{"missing", "missing.yml"}},
-		"missing, named by environment":     {filepath.Join(folder, "missing"), goodConfig, 0, []string{"missing", "missing.yml"}},
-		"below a file":                      {"", filepath.Join(goodConfig, "config.yml"), 0, []string{"good.yml"}},
-		"a folder":                          {"", folder, 0, []string{folder}},
-		"no list of files":                  {"", goodConfig + ":" + goodConfig, 0, []string{"good.yml:"}},
-		"no home":                           {"", "~/config.yml", 0, []string{"~/config.yml"}},
-		"NUL in its name":                   {"", "a\x00b", 0, []string{"invalid"}},
-		"not text":                          {"", write("binary.yml", "webhooks: \x00\xff"), 0, []string{"not YAML"}},
+		"JSON is YAML": {
+			"",
+			write("config.json", `{"webhooks": {"event_retention_period": 30}}`), 30, nil,
+		},
+		"byte order mark":  {"", write("bom.yml", "\ufeff"+thirty), 30, nil},
+		"lines of Windows": {"", write("crlf.yml", strings.ReplaceAll(thirty, "\n", "\r\n")), 30, nil},
+		"as large as possible": {
+			"",
+			write("large.yml", thirty+strings.Repeat("#", 1<<20-len(thirty))), 30, nil,
+		},
+		"too large": {
+			"",
+			write("too-large.yml", thirty+strings.Repeat("#", 1<<20-len(thirty)+1)), 0,
+			[]string{"1 MiB", "too-large.yml"},
+		},
+		"missing": {
+			"", filepath.Join(folder, "missing"), 0,
+			[]string{"missing", "missing.yml"},
+		},
+		"missing, named by environment": {
+			filepath.Join(folder, "missing"), goodConfig, 0,
+			[]string{"missing", "missing.yml"},
+		},
+		"below a file":     {"", filepath.Join(goodConfig, "config.yml"), 0, []string{"good.yml"}},
+		"a folder":         {"", folder, 0, []string{folder}},
+		"no list of files": {"", goodConfig + ":" + goodConfig, 0, []string{"good.yml:"}},
+		"no home":          {"", "~/config.yml", 0, []string{"~/config.yml"}},
+		"NUL in its name":  {"", "a\x00b", 0, []string{"invalid"}},
+		"not text":         {"", write("binary.yml", "webhooks: \x00\xff"), 0, []string{"not YAML"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -233,12 +325,18 @@ func TestNewClientNamesEveryMistake(t *testing.T) {
 		opts []webhooks.Option
 		want []string
 	}{
-		"nothing":    {nil, []string{missingURL, missingToken}},
-		"no URL":     {[]webhooks.Option{webhooks.WithAuthToken(fileToken)}, []string{missingURL}},
-		"no token":   {[]webhooks.Option{webhooks.WithServerURL(fileURL)}, []string{missingToken}},
-		"empty file": {[]webhooks.Option{webhooks.WithConfigFile(configFolder + "/good-webhooks-null.yml")}, []string{missingURL, missingToken}},
+		"nothing":  {nil, []string{missingURL, missingToken}},
+		"no URL":   {[]webhooks.Option{webhooks.WithAuthToken(fileToken)}, []string{missingURL}},
+		"no token": {[]webhooks.Option{webhooks.WithServerURL(fileURL)}, []string{missingToken}},
+		"empty file": {
+			[]webhooks.Option{webhooks.WithConfigFile(configFolder + "/good-webhooks-null.yml")},
+			[]string{missingURL, missingToken},
+		},
 		"value": {
-			[]webhooks.Option{webhooks.WithConfig(webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: "svix.example.org", AuthToken: "not a real token"}, EventRetentionPeriod: 91})},
+			[]webhooks.Option{webhooks.WithConfig(webhooks.Config{
+				Svix:                 webhooks.SvixConfig{ServerURL: "svix.example.org", AuthToken: "not a real token"},
+				EventRetentionPeriod: 91,
+			})},
 			[]string{"svix.server_url", "svix.auth_token", "91 days"},
 		},
 		"options": {
@@ -248,14 +346,32 @@ func TestNewClientNamesEveryMistake(t *testing.T) {
 			},
 			[]string{"retry policy", "cache TTL", "user information", missingToken},
 		},
-		"negative backoff":   {[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: -1})}, []string{"retry policy"}},
-		"negative maximum":   {[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxBackoff: -1})}, []string{"retry policy"}},
-		"negative timeout":   {[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{AttemptTimeout: -1})}, []string{"retry policy"}},
-		"token with newline": {[]webhooks.Option{webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken + "\n")}, []string{"svix.auth_token"}},
-		"bad file, all explicit": {
-			[]webhooks.Option{webhooks.WithConfigFile("missing.yml"), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken)}, []string{"missing.yml"},
+		"negative backoff": {
+			[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: -1})},
+			[]string{"retry policy"},
 		},
-		"token outside ASCII": {[]webhooks.Option{webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken + "é")}, []string{"svix.auth_token"}},
+		"negative maximum": {
+			[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxBackoff: -1})},
+			[]string{"retry policy"},
+		},
+		"negative timeout": {
+			[]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{AttemptTimeout: -1})},
+			[]string{"retry policy"},
+		},
+		"token with newline": {[]webhooks.Option{
+			webhooks.WithServerURL(fileURL),
+			webhooks.WithAuthToken(fileToken + "\n"),
+		}, []string{"svix.auth_token"}},
+		"bad file, all explicit": {
+			[]webhooks.Option{
+				webhooks.WithConfigFile("missing.yml"),
+				webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken),
+			}, []string{"missing.yml"},
+		},
+		"token outside ASCII": {[]webhooks.Option{
+			webhooks.WithServerURL(fileURL),
+			webhooks.WithAuthToken(fileToken + "é"),
+		}, []string{"svix.auth_token"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -307,30 +423,52 @@ func TestYAMLThatIsRefused(t *testing.T) {
 	var laughs strings.Builder
 	laughs.WriteString("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n")
 	for i := range 9 {
-		fmt.Fprintf(&laughs, "a%d: &a%d [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
+		fmt.Fprintf(&laughs, "a%d: &a%d [%s]\n", i+1, i+1,
+			strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 10), ", "))
 	}
 	for name, test := range map[string]struct{ text, want string }{
-		"unknown key":                   {"webhooks: {evnt_retention_period: 5}", `line 1: unknown key "evnt_retention_period"`},
-		"unknown key below":             {"webhooks: {svix: {server_ulr: http://svix.test}}", `unknown key "server_ulr"`},
-		"key in capitals":               {"webhooks: {svix: {Server_URL: http://svix.test}}", `unknown key "Server_URL"`},
-		"all unknown keys at once":      {"webhooks:\n  a: 1\n  svix:\n    b: 2\n", `line 2: unknown key "a"; line 4: unknown key "b"`},
-		"key twice":                     {"webhooks:\n  svix: {}\n  svix: {}\n", `mapping key "svix" already defined at line 2`},
-		"nothing":                       {"", "the file is empty"},
-		"blanks":                        {"  \n\n", "the file is empty"},
-		"comments":                      {"# webhooks:\n", "the file is empty"},
-		"second document":               {"webhooks: {}\n---\nwebhooks: {}\n", "more than one YAML document"},
-		"empty second document":         {"webhooks: {}\n---\n", "more than one YAML document"},
-		"billion laughs in webhooks":    {laughs.String() + "webhooks: {svix: *a9}\n", "want a mapping"},
-		"billion laughs in the token":   {laughs.String() + "webhooks: {svix: {auth_token: *a9}}\n", "want a text"},
-		"nesting":                       {"webhooks: " + strings.Repeat("[", 20_000), "exceeded max depth"},
-		"anchor that contains itself":   {"webhooks: {svix: {auth_token: &a {b: *a}}}\n", "want a text"},
-		"many keys":                     {manyKeys(20_000, ""), "keys, at most 2000"},
-		"many keys below webhooks":      {"webhooks:\n" + manyKeys(20_000, " "), "keys, at most 2000"},
-		"many keys below svix":          {"webhooks:\n svix:\n" + manyKeys(20_000, "  "), "keys, at most 2000"},
-		"many keys by an alias":         {"other: &o\n" + manyKeys(20_000, " ") + "webhooks: *o\n", "keys, at most 2000"},
-		"file too large":                {"webhooks: {}\n#" + strings.Repeat("x", 1<<20), "larger than 1 MiB"},
-		"tab":                           {"webhooks:\n\tsvix: {}\n", "not YAML"},
-		"octal that is too large":       {"webhooks: {event_retention_period: 0o17777777777777777777777}", "event_retention_period"},
+		"unknown key": {
+			"webhooks: {evnt_retention_period: 5}",
+			`line 1: unknown key "evnt_retention_period"`,
+		},
+		"unknown key below": {
+			"webhooks: {svix: {server_ulr: http://svix.test}}",
+			`unknown key "server_ulr"`,
+		},
+		"key in capitals": {
+			"webhooks: {svix: {Server_URL: http://svix.test}}",
+			`unknown key "Server_URL"`,
+		},
+		"all unknown keys at once": {
+			"webhooks:\n  a: 1\n  svix:\n    b: 2\n",
+			`line 2: unknown key "a"; line 4: unknown key "b"`,
+		},
+		"key twice": {
+			"webhooks:\n  svix: {}\n  svix: {}\n",
+			`mapping key "svix" already defined at line 2`,
+		},
+		"nothing":                     {"", "the file is empty"},
+		"blanks":                      {"  \n\n", "the file is empty"},
+		"comments":                    {"# webhooks:\n", "the file is empty"},
+		"second document":             {"webhooks: {}\n---\nwebhooks: {}\n", "more than one YAML document"},
+		"empty second document":       {"webhooks: {}\n---\n", "more than one YAML document"},
+		"billion laughs in webhooks":  {laughs.String() + "webhooks: {svix: *a9}\n", "want a mapping"},
+		"billion laughs in the token": {laughs.String() + "webhooks: {svix: {auth_token: *a9}}\n", "want a text"},
+		"nesting":                     {"webhooks: " + strings.Repeat("[", 20_000), "exceeded max depth"},
+		"anchor that contains itself": {"webhooks: {svix: {auth_token: &a {b: *a}}}\n", "want a text"},
+		"many keys":                   {manyKeys(20_000, ""), "keys, at most 2000"},
+		"many keys below webhooks":    {"webhooks:\n" + manyKeys(20_000, " "), "keys, at most 2000"},
+		"many keys below svix":        {"webhooks:\n svix:\n" + manyKeys(20_000, "  "), "keys, at most 2000"},
+		"many keys by an alias": {
+			"other: &o\n" + manyKeys(20_000, " ") + "webhooks: *o\n",
+			"keys, at most 2000",
+		},
+		"file too large": {"webhooks: {}\n#" + strings.Repeat("x", 1<<20), "larger than 1 MiB"},
+		"tab":            {"webhooks:\n\tsvix: {}\n", "not YAML"},
+		"octal that is too large": {
+			"webhooks: {event_retention_period: 0o17777777777777777777777}",
+			"event_retention_period",
+		},
 		"infinity":                      {"webhooks: {event_retention_period: .inf}", "found a fraction"},
 		"day as a date":                 {"webhooks: {event_retention_period: 2024-01-01}", "event_retention_period"},
 		"fraction":                      {"webhooks: {event_retention_period: 5.5}", "found a fraction"},
@@ -348,8 +486,8 @@ func TestYAMLThatIsRefused(t *testing.T) {
 	}
 }
 
-// TestYAMLThatMeansWhatItSays: scalars that YAML reads as something else are
-// the texts that were written.
+// TestYAMLThatMeansWhatItSays: scalars that YAML reads as something else are the texts that were
+// written.
 func TestYAMLThatMeansWhatItSays(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	token := func(text string) webhooks.Config {
@@ -360,17 +498,21 @@ func TestYAMLThatMeansWhatItSays(t *testing.T) {
 		text string
 		want webhooks.Config
 	}{
-		"token like a fraction":       {"webhooks: {svix: {auth_token: 1.10}}", token("1.10")},
-		"token like a date":           {"webhooks: {svix: {auth_token: 2024-01-01}}", token("2024-01-01")},
-		"token like octal":            {"webhooks: {svix: {auth_token: 017}}", token("017")},
-		"token like a truth":          {"webhooks: {svix: {auth_token: yes}}", token("yes")},
-		"token like a large number":   {"webhooks: {svix: {auth_token: 12345678901234567890123}}", token("12345678901234567890123")},
-		"no token":                    {"webhooks: {svix: {auth_token: null}}", webhooks.Config{}},
-		"hexadecimal":                 {"webhooks: {event_retention_period: 0x1e}", period(30)},
-		"null":                        {"webhooks: {event_retention_period: ~}", webhooks.Config{}},
-		"by a merge":                  {"base: &b {event_retention_period: 7}\nwebhooks: {<<: *b}\n", period(7)},
-		"only null documents":         {"---\n", webhooks.Config{}},
-		"billion laughs elsewhere":    {"a: &a [x, x]\nb: &b [*a, *a]\nother: [*b, *b]\nwebhooks: {event_retention_period: 7}\n", period(7)},
+		"token like a fraction": {"webhooks: {svix: {auth_token: 1.10}}", token("1.10")},
+		"token like a date":     {"webhooks: {svix: {auth_token: 2024-01-01}}", token("2024-01-01")},
+		"token like octal":      {"webhooks: {svix: {auth_token: 017}}", token("017")},
+		"token like a truth":    {"webhooks: {svix: {auth_token: yes}}", token("yes")},
+		"token like a large number": {
+			"webhooks: {svix: {auth_token: 12345678901234567890123}}",
+			token("12345678901234567890123"),
+		},
+		"no token":            {"webhooks: {svix: {auth_token: null}}", webhooks.Config{}},
+		"hexadecimal":         {"webhooks: {event_retention_period: 0x1e}", period(30)},
+		"null":                {"webhooks: {event_retention_period: ~}", webhooks.Config{}},
+		"by a merge":          {"base: &b {event_retention_period: 7}\nwebhooks: {<<: *b}\n", period(7)},
+		"only null documents": {"---\n", webhooks.Config{}},
+		"billion laughs elsewhere": {"a: &a [x, x]\nb: &b [*a, *a]\nother: [*b, *b]\nwebhooks: " +
+			"{event_retention_period: 7}\n", period(7)},
 		"other keys that are no text": {"1: 2\n2024-01-01: x\nwebhooks: {event_retention_period: 7}\n", period(7)},
 		"many keys, but not so many":  {"webhooks: {event_retention_period: 7}\n" + manyKeys(1999, ""), period(7)},
 	} {
@@ -419,7 +561,8 @@ func TestServerURLs(t *testing.T) {
 			return nil, errors.New("not sent")
 		})
 		client, err := webhooks.NewClient(webhooks.WithServerURL(given), webhooks.WithAuthToken("token"),
-			webhooks.WithHTTPClient(&http.Client{Transport: transport}), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+			webhooks.WithHTTPClient(&http.Client{Transport: transport}),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 		if want == "" {
 			if !errors.Is(err, webhooks.ErrInvalidConfig) {
 				t.Errorf("%q: got %v, want ErrInvalidConfig", given, err)
@@ -437,8 +580,8 @@ func TestServerURLs(t *testing.T) {
 	}
 }
 
-// TestTokenStaysAtHome: without a URL the SDK would take a token to the public
-// cloud, to the region that its last part names.
+// TestTokenStaysAtHome: without a URL the SDK would take a token to the public cloud, to the region
+// that its last part names.
 func TestTokenStaysAtHome(t *testing.T) {
 	t.Setenv(webhooks.ConfigFileVariable, "")
 	for _, token := range []string{"testsk_x", "testsk_x.us", "testsk_x.eu", "sk_x.in"} {
@@ -446,11 +589,13 @@ func TestTokenStaysAtHome(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrInvalidConfig", token, err)
 		}
 		var host string
+		asked := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+			host = r.URL.Host
+			return nil, errors.New("not sent")
+		})
 		client, err := webhooks.NewClient(webhooks.WithServerURL("http://svix.test"), webhooks.WithAuthToken(token),
-			webhooks.WithHTTPClient(&http.Client{Transport: harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
-				host = r.URL.Host
-				return nil, errors.New("not sent")
-			})}), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+			webhooks.WithHTTPClient(&http.Client{Transport: asked}),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,9 +31,9 @@ func listedEndpoint(t *testing.T, client *webhooks.Client, url string) webhooks.
 	return webhooks.Endpoint{}
 }
 
-// TestUpdateOfListedEndpointKeepsItsChannel: a listed endpoint can be given back
-// as it is, whoever made it, and the name of its channel is never lost: without
-// it the Python module cannot list the endpoints of the event type any more.
+// TestUpdateOfListedEndpointKeepsItsChannel: a listed endpoint can be given back as it is, whoever
+// made it, and the name of its channel is never lost: without it the Python module cannot list the
+// endpoints of the event type any more.
 func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 	t.Parallel()
 	const url = "https://example.org/foreign"
@@ -41,12 +41,18 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 		channels string // as JSON
 		metadata map[string]string
 	}{
-		"no channel":                  {`null`, map[string]string{"team": "archive"}},
-		"of this library":             {`["` + identity.Channel("a") + `"]`, map[string]string{identity.Channel("a"): "a", "team": "archive"}},
-		"without name":                {`["a"]`, map[string]string{"team": "archive"}},
-		"with an empty name":          {`["a"]`, map[string]string{"a": ""}},
-		"named in another way":        {`["a"]`, map[string]string{"a": "project A"}},
-		"the empty channel of Python": {`["` + identity.Channel("") + `"]`, map[string]string{identity.Channel(""): ""}},
+		"no channel": {`null`, map[string]string{"team": "archive"}},
+		"of this library": {
+			`["` + identity.Channel("a") + `"]`,
+			map[string]string{identity.Channel("a"): "a", "team": "archive"},
+		},
+		"without name":         {`["a"]`, map[string]string{"team": "archive"}},
+		"with an empty name":   {`["a"]`, map[string]string{"a": ""}},
+		"named in another way": {`["a"]`, map[string]string{"a": "project A"}},
+		"the empty channel of Python": {
+			`["` + identity.Channel("") + `"]`,
+			map[string]string{identity.Channel(""): ""},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +63,8 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint", fmt.Sprintf(`{"url":%q,"channels":%s,"metadata":%s}`, url, tt.channels, metadata))
+			harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint",
+				fmt.Sprintf(`{"url":%q,"channels":%s,"metadata":%s}`, url, tt.channels, metadata))
 			listed := listedEndpoint(t, client, url)
 			if hasChannel := tt.channels != "null"; (listed.Channel != "") != hasChannel {
 				t.Errorf("got the channel %q of an endpoint on %s", listed.Channel, tt.channels)
@@ -82,8 +89,8 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 	}
 }
 
-// TestChannelNoneIsNotNoChannel: its uid is that of the endpoint on no channel,
-// which must not be taken for it.
+// TestChannelNoneIsNotNoChannel: its uid is that of the endpoint on no channel, which must not be
+// taken for it.
 func TestChannelNoneIsNotNoChannel(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
@@ -112,7 +119,9 @@ func TestChannelNoneIsNotNoChannel(t *testing.T) {
 	}
 
 	// One that the Python module made is listed, and the ID tells it apart.
-	harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint", fmt.Sprintf(`{"url":"https://example.org/none","channels":[%q],"metadata":{%[1]q:"None"}}`, identity.Channel("None")))
+	harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint",
+		fmt.Sprintf(`{"url":"https://example.org/none","channels":[%q],"metadata":{%[1]q:"None"}}`,
+			identity.Channel("None")))
 	listed := listedEndpoint(t, client, "https://example.org/none")
 	if err := client.CreateEndpoint(t.Context(), listed, ""); err != nil || listed.Channel != "None" {
 		t.Errorf("updating the listed endpoint %+v: %v", listed, err)
@@ -122,8 +131,8 @@ func TestChannelNoneIsNotNoChannel(t *testing.T) {
 	}
 }
 
-// TestEndpointOfUnknownEventType: what can be told from one answer alone is not
-// asked, but where it is asked the answer is the same whatever the secret.
+// TestEndpointOfUnknownEventType: what can be told from one answer alone is not asked, but where it
+// is asked the answer is the same whatever the secret.
 func TestEndpointOfUnknownEventType(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
@@ -157,7 +166,8 @@ func TestCreateEndpointSaysWhatIsHalfDone(t *testing.T) {
 			for k := range tt.requests {
 				mock := harness.NewServer(t, svixmock.Config{})
 				mock.FailNext(1, svixmock.Fault{Status: http.StatusForbidden, Only: harness.Only(k)})
-				err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), tt.ep, harness.SecretB)
+				err := harness.NewClient(t, mock.RoundTripper(),
+					mock.Token()).CreateEndpoint(t.Context(), tt.ep, harness.SecretB)
 				if err == nil {
 					t.Fatalf("request %d fails: got no error", k)
 				}
@@ -173,17 +183,32 @@ func TestCreateEndpointSaysWhatIsHalfDone(t *testing.T) {
 func TestCreationsAtOnce(t *testing.T) {
 	t.Parallel()
 	conflict := func(selects func(*http.Request) bool) svixmock.Fault {
-		return svixmock.Fault{Status: http.StatusConflict, Body: `{"code":"conflict","detail":"A conflict has occurred"}`, AfterActing: true, Only: selects}
+		return svixmock.Fault{
+			Status: http.StatusConflict,
+			Body:   `{"code":"conflict","detail":"A conflict has occurred"}`, AfterActing: true, Only: selects,
+		}
 	}
 	operations := harness.Operations()
 	tests := map[string]struct {
 		do      harness.Operation
 		selects func(*http.Request) bool
 	}{
-		"application":                 {operations["CreateEventType"], func(r *http.Request) bool { return r.URL.Path == "/api/v1/app" }},
-		"event type":                  {operations["CreateEventType"], func(r *http.Request) bool { return r.Method == http.MethodPut }},
-		"endpoint":                    {operations["CreateEndpoint, new"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/endpoint") && harness.IsPost(r) }},
-		"message, by a retry of ours": {operations["SendEvent"], func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/msg") }},
+		"application": {
+			operations["CreateEventType"],
+			func(r *http.Request) bool { return r.URL.Path == "/api/v1/app" },
+		},
+		"event type": {
+			operations["CreateEventType"],
+			func(r *http.Request) bool { return r.Method == http.MethodPut },
+		},
+		"endpoint": {
+			operations["CreateEndpoint, new"],
+			func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/endpoint") && harness.IsPost(r) },
+		},
+		"message, by a retry of ours": {
+			operations["SendEvent"],
+			func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/msg") },
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -202,15 +227,17 @@ func TestCreationsAtOnce(t *testing.T) {
 	}
 }
 
-// TestHalfCreatedEndpoint: where a later step fails the endpoint delivers nothing,
-// and creating it again completes it.
+// TestHalfCreatedEndpoint: where a later step fails the endpoint delivers nothing, and creating it
+// again completes it.
 func TestHalfCreatedEndpoint(t *testing.T) {
 	t.Parallel()
 	for step := 2; step <= 3; step++ {
 		mock := harness.NewServer(t, svixmock.Config{})
 		mock.Handle(harness.NewHookURL, http.NotFoundHandler())
-		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
-		mock.FailNext(1, svixmock.Fault{Status: http.StatusInternalServerError, Only: harness.Only(step)}) // after the event type
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+		// after the event type
+		mock.FailNext(1, svixmock.Fault{Status: http.StatusInternalServerError, Only: harness.Only(step)})
 		if err := client.CreateEndpoint(t.Context(), harness.NewEndpoint(), harness.SecretA); err == nil {
 			t.Fatalf("step %d: got no error", step)
 		}
@@ -220,7 +247,8 @@ func TestHalfCreatedEndpoint(t *testing.T) {
 		if err := client.CreateEndpoint(t.Context(), harness.NewEndpoint(), harness.SecretA); err != nil {
 			t.Fatal(err)
 		}
-		if created := harness.RawEndpointAt(t, mock, harness.NewHookURL); created.Disabled || created.Headers["X-Swh-Event"] != webhooks.TypeOriginCreate || created.Secret != harness.SecretA {
+		if created := harness.RawEndpointAt(t, mock, harness.NewHookURL); created.Disabled ||
+			created.Headers["X-Swh-Event"] != webhooks.TypeOriginCreate || created.Secret != harness.SecretA {
 			t.Errorf("created again after step %d failed: got %+v", step, created)
 		}
 	}
@@ -232,14 +260,15 @@ func TestDeleteEndpointWhoseAnswerIsLost(t *testing.T) {
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
 		mock.FailNext(1, svixmock.Fault{Reset: true, AfterActing: true})
-		if err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).DeleteEndpoint(t.Context(), harness.KnownEndpoint()); err != nil {
+		if err := harness.NewClient(t, mock.RoundTripper(),
+			mock.Token()).DeleteEndpoint(t.Context(), harness.KnownEndpoint()); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestSecretsThatOnlyLookGood match the pattern of the Python module and are no
-// base64, or are longer than it seems. Nothing is sent.
+// TestSecretsThatOnlyLookGood match the pattern of the Python module and are no base64, or are
+// longer than it seems. Nothing is sent.
 func TestSecretsThatOnlyLookGood(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
@@ -260,8 +289,13 @@ func TestSecretsThatOnlyLookGood(t *testing.T) {
 		refused++
 		checkError(t, err, webhooks.ErrInvalidSecret)
 	}
-	for _, secret := range []string{"whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "whsec_" + strings.Repeat("-", 32), harness.SecretA + "\n", " " + harness.SecretA, harness.SecretA[:20] + "\n" + harness.SecretA[20:], "whsec_" + strings.Repeat("a", 33) + "=="} {
-		checkError(t, client.RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), secret), webhooks.ErrInvalidSecret)
+	for _, secret := range []string{
+		"whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		"whsec_" + strings.Repeat("-", 32), harness.SecretA + "\n", " " + harness.SecretA,
+		harness.SecretA[:20] + "\n" + harness.SecretA[20:], "whsec_" + strings.Repeat("a", 33) + "==",
+	} {
+		checkError(t, client.RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), secret),
+			webhooks.ErrInvalidSecret)
 		checkError(t, client.CreateEndpoint(t.Context(), harness.NewEndpoint(), secret), webhooks.ErrInvalidSecret)
 	}
 	if got := len(mock.Requests()); got != sent || refused != 51 || taken != 18 {

@@ -21,12 +21,15 @@ import (
 func answering(status int, body string, also func()) harness.RoundTripFunc {
 	return func(r *http.Request) (*http.Response, error) {
 		also()
-		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		return &http.Response{
+			StatusCode: status, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(body)), Request: r,
+		}, nil
 	}
 }
 
-// TestAnswerThatComesWithTheEndOfTheContext: an answer that was read whole is
-// what is reported, and never by an error of the SDK.
+// TestAnswerThatComesWithTheEndOfTheContext: an answer that was read whole is what is reported, and
+// never by an error of the SDK.
 func TestAnswerThatComesWithTheEndOfTheContext(t *testing.T) {
 	t.Parallel()
 	for name, do := range harness.Operations() {
@@ -47,8 +50,8 @@ func TestAnswerThatComesWithTheEndOfTheContext(t *testing.T) {
 	}
 }
 
-// TestDetailOfForeignAnswers: what something before the server says is not lost
-// because it says it in JSON.
+// TestDetailOfForeignAnswers: what something before the server says is not lost because it says it
+// in JSON.
 func TestDetailOfForeignAnswers(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ body, want string }{
@@ -60,7 +63,8 @@ func TestDetailOfForeignAnswers(t *testing.T) {
 		"no problems":      {`{"detail":[]}`, ``},
 	}
 	for name, tt := range tests {
-		_, err := harness.NewClient(t, answering(http.StatusForbidden, tt.body, func() {}), "token").GetEventType(t.Context(), webhooks.TypeOriginCreate)
+		_, err := harness.NewClient(t, answering(http.StatusForbidden, tt.body, func() {}),
+			"token").GetEventType(t.Context(), webhooks.TypeOriginCreate)
 		var api *webhooks.APIError
 		if !errors.As(err, &api) || api.Detail != tt.want {
 			t.Errorf("%s: got the error %v, want the detail %q", name, err, tt.want)
@@ -76,21 +80,53 @@ func TestEveryErrorAnswerIsAnAPIError(t *testing.T) {
 		fault        svixmock.Fault
 		code, detail string // detail: part of it
 	}{
-		"of Svix":               {svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"Insufficient access."}`}, "insufficient access", "Insufficient access."},
-		"validation":            {svixmock.Fault{Status: 422, Body: `{"detail":[{"loc":["body","url"],"msg":"is bad","type":"value_error"},{"loc":["body","",""],"msg":"so is that"}]}`}, "", "body.url: is bad; body: so is that"},
-		"internal error":        {svixmock.Fault{Status: 500, Body: `{}`}, "", ""},
-		"empty":                 {svixmock.Fault{Status: 500}, "", ""},
-		"empty not found":       {svixmock.Fault{Status: 404}, "", "server URL"},
-		"HTML not found":        {svixmock.Fault{Status: 404, Header: html, Body: "<html>Not found</html>"}, "", "server URL"},
+		"of Svix": {
+			svixmock.Fault{
+				Status: 403,
+				Body:   `{"code":"insufficient access","detail":"Insufficient access."}`,
+			},
+			"insufficient access", "Insufficient access.",
+		},
+		"validation": {
+			svixmock.Fault{
+				Status: 422,
+				Body: `{"detail":[{"loc":["body","url"],"msg":"is ` +
+					`bad","type":"value_error"},{"loc":["body","",""],"msg":"so is that"}]}`,
+			},
+			"",
+			"body.url: is bad; body: so is that",
+		},
+		"internal error":  {svixmock.Fault{Status: 500, Body: `{}`}, "", ""},
+		"empty":           {svixmock.Fault{Status: 500}, "", ""},
+		"empty not found": {svixmock.Fault{Status: 404}, "", "server URL"},
+		"HTML not found": {
+			svixmock.Fault{Status: 404, Header: html, Body: "<html>Not found</html>"},
+			"", "server URL",
+		},
 		"JSON of somebody else": {svixmock.Fault{Status: 404, Body: `{"error":"no such page"}`}, "", "server URL"},
-		"HTML of a proxy":       {svixmock.Fault{Status: 502, Header: html, Body: "<html>\n<h1>Bad\tGateway</h1>"}, "", "<html> <h1>Bad Gateway</h1>"},
-		"cut off":               {svixmock.Fault{Status: 400, Body: `{"code":"generic_err`}, "", "generic_err"},
-		"binary":                {svixmock.Fault{Status: 418, Body: "\x00\xff\x1b[31m"}, "", ""},
-		"other types":           {svixmock.Fault{Status: 400, Body: `{"code":7,"detail":{"a":1}}`}, "", ""},
-		"list":                  {svixmock.Fault{Status: 400, Body: `[1]`}, "", ""},
-		"very long":             {svixmock.Fault{Status: 400, Body: `{"code":"` + strings.Repeat("é", 1000) + `","detail":"` + strings.Repeat("日", 1000) + `"}`}, "éé", "日日"},
-		"unauthorised":          {svixmock.Fault{Status: 401, Body: `{"code":"authentication_failed","detail":"Invalid token"}`}, "authentication_failed", "Invalid token"},
-		"unknown status":        {svixmock.Fault{Status: 599}, "", ""},
+		"HTML of a proxy": {
+			svixmock.Fault{Status: 502, Header: html, Body: "<html>\n<h1>Bad\tGateway</h1>"},
+			"", "<html> <h1>Bad Gateway</h1>",
+		},
+		"cut off":     {svixmock.Fault{Status: 400, Body: `{"code":"generic_err`}, "", "generic_err"},
+		"binary":      {svixmock.Fault{Status: 418, Body: "\x00\xff\x1b[31m"}, "", ""},
+		"other types": {svixmock.Fault{Status: 400, Body: `{"code":7,"detail":{"a":1}}`}, "", ""},
+		"list":        {svixmock.Fault{Status: 400, Body: `[1]`}, "", ""},
+		"very long": {
+			svixmock.Fault{
+				Status: 400,
+				Body:   `{"code":"` + strings.Repeat("é", 1000) + `","detail":"` + strings.Repeat("日", 1000) + `"}`,
+			},
+			"éé", "日日",
+		},
+		"unauthorised": {
+			svixmock.Fault{
+				Status: 401,
+				Body:   `{"code":"authentication_failed","detail":"Invalid token"}`,
+			},
+			"authentication_failed", "Invalid token",
+		},
+		"unknown status": {svixmock.Fault{Status: 599}, "", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -104,10 +140,13 @@ func TestEveryErrorAnswerIsAnAPIError(t *testing.T) {
 					if !errors.As(err, &api) || api.StatusCode != tt.fault.Status || api.Op == "" {
 						t.Fatalf("%s: got the error %v, want an APIError of status %d", name, err, tt.fault.Status)
 					}
-					if !strings.HasPrefix(api.Code, tt.code) || tt.code == "" && api.Code != "" || !strings.Contains(api.Detail, tt.detail) {
-						t.Errorf("%s: got the code %q and the detail %q, want %q and %q", name, api.Code, api.Detail, tt.code, tt.detail)
+					if !strings.HasPrefix(api.Code, tt.code) || tt.code == "" && api.Code != "" ||
+						!strings.Contains(api.Detail, tt.detail) {
+						t.Errorf("%s: got the code %q and the detail %q, want %q and %q", name,
+							api.Code, api.Detail, tt.code, tt.detail)
 					}
-					if len(api.Detail) > 300 || len(api.Code) > 300 || strings.ContainsAny(api.Error(), "\x00\x1b\n\t") {
+					if len(api.Detail) > 300 || len(api.Code) > 300 ||
+						strings.ContainsAny(api.Error(), "\x00\x1b\n\t") {
 						t.Errorf("%s: the error is not fit to be shown: %q", name, api.Error())
 					}
 					checkNoSentinel(t, name, err)
@@ -121,7 +160,8 @@ func TestEveryErrorAnswerIsAnAPIError(t *testing.T) {
 func checkNoSentinel(t *testing.T, operation string, err error) {
 	t.Helper()
 	for _, sentinel := range []error{
-		webhooks.ErrEventTypeNotFound, webhooks.ErrEndpointNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrSecretRotationLimit,
+		webhooks.ErrEventTypeNotFound, webhooks.ErrEndpointNotFound, webhooks.ErrEventTypeArchived,
+		webhooks.ErrSecretRotationLimit,
 		webhooks.ErrInvalidPayload, webhooks.ErrInvalidSchema, webhooks.ErrInvalidEndpoint,
 	} {
 		if errors.Is(err, sentinel) {
@@ -145,7 +185,10 @@ func TestErrorTypesArePointers(t *testing.T) {
 			t.Errorf("%T is not found by errors.As", err)
 		}
 	}
-	checkError(t, &webhooks.PayloadError{Violations: []webhooks.Violation{{Path: "/a", Message: "is bad"}, {Message: "so is all"}}}, webhooks.ErrInvalidPayload, "/a: is bad; so is all")
+	checkError(t, &webhooks.PayloadError{Violations: []webhooks.Violation{
+		{Path: "/a", Message: "is bad"},
+		{Message: "so is all"},
+	}}, webhooks.ErrInvalidPayload, "/a: is bad; so is all")
 	checkError(t, &webhooks.SchemaError{}, webhooks.ErrInvalidSchema)
 }
 
@@ -153,9 +196,12 @@ func TestErrorTypesArePointers(t *testing.T) {
 func TestSuccessThatIsNotTheAPIIsAnError(t *testing.T) {
 	t.Parallel()
 	tests := map[string]svixmock.Fault{
-		"empty 200": {Status: 200}, "204": {Status: 204}, "null": {Status: 200, Body: "null"}, "object": {Status: 200, Body: "{}"}, "list": {Status: 200, Body: "[]"},
-		"unrelated": {Status: 201, Body: `{"status":"ok"}`}, "HTML": {Status: 200, Body: "<html>Please log in</html>"}, "number": {Status: 202, Body: "1"},
-		"cut off": {Status: 200, Body: `{"data":[{"id":"ep_1"`}, "two values": {Status: 200, Body: "{} {}"}, "data null": {Status: 200, Body: `{"data":null,"done":true}`},
+		"empty 200": {Status: 200}, "204": {Status: 204}, "null": {Status: 200, Body: "null"},
+		"object": {Status: 200, Body: "{}"}, "list": {Status: 200, Body: "[]"},
+		"unrelated": {Status: 201, Body: `{"status":"ok"}`},
+		"HTML":      {Status: 200, Body: "<html>Please log in</html>"}, "number": {Status: 202, Body: "1"},
+		"cut off":    {Status: 200, Body: `{"data":[{"id":"ep_1"`},
+		"two values": {Status: 200, Body: "{} {}"}, "data null": {Status: 200, Body: `{"data":null,"done":true}`},
 	}
 	for name, fault := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +237,8 @@ func TestHalfAnAnswerIsNone(t *testing.T) {
 				mock := harness.NewServer(t, svixmock.Config{})
 				mock.FailRate(1, 1, svixmock.Fault{Truncate: true})
 				err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token()))
-				if api := (*webhooks.APIError)(nil); !errors.As(err, &api) || api.StatusCode > 299 || !errors.Is(err, io.ErrUnexpectedEOF) {
+				if api := (*webhooks.APIError)(nil); !errors.As(err, &api) ||
+					api.StatusCode > 299 || !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Errorf("got %v, want an APIError of a good status that wraps io.ErrUnexpectedEOF", err)
 				}
 			})
@@ -215,10 +262,15 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 						}
 						return mock.RoundTripper().RoundTrip(r)
 					}), mock.Token())
-					mock.FailRate(1, 1, svixmock.Fault{Status: status, Header: http.Header{"Location": {"https://elsewhere.example/api"}}})
+					mock.FailRate(1, 1, svixmock.Fault{
+						Status: status,
+						Header: http.Header{"Location": {"https://elsewhere.example/api"}},
+					})
 					err := do(t.Context(), client)
 					var api *webhooks.APIError
-					if !errors.As(err, &api) || api.StatusCode != status || !strings.Contains(err.Error(), "https") || !strings.Contains(err.Error(), "https://elsewhere.example/api") {
+					if !errors.As(err, &api) || api.StatusCode != status ||
+						!strings.Contains(err.Error(), "https") ||
+						!strings.Contains(err.Error(), "https://elsewhere.example/api") {
 						t.Errorf("%s: got %v, want an APIError of status %d with a hint", name, err, status)
 					}
 					if elsewhere != nil {
@@ -230,8 +282,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestLargeAnswersAreErrors: an answer above 16 MiB is an error with its status;
-// of a page that is too large, less is asked for.
+// TestLargeAnswersAreErrors: an answer above 16 MiB is an error with its status; of a page that is
+// too large, less is asked for.
 func TestLargeAnswersAreErrors(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
@@ -240,7 +292,8 @@ func TestLargeAnswersAreErrors(t *testing.T) {
 	for _, status := range []int{http.StatusOK, http.StatusBadRequest} {
 		mock.FailNext(1, svixmock.Fault{Status: status, Body: large})
 		var api *webhooks.APIError
-		if _, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate); !errors.As(err, &api) || api.StatusCode != status || !strings.Contains(err.Error(), "16") {
+		if _, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate); !errors.As(err, &api) ||
+			api.StatusCode != status || !strings.Contains(err.Error(), "16") {
 			t.Errorf("got %v, want an APIError of status %d that says the limit", err, status)
 		}
 	}
@@ -259,8 +312,8 @@ func TestLargeAnswersAreErrors(t *testing.T) {
 	}
 }
 
-// TestSuccessWithoutContent: a 204 is the success of a deletion, and each other
-// 2xx that is not what was asked for an error; never a panic, never a zero value.
+// TestSuccessWithoutContent: a 204 is the success of a deletion, and each other 2xx that is not
+// what was asked for an error; never a panic, never a zero value.
 func TestSuccessWithoutContent(t *testing.T) {
 	t.Parallel()
 	for name, do := range harness.Operations() {
@@ -292,15 +345,22 @@ func TestSuccessWithoutContent(t *testing.T) {
 	}
 }
 
-// TestNothingIsDoneTwiceByARedirect: a POST or DELETE that is redirected is not
-// made a GET, not repeated and not reported as done.
+// TestNothingIsDoneTwiceByARedirect: a POST or DELETE that is redirected is not made a GET, not
+// repeated and not reported as done.
 func TestNothingIsDoneTwiceByARedirect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
 		mock := harness.NewServer(t, svixmock.Config{})
 		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
-		for name, do := range map[string]harness.Operation{"POST": harness.Operations()["SendEvent"], "DELETE": harness.Operations()["DeleteEndpoint"]} {
-			mock.FailNext(1, svixmock.Fault{Status: status, Header: http.Header{"Location": {"/api/v1/health"}}, Only: func(r *http.Request) bool { return r.Method == name }})
+		for name, do := range map[string]harness.Operation{
+			"POST":   harness.Operations()["SendEvent"],
+			"DELETE": harness.Operations()["DeleteEndpoint"],
+		} {
+			mock.FailNext(1, svixmock.Fault{
+				Status: status,
+				Header: http.Header{"Location": {"/api/v1/health"}},
+				Only:   func(r *http.Request) bool { return r.Method == name },
+			})
 			sent := len(mock.Requests())
 			var api *webhooks.APIError
 			if err := do(t.Context(), client); !errors.As(err, &api) || api.StatusCode != status {
@@ -320,9 +380,11 @@ func TestErrorsAreFoundAsPointers(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	mock.FailNext(1, svixmock.Fault{Status: 403, Body: `{"code":"insufficient access","detail":"no"}`})
-	_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), webhooks.TypeOriginCreate)
+	_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(),
+		webhooks.TypeOriginCreate)
 	var api *webhooks.APIError
-	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != http.StatusForbidden || api.Code != "insufficient access" || api.Detail != "no" {
+	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != http.StatusForbidden ||
+		api.Code != "insufficient access" || api.Detail != "no" {
 		t.Errorf("got %#v", err)
 	}
 }

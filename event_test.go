@@ -45,8 +45,8 @@ func TestSendEventsTakesAnyConcurrency(t *testing.T) {
 	}
 }
 
-// TestListenersBeyondTheCache: of an event type with more channels than are
-// remembered no event is dropped, also where a question of others is joined.
+// TestListenersBeyondTheCache: of an event type with more channels than are remembered no event is
+// dropped, also where a question of others is joined.
 func TestListenersBeyondTheCache(t *testing.T) {
 	t.Parallel()
 	const wanted, others, remembered = "https://git.example.org/wanted", 5, 1 << 16
@@ -54,19 +54,24 @@ func TestListenersBeyondTheCache(t *testing.T) {
 	for i := range remembered + 1 {
 		fmt.Fprintf(&channels, `"channel-%d",`, i)
 	}
-	endpoints := fmt.Sprintf(`{"data":[{"id":"ep_1","channels":[%s%q]}],"done":true}`, channels.String(), identity.Channel(wanted))
+	endpoints := fmt.Sprintf(`{"data":[{"id":"ep_1","channels":[%s%q]}],"done":true}`,
+		channels.String(), identity.Channel(wanted))
 	server := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		body := `{"id":"msg_1","name":"origin.create"}`
 		if strings.HasSuffix(r.URL.Path, "/endpoint") {
 			time.Sleep(time.Second) // all wait for the same answer
 			body = endpoints
 		}
-		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(body)), Request: r,
+		}, nil
 	})
 	harness.InBubble(t, func(t *testing.T) {
 		client := harness.NewClient(t, server, "token")
 		send := func(channel string) webhooks.Message {
-			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: channel, Payload: webhooks.OriginCreate{}})
+			message, err := client.SendEvent(t.Context(),
+				webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: channel, Payload: webhooks.OriginCreate{}})
 			if err != nil {
 				t.Error(err)
 			}
@@ -91,7 +96,8 @@ func TestListenersBeyondTheCache(t *testing.T) {
 func TestRetentionPeriodIsThatOfTheConfiguration(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
-	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithConfig(webhooks.Config{EventRetentionPeriod: 30}))
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+		webhooks.WithConfig(webhooks.Config{EventRetentionPeriod: 30}))
 	if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +121,12 @@ func TestEventIsNeverDroppedWhileSomebodyListens(t *testing.T) {
 		want []int         // requests of each send
 	}{
 		"within 30 s": {nil, 7 * time.Second, []int{perSend, 1, 1, 1, 1, perSend, 1}},
-		"one second":  {[]webhooks.Option{webhooks.WithCacheTTL(time.Second)}, 600 * time.Millisecond, []int{perSend, 1, perSend, 1}},
-		"none":        {[]webhooks.Option{webhooks.WithCacheTTL(0)}, 0, []int{perSend, perSend, perSend}},
+		"one second": {
+			[]webhooks.Option{webhooks.WithCacheTTL(time.Second)},
+			600 * time.Millisecond,
+			[]int{perSend, 1, perSend, 1},
+		},
+		"none": {[]webhooks.Option{webhooks.WithCacheTTL(0)}, 0, []int{perSend, perSend, perSend}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +156,8 @@ func TestChangesOfOthersAreSeen(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
-		client, other := harness.NewClient(t, mock.RoundTripper(), mock.Token()), harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		client, other := harness.NewClient(t, mock.RoundTripper(), mock.Token()),
+			harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		send := func() (webhooks.Message, error) { return client.SendEvent(t.Context(), harness.KnownEvent()) }
 		if _, err := send(); err != nil {
 			t.Fatal(err)
@@ -189,10 +200,12 @@ func TestSendEvents(t *testing.T) {
 				stored := len(mock.Messages())
 				i := 0
 				for result := range client.SendEvents(t.Context(), withOneBadEvent(100), concurrency) {
-					if diff := cmp.Diff(harness.NumberedEvent(i, false), result.Event, cmpopts.IgnoreFields(webhooks.Event{}, "Payload")); diff != "" {
+					if diff := cmp.Diff(harness.NumberedEvent(i, false), result.Event,
+						cmpopts.IgnoreFields(webhooks.Event{}, "Payload")); diff != "" {
 						t.Errorf("result %d is of another event:\n%s", i, diff)
 					}
-					if bad := i == 50; errors.Is(result.Err, webhooks.ErrInvalidPayload) != bad || result.Message.IsZero() != bad {
+					if bad := i == 50; errors.Is(result.Err, webhooks.ErrInvalidPayload) != bad ||
+						result.Message.IsZero() != bad {
 						t.Errorf("event %d: got %v, %v", i, result.Message, result.Err)
 					}
 					i++
@@ -209,7 +222,10 @@ func TestSendEvents(t *testing.T) {
 			mock := harness.NewServer(t, svixmock.Config{})
 			mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second, Only: harness.IsPost})
 			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
-			for concurrency, want := range map[int]time.Duration{0: 20 * time.Second, 1: 20 * time.Second, 5: 4 * time.Second, 20: time.Second} {
+			for concurrency, want := range map[int]time.Duration{
+				0: 20 * time.Second,
+				1: 20 * time.Second, 5: 4 * time.Second, 20: time.Second,
+			} {
 				start := time.Now()
 				for result := range client.SendEvents(t.Context(), harness.NumberedEvents(20, false), concurrency) {
 					if result.Err != nil {
@@ -276,13 +292,15 @@ func TestSendEvents(t *testing.T) {
 				}
 			}
 			if taken != results || taken > answered+8 || cancelled == 0 {
-				t.Errorf("took %d events for %d results, %d of them cancelled; want as many results, few and some cancelled", taken, results, cancelled)
+				t.Errorf("took %d events for %d results, %d of them cancelled; want as many results, "+
+					"few and some cancelled", taken, results, cancelled)
 			}
 		})
 	})
 }
 
-// eventNumber is the number of the event of [harness.NumberedEvent] that a request sends, if it does.
+// eventNumber is the number of the event of [harness.NumberedEvent] that a request sends, if it
+// does.
 func eventNumber(t *testing.T, r *http.Request) (int, bool) {
 	t.Helper()
 	if !strings.HasSuffix(r.URL.Path, "/msg") || r.GetBody == nil {
@@ -318,28 +336,39 @@ func withOneBadEvent(n int) func(yield func(webhooks.Event) bool) {
 	}
 }
 
-// TestPayloadsAreKeptToTheDigit: what is sent, stored, delivered and listed is what was
-// given, and what another program stored is read as it is.
+// TestPayloadsAreKeptToTheDigit: what is sent, stored, delivered and listed is what was given, and
+// what another program stored is read as it is.
 func TestPayloadsAreKeptToTheDigit(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
 		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		schema := `{"properties":{"n":{"maximum":123456789012345678901234567890,"type":"number"}},"type":"object"}`
-		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: json.RawMessage(schema)}); err != nil {
+		if err := client.CreateEventType(t.Context(),
+			webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: json.RawMessage(schema)}); err != nil {
 			t.Fatal(err)
 		}
 		want := `{"<&>":"\u2028é/","B":1.10,"a":[9007199254740993,1e400,-0.0,1.0],"n":12345678901234567890123}`
 		tests := map[string]any{
-			"text":             json.RawMessage(want),
-			"text, ugly":       json.RawMessage(`{ "n" : 12345678901234567890123, "a":[9007199254740993,1e400,-0.0,1.0] , "B":1.10,"\u003c\u0026\u003e":"\u2028\u00e9\/"}`),
-			"numbers of Go":    map[string]any{"n": json.Number("12345678901234567890123"), "a": []any{uint64(9007199254740993), json.Number("1e400"), json.Number("-0.0"), json.Number("1.0")}, "B": json.Number("1.10"), "<&>": "\u2028é/"},
-			"nested raw texts": map[string]any{"n": json.RawMessage(`12345678901234567890123`), "a": json.RawMessage(`[9007199254740993, 1e400, -0.0, 1.0]`), "B": json.RawMessage(`1.10`), "<&>": "\u2028é/"},
+			"text": json.RawMessage(want),
+			"text, ugly": json.RawMessage(`{ "n" : 12345678901234567890123, ` +
+				`"a":[9007199254740993,1e400,-0.0,1.0] , "B":1.10,"\u003c\u0026\u003e":"\u2028\u00e9\/"}`),
+			"numbers of Go": map[string]any{
+				"n": json.Number("12345678901234567890123"),
+				"a": []any{uint64(9007199254740993), json.Number("1e400"), json.Number("-0.0"), json.Number("1.0")},
+				"B": json.Number("1.10"), "<&>": "\u2028é/",
+			},
+			"nested raw texts": map[string]any{
+				"n": json.RawMessage(`12345678901234567890123`),
+				"a": json.RawMessage(`[9007199254740993, 1e400, -0.0, 1.0]`),
+				"B": json.RawMessage(`1.10`), "<&>": "\u2028é/",
+			},
 		}
 		want = strings.ReplaceAll(strings.ReplaceAll(want, "1e400", "1e+400"), `\u2028`, "\u2028")
 		for name, payload := range tests {
 			time.Sleep(time.Second) // for an order
-			message, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
+			message, err := client.SendEvent(t.Context(),
+				webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -350,7 +379,8 @@ func TestPayloadsAreKeptToTheDigit(t *testing.T) {
 					got["delivered"] = string(d.Body)
 				}
 			}
-			for event, err := range client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{Limit: 1}) {
+			for event, err := range client.ListSentEventsForEndpoint(t.Context(),
+				harness.KnownEndpoint(), webhooks.SentEventQuery{Limit: 1}) {
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -15,29 +15,34 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestNumbersThatCrashTheValidator, in a payload, in a schema, and in a schema
-// that another program registered.
+// TestNumbersThatCrashTheValidator, in a payload, in a schema, and in a schema that another program
+// registered.
 func TestNumbersThatCrashTheValidator(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
 	for _, number := range []string{"1e9999999", "1e-9999999", "-1E+9999999", strings.Repeat("9", 401)} {
-		for _, payload := range []any{json.RawMessage(`{"origin_url":` + number + `}`), map[string]any{"origin_url": []any{json.Number(number)}}} {
+		for _, payload := range []any{
+			json.RawMessage(`{"origin_url":` + number + `}`),
+			map[string]any{"origin_url": []any{json.Number(number)}},
+		} {
 			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: payload})
 			checkError(t, err, webhooks.ErrInvalidPayload)
 		}
 		for _, keyword := range []string{"maxLength", "multipleOf", "minimum", "const", "minItems"} {
 			schema := `{"properties":{"n":{"` + keyword + `":` + number + `}}}`
-			checkError(t, client.CreateEventType(t.Context(), webhooks.EventType{Name: "a.b", Schema: []byte(schema)}), webhooks.ErrInvalidSchema)
+			checkError(t, client.CreateEventType(t.Context(),
+				webhooks.EventType{Name: "a.b", Schema: []byte(schema)}), webhooks.ErrInvalidSchema)
 			foreignType(t, mock, schema)
-			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: map[string]any{"n": 1}})
+			_, err := client.SendEvent(t.Context(),
+				webhooks.Event{Type: "foreign.type", Payload: map[string]any{"n": 1}})
 			checkError(t, err, webhooks.ErrInvalidSchema, "nothing was sent")
 		}
 	}
 }
 
-// foreignType makes the server have an event type with a schema that another
-// program registered, and that not even the server has looked at.
+// foreignType makes the server have an event type with a schema that another program registered,
+// and that not even the server has looked at.
 func foreignType(t *testing.T, mock *svixmock.Server, schema string) {
 	t.Helper()
 	mock.FailRate(1, 1, svixmock.Fault{
@@ -51,7 +56,8 @@ func TestSchemasOfOthersThatTakeTooLong(t *testing.T) {
 	t.Parallel()
 	var definitions strings.Builder
 	for i := range 40 {
-		fmt.Fprintf(&definitions, `,"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i+1, i, i)
+		fmt.Fprintf(&definitions,
+			`,"d%d":{"allOf":[{"$ref":"#/definitions/d%d"},{"$ref":"#/definitions/d%d"}]}`, i+1, i, i)
 	}
 	doubling := `{"definitions":{"d0":{"type":"object"}` + definitions.String() + `},"$ref":"#/definitions/d40"}`
 	nested := `{"a":`
@@ -63,13 +69,16 @@ func TestSchemasOfOthersThatTakeTooLong(t *testing.T) {
 		refused bool // or else harmless
 	}{
 		"doubling references": {doubling, true},
-		"recursion":           {`{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]}}}`, true},
-		"long repetitions":    {`{"patternProperties":{"` + strings.Repeat("(x{1000})", 60) + `":{}}}`, false},
+		"recursion": {
+			`{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"},{"$ref":"#"}]}}}`, true,
+		},
+		"long repetitions": {`{"patternProperties":{"` + strings.Repeat("(x{1000})", 60) + `":{}}}`, false},
 	} {
 		foreignType(t, mock, test.schema)
 		// Where nothing bounds it, this does not return.
 		_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: failing})
-		if got := errors.Is(err, webhooks.ErrInvalidSchema) || errors.Is(err, webhooks.ErrInvalidPayload); got != test.refused {
+		if got := errors.Is(err, webhooks.ErrInvalidSchema) ||
+			errors.Is(err, webhooks.ErrInvalidPayload); got != test.refused {
 			t.Errorf("%s: got the error %v, want a refusal: %v", name, err, test.refused)
 		}
 	}
@@ -84,8 +93,14 @@ func TestSchemasOfOthersReachNoFile(t *testing.T) {
 	}
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0))
-	for _, ref := range []string{"file://" + fifo, fifo, "go.mod", "./go.mod", "http://127.0.0.1:1/", "https://127.0.0.1:1/"} {
-		for _, schema := range []string{`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `"}`, `{"$id":"` + ref + `","properties":{"a":{"$ref":"x.json"}}}`} {
+	for _, ref := range []string{
+		"file://" + fifo, fifo, "go.mod", "./go.mod",
+		"http://127.0.0.1:1/", "https://127.0.0.1:1/",
+	} {
+		for _, schema := range []string{
+			`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `"}`,
+			`{"$id":"` + ref + `","properties":{"a":{"$ref":"x.json"}}}`,
+		} {
 			foreignType(t, mock, schema)
 			_, errSend := client.SendEvent(t.Context(), webhooks.Event{Type: "foreign.type", Payload: map[string]any{}})
 			checkError(t, errSend, webhooks.ErrInvalidSchema)

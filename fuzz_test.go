@@ -42,8 +42,8 @@ func isOneOf(err error, promised ...error) bool {
 	return slices.ContainsFunc(promised, func(p error) bool { return errors.Is(err, p) })
 }
 
-// FuzzConfig: any file is a configuration or an ErrInvalidConfig, and what is a
-// configuration makes a client that talks to the server it names.
+// FuzzConfig: any file is a configuration or an ErrInvalidConfig, and what is a configuration makes
+// a client that talks to the server it names.
 func FuzzConfig(f *testing.F) {
 	f.Setenv(webhooks.ConfigFileVariable, "")
 	files := textFiles(f, configFolder+"/*.yml")
@@ -62,11 +62,13 @@ func FuzzConfig(f *testing.F) {
 			t.Errorf("got %v", err)
 		}
 		var asked *http.Request
-		client, errClient := webhooks.NewClient(webhooks.WithConfigFile(path), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
-			webhooks.WithHTTPClient(&http.Client{Transport: harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
-				asked = r
-				return nil, errors.New("not sent")
-			})}))
+		network := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+			asked = r
+			return nil, errors.New("not sent")
+		})
+		client, errClient := webhooks.NewClient(webhooks.WithConfigFile(path),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
+			webhooks.WithHTTPClient(&http.Client{Transport: network}))
 		complete := err == nil && cfg.Svix.ServerURL != "" && cfg.Svix.AuthToken != ""
 		if complete != (errClient == nil) || errClient != nil && !errors.Is(errClient, webhooks.ErrInvalidConfig) {
 			t.Fatalf("the configuration gives %v, the client %v", err, errClient)
@@ -75,16 +77,18 @@ func FuzzConfig(f *testing.F) {
 			return
 		}
 		_, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) // it fails
-		if asked == nil || !strings.HasSuffix(asked.URL.Path, "/api/v1/event-type/origin.create") || asked.Header.Get("Authorization") != "Bearer "+string(cfg.Svix.AuthToken) {
+		if asked == nil || !strings.HasSuffix(asked.URL.Path, "/api/v1/event-type/origin.create") ||
+			asked.Header.Get("Authorization") != "Bearer "+string(cfg.Svix.AuthToken) {
 			t.Errorf("the request is %+v", asked)
 		}
 	})
 }
 
-// FuzzEventTypeName: a name is refused before any request or is that of an event
-// type like any other.
+// FuzzEventTypeName: a name is refused before any request or is that of an event type like any
+// other.
 func FuzzEventTypeName(f *testing.F) {
-	for _, name := range append(hostileIDs(), webhooks.TypeOriginCreate, "a.b", "A-_9.9", "a..b", ".a", "a.", "<html>", "a.b.c") {
+	for _, name := range append(hostileIDs(), webhooks.TypeOriginCreate, "a.b", "A-_9.9", "a..b",
+		".a", "a.", "<html>", "a.b.c") {
 		f.Add(name)
 	}
 	mock := svixmock.New(svixmock.Config{})
@@ -101,7 +105,9 @@ func FuzzEventTypeName(f *testing.F) {
 		et, errGet := client.GetEventType(t.Context(), name)
 		errDelete := client.DeleteEventType(t.Context(), name)
 		if !wellFormed.MatchString(name) || len(name) > 256 {
-			if !errors.Is(errCreate, webhooks.ErrInvalidEventTypeName) || !isOneOf(errGet, webhooks.ErrEventTypeNotFound) || !isOneOf(errDelete, webhooks.ErrEventTypeNotFound) || paths != nil {
+			if !errors.Is(errCreate, webhooks.ErrInvalidEventTypeName) ||
+				!isOneOf(errGet, webhooks.ErrEventTypeNotFound) ||
+				!isOneOf(errDelete, webhooks.ErrEventTypeNotFound) || paths != nil {
 				t.Errorf("got %v, %v, %v and the requests %q", errCreate, errGet, errDelete, paths)
 			}
 			return
@@ -148,7 +154,9 @@ func FuzzSchema(f *testing.F) {
 		if diff := cmp.Diff(decoded(t, schema), decoded(t, et.Schema)); diff != "" {
 			t.Errorf("schema (-want +got):\n%s", diff)
 		}
-		if _, err = client.SendEvent(t.Context(), webhooks.Event{Type: "a.b", Payload: json.RawMessage(payload)}); err != nil && !errors.Is(err, webhooks.ErrInvalidPayload) {
+		if _, err = client.SendEvent(t.Context(),
+			webhooks.Event{Type: "a.b", Payload: json.RawMessage(payload)}); err != nil &&
+			!errors.Is(err, webhooks.ErrInvalidPayload) {
 			t.Errorf("sending: %v", err)
 		}
 	})
@@ -187,8 +195,8 @@ func plainNumbers(value any) any {
 	return value
 }
 
-// takesMessages is a server on which there is one event type, to which an
-// endpoint listens. It shows the messages that are posted.
+// takesMessages is a server on which there is one event type, to which an endpoint listens. It
+// shows the messages that are posted.
 func takesMessages(posted func(body []byte)) http.RoundTripper {
 	return harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 		answer := `{"data":[{"id":"ep_1","url":"http://receiver.test"}],"done":true}`
@@ -203,16 +211,22 @@ func takesMessages(posted func(body []byte)) http.RoundTripper {
 		case strings.HasSuffix(r.URL.Path, "/a.b"):
 			answer = `{"name":"a.b","schemas":{"1":{"type":"object"}}}`
 		}
-		return &http.Response{StatusCode: http.StatusAccepted, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(answer))}, nil
+		return &http.Response{
+			StatusCode: http.StatusAccepted, Header: http.Header{},
+			Body: io.NopCloser(strings.NewReader(answer)),
+		}, nil
 	})
 }
 
-// FuzzSendEvent: an event is refused before it is posted, or posted as what it
-// says, to the digit, and the same for a Go value.
+// FuzzSendEvent: an event is refused before it is posted, or posted as what it says, to the digit,
+// and the same for a Go value.
 func FuzzSendEvent(f *testing.F) {
 	f.Add([]byte(`{"origin_url":"https://git.example.org/\u00e9","n":[1.10,9007199254740993,1E400]}`), "", "")
 	f.Add([]byte(`{"a":"<&>\u2028\ud83d\ude00"}`), "https://git.example.org/project", "journal-0-1")
-	for _, text := range []string{"", "<html>", "null", "[]", `""`, "1", `{"a":1,"a":2}`, `{"a":1e9999999}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{} {}`, strings.Repeat(`{"a":`, 70)} {
+	for _, text := range []string{
+		"", "<html>", "null", "[]", `""`, "1", `{"a":1,"a":2}`,
+		`{"a":1e9999999}`, `{"a":"\ud800"}`, "{\"a\":\"\xff\"}", `{} {}`, strings.Repeat(`{"a":`, 70),
+	} {
 		f.Add([]byte(text), "None", "msg_1")
 	}
 	for _, id := range hostileIDs() {
@@ -225,7 +239,8 @@ func FuzzSendEvent(f *testing.F) {
 		client := harness.NewClient(t, takesMessages(func(body []byte) { posted = body }), "token")
 		send := func(payload any) (string, error) {
 			posted = nil
-			_, err := client.SendEvent(t.Context(), webhooks.Event{Type: "a.b", Payload: payload, Channel: channel, ID: id})
+			_, err := client.SendEvent(t.Context(),
+				webhooks.Event{Type: "a.b", Payload: payload, Channel: channel, ID: id})
 			if (posted == nil) != (err != nil) {
 				t.Fatalf("posted %s, error %v", posted, err)
 			}
@@ -242,7 +257,8 @@ func FuzzSendEvent(f *testing.F) {
 			if err := json.Unmarshal(posted, &message); err != nil {
 				t.Fatal(err)
 			}
-			if id != "" && message.EventID != id || message.EventID == "" || len(message.Channels) != min(len(channel), 1) {
+			if id != "" && message.EventID != id || message.EventID == "" ||
+				len(message.Channels) != min(len(channel), 1) {
 				t.Errorf("posted %s", posted)
 			}
 			return message.Params.RawPayload, nil
@@ -273,8 +289,8 @@ func FuzzSendEvent(f *testing.F) {
 	})
 }
 
-// FuzzEndpoint: an endpoint is refused with nothing changed, or is there as it is
-// described, under plain paths, until it is deleted.
+// FuzzEndpoint: an endpoint is refused with nothing changed, or is there as it is described, under
+// plain paths, until it is deleted.
 func FuzzEndpoint(f *testing.F) {
 	f.Add(harness.HookURL, "", "", harness.SecretA, "team", "archive")
 	f.Add("https://example.org", "https://git.example.org/project", "", "", "", "")
@@ -286,7 +302,8 @@ func FuzzEndpoint(f *testing.F) {
 	}
 	mock := svixmock.New(svixmock.Config{KeepRequests: 100})
 	f.Cleanup(mock.Close)
-	if err := harness.NewClient(f, mock.RoundTripper(), mock.Token()).CreateEventType(f.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+	if err := harness.NewClient(f, mock.RoundTripper(), mock.Token()).CreateEventType(f.Context(),
+		webhooks.DefaultEventTypes()[0]); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, url, channel, id, secret, key, value string) {
@@ -299,7 +316,8 @@ func FuzzEndpoint(f *testing.F) {
 		err := client.CreateEndpoint(t.Context(), ep, secret)
 		defer func() { checkPaths(t, mock.Requests()) }()
 		if err != nil {
-			if api := (*webhooks.APIError)(nil); !isOneOf(err, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret, webhooks.ErrEndpointNotFound) &&
+			if api := (*webhooks.APIError)(nil); !isOneOf(err, webhooks.ErrInvalidEndpoint,
+				webhooks.ErrInvalidSecret, webhooks.ErrEndpointNotFound) &&
 				(!errors.As(err, &api) || api.StatusCode != http.StatusUnprocessableEntity) {
 				t.Errorf("got %v", err)
 			}
@@ -308,8 +326,10 @@ func FuzzEndpoint(f *testing.F) {
 			}
 			return
 		}
-		listed, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{Channel: channel}))
-		if err != nil || len(listed) != 1 || listed[0].Channel != channel || !cmp.Equal(listed[0].Metadata, ep.Metadata) {
+		listed, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate,
+			webhooks.EndpointQuery{Channel: channel}))
+		if err != nil || len(listed) != 1 || listed[0].Channel != channel ||
+			!cmp.Equal(listed[0].Metadata, ep.Metadata) {
 			t.Errorf("listed %+v, %v; want %+v", listed, err, ep)
 		}
 		if got, err := client.GetEndpointSecret(t.Context(), ep); err != nil || secret != "" && got != secret {
@@ -344,9 +364,9 @@ func recorded(f *testing.F, operations map[string]harness.Operation) map[string]
 	return answers
 }
 
-// FuzzAnswer gives each operation any answer to one of its requests, or to all of
-// them: it ends soon, with the promised result or with an error that tells the
-// status, is fit to be shown and shows no secret.
+// FuzzAnswer gives each operation any answer to one of its requests, or to all of them: it ends
+// soon, with the promised result or with an error that tells the status, is fit to be shown and
+// shows no secret.
 func FuzzAnswer(f *testing.F) {
 	operations := harness.Operations()
 	names := slices.Sorted(maps.Keys(operations))
@@ -358,9 +378,12 @@ func FuzzAnswer(f *testing.F) {
 			f.Add(uint8(i), uint8(k), uint16(204), "", []byte{})
 			f.Add(uint8(i), uint8(k), uint16(409), "", []byte(`{"code":"conflict","detail":"`+harness.SpiedSecret+`"}`))
 			f.Add(uint8(i), uint8(k), uint16(404), "", []byte(`{"code":"not_found","detail":"Entity not found"}`))
-			f.Add(uint8(i), uint8(k), uint16(200), "", []byte(`{"id":"../x","key":"x","name":"x","data":[{"id":"msg_1","timestamp":"9999-12-31T00:00:00Z"}],"iterator":"x","done":false,"archived":true}`))
+			f.Add(uint8(i), uint8(k), uint16(200), "",
+				[]byte(`{"id":"../x","key":"x","name":"x","data":[{"id":"msg_1",`+
+					`"timestamp":"9999-12-31T00:00:00Z"}],"iterator":"x","done":false,"archived":true}`))
 		}
-		f.Add(uint8(i), uint8(255), uint16(422), "Fri, 31 Dec 9999 23:59:59 GMT", []byte(`{"detail":[{"loc":["body"],"msg":"`+harness.SpiedToken+`"}]}`))
+		f.Add(uint8(i), uint8(255), uint16(422), "Fri, 31 Dec 9999 23:59:59 GMT",
+			[]byte(`{"detail":[{"loc":["body"],"msg":"`+harness.SpiedToken+`"}]}`))
 		f.Add(uint8(i), uint8(255), uint16(302), "99999999999999999999", []byte{})
 	}
 	f.Fuzz(func(t *testing.T, op, which uint8, status uint16, header string, body []byte) {
@@ -379,7 +402,8 @@ func FuzzAnswer(f *testing.F) {
 				answer = answers[name][k]
 			}
 			return &http.Response{
-				StatusCode: answer.status, ContentLength: int64(len(answer.body)), Body: io.NopCloser(bytes.NewReader(answer.body)),
+				StatusCode: answer.status, ContentLength: int64(len(answer.body)),
+				Body:   io.NopCloser(bytes.NewReader(answer.body)),
 				Header: http.Header{"Retry-After": {header}, "Location": {header}},
 			}, nil
 		}), harness.SpiedToken, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2, MaxBackoff: time.Microsecond}))
@@ -397,7 +421,8 @@ func FuzzAnswer(f *testing.F) {
 		if all && errors.As(err, &api) && api.StatusCode != int(status) {
 			t.Errorf("%s: got the status %d of %v, want %d", name, api.StatusCode, err, status)
 		}
-		if api == nil && all && !isOneOf(err, webhooks.ErrEventTypeArchived, webhooks.ErrInvalidSchema, webhooks.ErrInvalidPayload, webhooks.ErrInvalidEndpoint) {
+		if api == nil && all && !isOneOf(err, webhooks.ErrEventTypeArchived,
+			webhooks.ErrInvalidSchema, webhooks.ErrInvalidPayload, webhooks.ErrInvalidEndpoint) {
 			t.Errorf("%s: %v is neither an APIError nor a word about what is there", name, err)
 		}
 		checkFitToBeShown(t, err)
@@ -417,7 +442,8 @@ func lockedTripper(serve harness.RoundTripFunc) http.RoundTripper {
 func checkFitToBeShown(t *testing.T, err error) {
 	t.Helper()
 	text := err.Error()
-	if !utf8.ValidString(text) || len(text) > 4096 || strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+	if !utf8.ValidString(text) || len(text) > 4096 ||
+		strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
 		t.Errorf("the error is not fit to be shown: %q", text)
 	}
 	for _, secret := range []string{harness.SpiedToken, harness.SpiedSecret} {
@@ -463,11 +489,15 @@ func FuzzHandler(f *testing.F) {
 	f.Add("GET", "host", "", "", "", []byte(nil), false)
 	f.Fuzz(func(t *testing.T, method, name, id, timestamp, signature string, body []byte, signed bool) {
 		received := false
-		h := webhooks.NewHandler([]string{harness.SecretA, harness.SecretB}, func(context.Context, webhooks.Delivery) error {
-			received = true
-			return nil
-		}, webhooks.WithMaxBody(100), silent())
-		r := (&http.Request{Method: method, Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(body))}).WithContext(t.Context())
+		h := webhooks.NewHandler([]string{harness.SecretA, harness.SecretB},
+			func(context.Context, webhooks.Delivery) error {
+				received = true
+				return nil
+			}, webhooks.WithMaxBody(100), silent())
+		r := (&http.Request{
+			Method: method, Header: http.Header{},
+			Body: io.NopCloser(bytes.NewReader(body)),
+		}).WithContext(t.Context())
 		r.Header.Set("svix-id", id)
 		r.Header.Set("svix-timestamp", timestamp)
 		r.Header.Set("svix-signature", signature)

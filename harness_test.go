@@ -64,7 +64,10 @@ func newServer(t *testing.T) *server {
 	t.Helper()
 	hc := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	t.Cleanup(hc.CloseIdleConnections)
-	s := &server{T: t, hc: hc, url: os.Getenv(realServerURL), token: os.Getenv(realServerToken), group: "test-" + uuid.NewString()[:8]}
+	s := &server{
+		T: t, hc: hc, url: os.Getenv(realServerURL), token: os.Getenv(realServerToken),
+		group: "test-" + uuid.NewString()[:8],
+	}
 	if s.url == "" {
 		s.mock = webhookstest.NewServer(t, webhookstest.WithRetrySchedule())
 		s.url, s.token = s.mock.URL, s.mock.Token
@@ -75,7 +78,8 @@ func newServer(t *testing.T) *server {
 	}
 	s.Client = s.newClient()
 	defaults := webhooks.DefaultEventTypes()
-	s.originCreate, s.originVisit = s.createType("create", string(defaults[0].Schema)), s.createType("visit", string(defaults[1].Schema))
+	s.originCreate, s.originVisit = s.createType("create", string(defaults[0].Schema)),
+		s.createType("visit", string(defaults[1].Schema))
 	return s
 }
 
@@ -83,14 +87,15 @@ func newServer(t *testing.T) *server {
 func (s *server) newClient(opts ...webhooks.Option) *webhooks.Client {
 	s.Helper()
 	client, err := webhooks.NewClient(append([]webhooks.Option{
-		webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(s.url), webhooks.WithAuthToken(s.token), webhooks.WithHTTPClient(s.hc),
+		webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(s.url),
+		webhooks.WithAuthToken(s.token), webhooks.WithHTTPClient(s.hc),
 	}, opts...)...)
 	s.must(err)
 	return client
 }
 
-// checkAnswers holds all answers of the mock against the description of the real
-// server's API: a test is only worth something if these could be real.
+// checkAnswers holds all answers of the mock against the description of the real server's API: a
+// test is only worth something if these could be real.
 func (s *server) checkAnswers() {
 	doc, err := openapi.Load()
 	if err != nil {
@@ -117,8 +122,8 @@ func (s *server) archiveTypes() {
 	}
 }
 
-// tick makes sure that what is made next gets a later id: the ids of one slot of
-// 4 ms are in no order.
+// tick makes sure that what is made next gets a later id: the ids of one slot of 4 ms are in no
+// order.
 func (s *server) tick() {
 	const slot = 5 * time.Millisecond
 	if s.mock != nil {
@@ -177,7 +182,8 @@ func onServers(t *testing.T, checks map[string]func(s *server)) {
 func (s *server) createType(event, schema string) string {
 	s.Helper()
 	name := s.group + "." + event
-	s.must(s.CreateEventType(s.Context(), webhooks.EventType{Name: name, Description: "Of a test", Schema: json.RawMessage(schema)}))
+	s.must(s.CreateEventType(s.Context(),
+		webhooks.EventType{Name: name, Description: "Of a test", Schema: json.RawMessage(schema)}))
 	return name
 }
 
@@ -232,7 +238,11 @@ func (s *server) sendOrigins(n int, channel string) []webhooks.Message {
 	s.Helper()
 	var messages []webhooks.Message
 	for _, url := range originURLs(n) {
-		messages = append(messages, s.send(webhooks.Event{Type: s.originCreate, Payload: webhooks.OriginCreate{OriginURL: url}, Channel: channel}))
+		messages = append(messages,
+			s.send(webhooks.Event{
+				Type:    s.originCreate,
+				Payload: webhooks.OriginCreate{OriginURL: url}, Channel: channel,
+			}))
 	}
 	return messages
 }
@@ -382,9 +392,10 @@ func (s *server) wantAPIError(err error, status int, code string) {
 	}
 }
 
-// bothListings are the two listings of sent events of an endpoint, the only one
-// of its event type.
-func (s *server) bothListings(ep webhooks.Endpoint) map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
+// bothListings are the two listings of sent events of an endpoint, the only one of its event type.
+func (s *server) bothListings(
+	ep webhooks.Endpoint,
+) map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
 	return map[string]func(webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error]{
 		"listing by endpoint": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
 			return s.ListSentEventsForEndpoint(s.Context(), ep, q)
@@ -397,7 +408,10 @@ func (s *server) bothListings(ep webhooks.Endpoint) map[string]func(webhooks.Sen
 
 // origin is an event about the i-th sample origin.
 func (s *server) origin(i int, channel string) webhooks.Event {
-	return webhooks.Event{Type: s.originCreate, Payload: webhooks.OriginCreate{OriginURL: originURLs(i + 1)[i]}, Channel: channel}
+	return webhooks.Event{
+		Type:    s.originCreate,
+		Payload: webhooks.OriginCreate{OriginURL: originURLs(i + 1)[i]}, Channel: channel,
+	}
 }
 
 // messages counts the messages that the server has of an event type.

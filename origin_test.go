@@ -15,8 +15,10 @@ import (
 func TestPayloadRoundTrip(t *testing.T) {
 	t.Parallel()
 	for _, payload := range []string{
-		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23T10:00:00.1234567+01:00","visit_status":"created","snapshot_swhid":null}`,
-		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23 10:00","visit_status":"partial","snapshot_swhid":"swh:1:snp:0"}`,
+		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23T10:00:00.1234567+01:00",` +
+			`"visit_status":"created","snapshot_swhid":null}`,
+		`{"origin_url":"u","visit_type":"git","visit_date":"2026-11-23 ` +
+			`10:00","visit_status":"partial","snapshot_swhid":"swh:1:snp:0"}`,
 	} {
 		var v webhooks.OriginVisit
 		if err := (webhooks.Delivery{Payload: json.RawMessage(payload)}).Decode(&v); err != nil {

@@ -64,17 +64,47 @@ func TestPaginate(t *testing.T) {
 		asked   string
 		wantErr string // part of its text
 	}{
-		"one page":                    {server: pageServer{pages: []webhooks.Page[int]{last(1, 2)}}, want: []int{1, 2}, asked: "first"},
-		"nothing":                     {server: pageServer{pages: []webhooks.Page[int]{last()}}, asked: "first"},
-		"several pages":               {server: pageServer{pages: []webhooks.Page[int]{page(1, 2), page(3), last(4)}}, want: []int{1, 2, 3, 4}, asked: "first 1 2"},
-		"last page empty":             {server: pageServer{pages: []webhooks.Page[int]{page(1), last()}}, want: []int{1}, asked: "first 1"},
-		"empty pages do not end it":   {server: pageServer{pages: []webhooks.Page[int]{page(), page(), last(1)}}, want: []int{1}, asked: "first 1 2"},
-		"first page fails":            {server: pageServer{pages: []webhooks.Page[int]{back("1")}, errAt: 1}, want: []int{0}, asked: "first 1", wantErr: errPage.Error()},
-		"page in the middle fails":    {server: pageServer{pages: []webhooks.Page[int]{page(1), page(2), last(3)}, errAt: 2}, want: []int{1, 2}, asked: "first 1 2", wantErr: errPage.Error()},
-		"not done, no iterator":       {server: pageServer{pages: []webhooks.Page[int]{back("")}}, want: []int{0}, asked: "first", wantErr: "does not say where to go on"},
-		"a page repeats itself":       {server: pageServer{pages: []webhooks.Page[int]{page(1), back("1")}}, want: []int{1, 0}, asked: "first 1", wantErr: "repeats"},
-		"pages go round in a circle":  {server: pageServer{pages: []webhooks.Page[int]{page(1), page(2), page(3), back("1")}}, wantErr: "repeats"},
-		"back to the very first page": {server: pageServer{pages: []webhooks.Page[int]{page(1), back("0")}}, wantErr: "repeats"},
+		"one page": {
+			server: pageServer{pages: []webhooks.Page[int]{last(1, 2)}},
+			want:   []int{1, 2}, asked: "first",
+		},
+		"nothing": {server: pageServer{pages: []webhooks.Page[int]{last()}}, asked: "first"},
+		"several pages": {
+			server: pageServer{pages: []webhooks.Page[int]{page(1, 2), page(3), last(4)}},
+			want:   []int{1, 2, 3, 4}, asked: "first 1 2",
+		},
+		"last page empty": {
+			server: pageServer{pages: []webhooks.Page[int]{page(1), last()}},
+			want:   []int{1}, asked: "first 1",
+		},
+		"empty pages do not end it": {
+			server: pageServer{pages: []webhooks.Page[int]{page(), page(), last(1)}},
+			want:   []int{1}, asked: "first 1 2",
+		},
+		"first page fails": {
+			server: pageServer{pages: []webhooks.Page[int]{back("1")}, errAt: 1},
+			want:   []int{0}, asked: "first 1", wantErr: errPage.Error(),
+		},
+		"page in the middle fails": {server: pageServer{
+			pages: []webhooks.Page[int]{page(1), page(2), last(3)},
+			errAt: 2,
+		}, want: []int{1, 2}, asked: "first 1 2", wantErr: errPage.Error()},
+		"not done, no iterator": {
+			server: pageServer{pages: []webhooks.Page[int]{back("")}},
+			want:   []int{0}, asked: "first", wantErr: "does not say where to go on",
+		},
+		"a page repeats itself": {
+			server: pageServer{pages: []webhooks.Page[int]{page(1), back("1")}},
+			want:   []int{1, 0}, asked: "first 1", wantErr: "repeats",
+		},
+		"pages go round in a circle": {server: pageServer{pages: []webhooks.Page[int]{
+			page(1),
+			page(2), page(3), back("1"),
+		}}, wantErr: "repeats"},
+		"back to the very first page": {
+			server:  pageServer{pages: []webhooks.Page[int]{page(1), back("0")}},
+			wantErr: "repeats",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +132,11 @@ func TestPaginate(t *testing.T) {
 
 func TestPaginateAsksNoEarlierThanNeeded(t *testing.T) {
 	t.Parallel()
-	server := pageServer{pages: []webhooks.Page[int]{{Data: []int{1, 2}}, {Data: []int{3}}, {Data: []int{4}, Done: true}}}
+	server := pageServer{pages: []webhooks.Page[int]{
+		{Data: []int{1, 2}},
+		{Data: []int{3}},
+		{Data: []int{4}, Done: true},
+	}}
 	seq := webhooks.Paginate(t.Context(), server.list)
 	if len(server.asked) != 0 {
 		t.Error("asked for a page before the first item was wanted")
@@ -125,13 +159,19 @@ func TestPaginateStopsWithItsContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	server := pageServer{pages: []webhooks.Page[int]{{Data: []int{1}}, {Data: []int{2, 3}}, {Data: []int{4}, Done: true}}, cancel: cancel}
+	server := pageServer{pages: []webhooks.Page[int]{
+		{Data: []int{1}},
+		{Data: []int{2, 3}},
+		{Data: []int{4}, Done: true},
+	}, cancel: cancel}
 	got, err := webhooks.Collect(webhooks.Paginate(ctx, server.list))
 	if diff := cmp.Diff([]int{1, 2, 3}, got); diff != "" || !errors.Is(err, context.Canceled) {
 		t.Errorf("got the error %v, want context.Canceled; items (-want +got):\n%s", err, diff)
 	}
-	if _, err := webhooks.Collect(webhooks.Paginate(ctx, server.list)); !errors.Is(err, context.Canceled) || len(server.asked) != 2 {
-		t.Errorf("with a cancelled context: error %v after %d pages, want context.Canceled and no page more than 2", err, len(server.asked))
+	if _, err := webhooks.Collect(webhooks.Paginate(ctx, server.list)); !errors.Is(err, context.Canceled) ||
+		len(server.asked) != 2 {
+		t.Errorf("with a cancelled context: error %v after %d pages, want context.Canceled and no page more than 2",
+			err, len(server.asked))
 	}
 }
 
@@ -147,7 +187,8 @@ func TestPaginateGivesAnErrorOnce(t *testing.T) {
 	t.Parallel()
 	server := pageServer{pages: []webhooks.Page[int]{{Data: []int{7}}, {}}, errAt: 1}
 	items, errs := pairs(webhooks.Paginate(t.Context(), server.list))
-	if diff := cmp.Diff([]int{7, 0}, items); diff != "" || len(errs) != 2 || errs[0] != nil || !errors.Is(errs[1], errPage) {
+	if diff := cmp.Diff([]int{7, 0}, items); diff != "" || len(errs) != 2 || errs[0] != nil ||
+		!errors.Is(errs[1], errPage) {
 		t.Errorf("got the errors %v, want the page's as that of the last pair; items (-want +got):\n%s", errs, diff)
 	}
 }
@@ -170,7 +211,8 @@ func TestCollect(t *testing.T) {
 // pageAnswer is a fault that answers the requests for one path with a page.
 func pageAnswer(suffix string, items ...string) svixmock.Fault {
 	return svixmock.Fault{
-		Status: http.StatusOK, Body: `{"data":[` + strings.Join(items, ",") + `],"iterator":"x","prevIterator":7,"done":true,"new":{"a":1e999}}`,
+		Status: http.StatusOK, Body: `{"data":[` + strings.Join(items, ",") +
+			`],"iterator":"x","prevIterator":7,"done":true,"new":{"a":1e999}}`,
 		Only: func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, suffix) },
 	}
 }
@@ -182,47 +224,65 @@ func TestOddItemsCostNoPage(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
 		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 
-		mock.FailNext(1, pageAnswer("/event-type", `{"name":"a.a","archived":"maybe","schemas":7,"featureFlags":[1e400]}`, `{}`, `{"name":"b.b","description":null,"schemas":{"1":{"type":"object"}}}`, `{"name":5}`))
+		mock.FailNext(1, pageAnswer("/event-type",
+			`{"name":"a.a","archived":"maybe","schemas":7,"featureFlags":[1e400]}`, `{}`,
+			`{"name":"b.b","description":null,"schemas":{"1":{"type":"object"}}}`, `{"name":5}`))
 		types, err := webhooks.Collect(client.ListEventTypes(t.Context()))
-		wantTypes := []webhooks.EventType{{Name: "a.a"}, {}, {Name: "b.b", Schema: json.RawMessage(`{"type":"object"}`)}, {}}
+		wantTypes := []webhooks.EventType{
+			{Name: "a.a"},
+			{},
+			{Name: "b.b", Schema: json.RawMessage(`{"type":"object"}`)},
+			{},
+		}
 		if diff := cmp.Diff(wantTypes, types); diff != "" || err != nil {
 			t.Errorf("event types: %v (-want +got):\n%s", err, diff)
 		}
 
-		mock.FailNext(1, pageAnswer("/endpoint", `{"id":"ep_1","url":"https://example.org/","version":99999999999999999999,"rateLimit":-1e99,"status":"new"}`,
-			`{"id":"ep_2","metadata":{"a":1,"b":"c"},"channels":[7],"disabled":"no"}`, `{"url":"https://example.org/no-id"}`))
-		endpoints, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
-		if err != nil || len(endpoints) != 3 || endpoints[0].URL != "https://example.org/" || endpoints[1].ID != "ep_2" || !cmp.Equal(endpoints[2], webhooks.Endpoint{}) {
+		mock.FailNext(1, pageAnswer("/endpoint",
+			`{"id":"ep_1","url":"https://example.org/","version":99999999999999999999,`+
+				`"rateLimit":-1e99,"status":"new"}`,
+			`{"id":"ep_2","metadata":{"a":1,"b":"c"},"channels":[7],"disabled":"no"}`,
+			`{"url":"https://example.org/no-id"}`))
+		endpoints, err := webhooks.Collect(client.ListEndpoints(t.Context(),
+			webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
+		if err != nil || len(endpoints) != 3 || endpoints[0].URL != "https://example.org/" ||
+			endpoints[1].ID != "ep_2" || !cmp.Equal(endpoints[2], webhooks.Endpoint{}) {
 			t.Errorf("endpoints: got %+v, %v; want three, the last one empty", endpoints, err)
 		}
 
 		attempts := []string{
-			`{"id":"atmpt_3","msgId":"../../event-type","endpointId":"?","status":99,"statusText":"new","responseStatusCode":99999999999999999999,"responseDurationMs":"long","timestamp":"soon"}`,
-			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},"timestamp":"2026-11-23T09:00:00.123456"}`,
+			`{"id":"atmpt_3","msgId":"../../event-type","endpointId":"?","status":99,"statusText":"new",` +
+				`"responseStatusCode":99999999999999999999,"responseDurationMs":"long","timestamp":"soon"}`,
+			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},` +
+				`"timestamp":"2026-11-23T09:00:00.123456"}`,
 		}
 		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+harness.KnownEndpoint().UID(), attempts...))
 		before := len(mock.Requests())
-		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
-		if err != nil || len(events) != 3 || events[2].EndpointURL != "https://example.org/" || !events[2].Timestamp.Equal(time.Date(2026, 11, 23, 9, 0, 0, 123456000, time.UTC)) {
+		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(),
+			harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+		if err != nil || len(events) != 3 || events[2].EndpointURL != "https://example.org/" ||
+			!events[2].Timestamp.Equal(time.Date(2026, 11, 23, 9, 0, 0, 123456000, time.UTC)) {
 			t.Errorf("sent events: got %+v, %v; want three", events, err)
 		}
 		for _, r := range mock.Requests()[before:] {
-			if r.Path != path.Clean(r.Path) || strings.HasPrefix(r.Path, "/api/v1/event-type/") || r.Status == http.StatusNotFound {
+			if r.Path != path.Clean(r.Path) || strings.HasPrefix(r.Path, "/api/v1/event-type/") ||
+				r.Status == http.StatusNotFound {
 				t.Errorf("an id of an answer led to the request %s %s", r.Method, r.Path)
 			}
 		}
 
 		mock.FailNext(1, pageAnswer("/msg", `{"id":"../x","payload":1}`, `{"id":"msg_1","timestamp":"never"}`, `{}`))
 		mock.FailNext(1, pageAnswer("/attempt/msg/msg_1", attempts...))
-		events, err = webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+		events, err = webhooks.Collect(client.ListSentEventsForEventType(t.Context(),
+			webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
 		if err != nil || len(events) != 3 {
 			t.Errorf("sent events of the event type: got %+v, %v; want three", events, err)
 		}
 	})
 }
 
-// TestPagesThatDoNotEnd: a server that does not say where to go on, or that
-// goes round, is an error.
+// TestPagesThatDoNotEnd: a server that does not say where to go on, or that goes round, is an
+// error.
 func TestPagesThatDoNotEnd(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -251,7 +311,10 @@ func TestPagesThatDoNotEnd(t *testing.T) {
 						return nil, errors.New("too many requests")
 					}
 					page := strings.ReplaceAll(test.page, "%[1]d", strconv.Itoa(requests%3))
-					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(page))}, nil
+					return &http.Response{
+						StatusCode: http.StatusOK, Header: http.Header{},
+						Body: io.NopCloser(strings.NewReader(page)),
+					}, nil
 				}), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 				err := harness.Operations()[listing](t.Context(), client)
 				if (err != nil) != test.isError || requests > 10 {
@@ -281,14 +344,22 @@ func TestOneOddValueCostsNoPage(t *testing.T) {
 			harness.InBubble(t, func(t *testing.T) {
 				mock := harness.NewServer(t, svixmock.Config{})
 				item := func(id, more string) string {
-					return `{"id":"` + id + `","msgId":"msg_1srOrx2ZWZBpBUvZwXKQmoEYga2","endpointId":"ep_1","url":"http://receiver.test/","responseStatusCode":200,` + more + `}`
+					return `{"id":"` + id + `","msgId":"msg_1srOrx2ZWZBpBUvZwXKQmoEYga2","endpointId":"ep_1",` +
+						`"url":"http://receiver.test/","responseStatusCode":200,` + more + `}`
 				}
-				page := `{"data":[` + item("atmpt_2", `"timestamp":"2026-11-23T09:00:01Z"`) + `,` + item("atmpt_1", odd) + `],"done":true}`
-				mock.FailRate(1, 1, svixmock.Fault{Status: 200, Body: page, Only: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/attempt/") }})
+				page := `{"data":[` + item("atmpt_2", `"timestamp":"2026-11-23T09:00:01Z"`) + `,` +
+					item("atmpt_1", odd) + `],"done":true}`
+				mock.FailRate(1, 1, svixmock.Fault{
+					Status: 200, Body: page,
+					Only: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/attempt/") },
+				})
 				client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
-				ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
-				ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
-				if err := errors.Join(errEndpoint, errType); err != nil || len(ofEndpoint) != 2 || len(ofType) != 2 || ofEndpoint[1].AttemptID != "atmpt_1" {
+				ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(),
+					harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+				ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(),
+					webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+				if err := errors.Join(errEndpoint, errType); err != nil || len(ofEndpoint) != 2 ||
+					len(ofType) != 2 || ofEndpoint[1].AttemptID != "atmpt_1" {
 					t.Errorf("got %d and %d sent events, %v; want 2 of each", len(ofEndpoint), len(ofType), err)
 				}
 			})

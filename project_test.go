@@ -173,7 +173,8 @@ func isPicture(t *testing.T, text string) {
 			t.Errorf("the picture has the box %s, and there is no such package", box[2])
 		}
 	}
-	for _, arrow := range regexp.MustCompile(`(?m)^\s*(\w+) -->(?:\|[^|]*\|)? ([\w &]+)$`).FindAllStringSubmatch(text, -1) {
+	for _, arrow := range regexp.MustCompile(`(?m)^\s*(\w+) -->(?:\|[^|]*\|)? ([\w &]+)$`).FindAllStringSubmatch(text,
+		-1) {
 		for to := range strings.SplitSeq(arrow[2], " & ") {
 			if from := boxes[arrow[1]]; !packages[from][boxes[to]] {
 				t.Errorf("the picture has an arrow from %s to %s, which is not imported", from, boxes[to])
@@ -182,8 +183,8 @@ func isPicture(t *testing.T, text string) {
 	}
 }
 
-// packageImports are the folders of the project's packages, those of the modules below it
-// included, with what each imports of the others.
+// packageImports are the folders of the project's packages, those of the modules below it included,
+// with what each imports of the others.
 func packageImports(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	packages := map[string]map[string]bool{}
@@ -242,7 +243,8 @@ func TestReadmeNamesTests(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+	for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`").FindAllStringSubmatch(readFile(t,
+		"README.md"), -1) {
 		if !exists[name[1]] {
 			t.Errorf("the README names %s, which does not exist", name[1])
 		}
@@ -257,7 +259,8 @@ func checkGolden(t *testing.T, name, got string) {
 		}
 	}
 	if diff := gocmp.Diff(strings.Split(readFile(t, name), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("%s is not what there is now (-file +now):\n%s\nIf that is meant: go test -run '^%s$' . -update", name, diff, strings.Split(t.Name(), "/")[0])
+		t.Errorf("%s is not what there is now (-file +now):\n%s\nIf that is meant: go test -run '^%s$' . -update",
+			name, diff, strings.Split(t.Name(), "/")[0])
 	}
 }
 

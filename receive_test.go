@@ -155,16 +155,20 @@ func TestVerifyPayload(t *testing.T) {
 			h.Set("svix-signature", foreign)
 			h.Add("svix-signature", good)
 		}},
-		"of another secret":          {change: set("svix-signature", foreign), want: "no matching signature"},
-		"of another version":         {change: set("svix-signature", "v2,"+good[3:]), want: "no matching signature"},
-		"of the asymmetric version":  {change: set("svix-signature", "v1a,"+good[3:]), want: "no matching signature"},
-		"version in upper case":      {change: set("svix-signature", "V1,"+good[3:]), want: "no matching signature"},
-		"without version":            {change: set("svix-signature", good[3:]), want: "no matching signature"},
-		"with more after it":         {change: set("svix-signature", good+","), want: "no matching signature"},
-		"shortened":                  {change: set("svix-signature", good[:len(good)-1]), want: "no matching signature"},
-		"version alone":              {change: set("svix-signature", "v1,"), want: "no matching signature"},
-		"signatures with a tab":      {change: set("svix-signature", foreign+"\t"+good), want: "no matching signature"},
-		"same bytes, unused bit set": {change: set("svix-signature", good[:len(good)-2]+string(good[len(good)-2]+1)+"="), want: "no matching signature"},
+		"of another secret":         {change: set("svix-signature", foreign), want: "no matching signature"},
+		"of another version":        {change: set("svix-signature", "v2,"+good[3:]), want: "no matching signature"},
+		"of the asymmetric version": {change: set("svix-signature", "v1a,"+good[3:]), want: "no matching signature"},
+		"version in upper case":     {change: set("svix-signature", "V1,"+good[3:]), want: "no matching signature"},
+		"without version":           {change: set("svix-signature", good[3:]), want: "no matching signature"},
+		"with more after it":        {change: set("svix-signature", good+","), want: "no matching signature"},
+		"shortened": {
+			change: set("svix-signature", good[:len(good)-1]),
+			want:   "no matching signature",
+		},
+		"version alone":         {change: set("svix-signature", "v1,"), want: "no matching signature"},
+		"signatures with a tab": {change: set("svix-signature", foreign+"\t"+good), want: "no matching signature"},
+		"same bytes, unused bit set": {change: set("svix-signature",
+			good[:len(good)-2]+string(good[len(good)-2]+1)+"="), want: "no matching signature"},
 
 		"one second less than too old": {change: signedAt(-5 * time.Minute)},
 		"too old":                      {change: signedAt(-5*time.Minute - time.Second), want: "too old"},
@@ -179,10 +183,16 @@ func TestVerifyPayload(t *testing.T) {
 		"timestamp too long":           {change: set("svix-timestamp", "18446744073709551615"), want: "not a number"},
 		"timestamp spelled otherwise":  {change: set("svix-timestamp", "01700000000"), want: "no matching signature"},
 
-		"no headers":          {change: func(h http.Header) { clear(h) }, want: "missing header Svix-Id, Svix-Timestamp, Svix-Signature"},
-		"no message id":       {change: func(h http.Header) { h.Del("svix-id") }, want: "missing header Svix-Id"},
-		"no timestamp":        {change: func(h http.Header) { h.Del("svix-timestamp") }, want: "missing header Svix-Timestamp"},
-		"no signature":        {change: func(h http.Header) { h.Del("svix-signature") }, want: "missing header Svix-Signature"},
+		"no headers": {change: func(h http.Header) {
+			clear(h)
+		}, want: "missing header Svix-Id, Svix-Timestamp, Svix-Signature"},
+		"no message id": {change: func(h http.Header) { h.Del("svix-id") }, want: "missing header Svix-Id"},
+		"no timestamp": {change: func(h http.Header) {
+			h.Del("svix-timestamp")
+		}, want: "missing header Svix-Timestamp"},
+		"no signature": {change: func(h http.Header) {
+			h.Del("svix-signature")
+		}, want: "missing header Svix-Signature"},
 		"empty signature":     {change: set("svix-signature", ""), want: "missing header Svix-Signature"},
 		"empty message id":    {change: set("svix-id", ""), want: "missing header Svix-Id"},
 		"other message id":    {change: set("svix-id", messageID+"1"), want: "no matching signature"},
@@ -250,7 +260,9 @@ func TestSecretsOfAnyLength(t *testing.T) {
 		if _, err := webhooks.VerifyPayload(harness.SecretA, header, body); !errors.Is(err, webhooks.ErrVerification) {
 			t.Errorf("key of %d bytes: another secret verifies, %v", size, err)
 		}
-		h := webhooks.NewHandler([]string{secret}, func(context.Context, webhooks.Delivery) error { return nil }, silent())
+		h := webhooks.NewHandler([]string{secret}, func(context.Context, webhooks.Delivery) error {
+			return nil
+		}, silent())
 		checkAnswer(t, serve(h, newRequest(t, secret, messageID, string(body))), http.StatusNoContent)
 	}
 }
@@ -259,7 +271,10 @@ func TestVerifyPayloadRefusesTheSecret(t *testing.T) {
 	t.Parallel()
 	body := []byte(`{}`)
 	header := signedHeader(t, "svix-", harness.SecretA, messageID, time.Now(), body)
-	for _, secret := range []string{"", "whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", harness.SecretA + "\n", harness.SecretA + "a"} {
+	for _, secret := range []string{
+		"", "whsec_", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+		harness.SecretA + "\n", harness.SecretA + "a",
+	} {
 		got, err := webhooks.VerifyPayload(secret, header, body)
 		if got != nil || !errors.Is(err, webhooks.ErrVerification) || !errors.Is(err, webhooks.ErrInvalidSecret) {
 			t.Errorf("secret %q: got %s, %v; want ErrVerification and ErrInvalidSecret", secret, got, err)
@@ -267,8 +282,8 @@ func TestVerifyPayloadRefusesTheSecret(t *testing.T) {
 	}
 }
 
-// Without a rule against dots, the signature of one delivery would prove
-// another one, whose timestamp is part of the first one's body.
+// Without a rule against dots, the signature of one delivery would prove another one, whose
+// timestamp is part of the first one's body.
 func TestVerifyPayloadRefusesAmbiguousMessageID(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
@@ -299,7 +314,8 @@ func TestFlippedBitNeverVerifies(t *testing.T) {
 			name := prefix + part
 			header.Set(name, string(flipBit(rt, []byte(header.Get(name)))))
 		}
-		if got, err := webhooks.VerifyPayload(harness.SecretA, header, body); got != nil || !errors.Is(err, webhooks.ErrVerification) {
+		if got, err := webhooks.VerifyPayload(harness.SecretA, header, body); got != nil ||
+			!errors.Is(err, webhooks.ErrVerification) {
 			rt.Fatalf("after: %s, %v; want an ErrVerification", got, err)
 		}
 	})
@@ -356,15 +372,19 @@ func TestHandlerReceives(t *testing.T) {
 				r.Header = signedHeader(t, prefix, harness.SecretA, messageID, at, []byte(body))
 				r.Header.Set("x-swh-event", "origin.create")
 				var got []webhooks.Delivery
-				h := webhooks.NewHandler([]string{harness.SecretB, harness.SecretA}, func(ctx context.Context, d webhooks.Delivery) error {
-					if ctx != r.Context() {
-						t.Error("not the context of the request")
-					}
-					got = append(got, d)
-					return nil
-				}, silent())
+				h := webhooks.NewHandler([]string{harness.SecretB, harness.SecretA},
+					func(ctx context.Context, d webhooks.Delivery) error {
+						if ctx != r.Context() {
+							t.Error("not the context of the request")
+						}
+						got = append(got, d)
+						return nil
+					}, silent())
 				checkAnswer(t, serve(h, r), http.StatusNoContent)
-				want := []webhooks.Delivery{{MessageID: messageID, EventType: "origin.create", Timestamp: at.UTC(), Payload: json.RawMessage(body)}}
+				want := []webhooks.Delivery{{
+					MessageID: messageID, EventType: "origin.create",
+					Timestamp: at.UTC(), Payload: json.RawMessage(body),
+				}}
 				if diff := cmp.Diff(want, got); diff != "" {
 					t.Errorf("deliveries (-want +got):\n%s", diff)
 				}
@@ -474,16 +494,27 @@ func TestHandlerLimits(t *testing.T) {
 		age  time.Duration
 		opts []webhooks.HandlerOption
 	}{
-		"1 MiB":                   {body: full},
-		"more with an option":     {body: full + " ", opts: []webhooks.HandlerOption{webhooks.WithMaxBody(1<<20 + 1)}},
-		"zero is the default":     {body: full, age: 4 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithMaxBody(0), webhooks.WithTolerance(0)}},
-		"negative is the default": {body: full, age: 4 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithMaxBody(-1), webhooks.WithTolerance(-1)}},
-		"older with an option":    {body: full, age: time.Hour, opts: []webhooks.HandlerOption{webhooks.WithTolerance(time.Hour + time.Minute)}},
+		"1 MiB":               {body: full},
+		"more with an option": {body: full + " ", opts: []webhooks.HandlerOption{webhooks.WithMaxBody(1<<20 + 1)}},
+		"zero is the default": {
+			body: full, age: 4 * time.Minute,
+			opts: []webhooks.HandlerOption{webhooks.WithMaxBody(0), webhooks.WithTolerance(0)},
+		},
+		"negative is the default": {
+			body: full, age: 4 * time.Minute,
+			opts: []webhooks.HandlerOption{webhooks.WithMaxBody(-1), webhooks.WithTolerance(-1)},
+		},
+		"older with an option": {
+			body: full, age: time.Hour,
+			opts: []webhooks.HandlerOption{webhooks.WithTolerance(time.Hour + time.Minute)},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { return nil }, tt.opts...)
+			h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+				return nil
+			}, tt.opts...)
 			r := newRequest(t, harness.SecretA, messageID, tt.body)
 			r.Header = signedHeader(t, "svix-", harness.SecretA, messageID, time.Now().Add(-tt.age), []byte(tt.body))
 			checkAnswer(t, serve(h, r), http.StatusNoContent)
@@ -499,8 +530,11 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 		receive func(context.Context, webhooks.Delivery) error
 		want    string // in the log
 	}{
-		"no secret":       {receive: receive, want: "there is none"},
-		"bad secret":      {secrets: []string{harness.SecretA, "whsec_mistyped!"}, receive: receive, want: "secret 2 of 2"},
+		"no secret": {receive: receive, want: "there is none"},
+		"bad secret": {
+			secrets: []string{harness.SecretA, "whsec_mistyped!"}, receive: receive,
+			want: "secret 2 of 2",
+		},
 		"nothing to call": {secrets: []string{harness.SecretA}, want: "no receive function"},
 		"nothing to call with what is decoded": {
 			secrets: []string{harness.SecretA},
@@ -512,8 +546,10 @@ func TestHandlerThatCannotReceive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var logged bytes.Buffer
-			h := webhooks.NewHandler(tt.secrets, tt.receive, webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
-			if got := logged.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, tt.want) || strings.Contains(got, "mistyped") {
+			h := webhooks.NewHandler(tt.secrets, tt.receive,
+				webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+			if got := logged.String(); !strings.Contains(got, "level=ERROR") ||
+				!strings.Contains(got, tt.want) || strings.Contains(got, "mistyped") {
 				t.Errorf("logged %q, want an error with %q and without the secret", got, tt.want)
 			}
 			checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusInternalServerError)
@@ -553,7 +589,9 @@ func TestHandlerTriesAgainAfterFailure(t *testing.T) {
 func TestHandlerLogsTheReason(t *testing.T) {
 	t.Parallel()
 	var logged bytes.Buffer
-	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { panic("boom") },
+	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+		panic("boom")
+	},
 		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	serve(h, newRequest(t, harness.SecretB, messageID, `{"private":true}`))
 	serve(h, newRequest(t, harness.SecretA, messageID, `{"private":true}`))
@@ -563,7 +601,8 @@ func TestHandlerLogsTheReason(t *testing.T) {
 	}
 	for i, wants := range [][]string{
 		{"level=WARN", "status=401", messageID, "no matching signature"},
-		{"level=ERROR", "status=500", messageID, "receive panicked: boom", "TestHandlerLogsTheReason"}, // with the stack
+		// with the stack
+		{"level=ERROR", "status=500", messageID, "receive panicked: boom", "TestHandlerLogsTheReason"},
 	} {
 		for _, want := range wants {
 			if !strings.Contains(lines[i], want) {
@@ -586,7 +625,10 @@ func TestHandlerLogsToTheDefaultLogger(t *testing.T) {
 		log.SetOutput(output)
 		log.SetFlags(flags)
 	})
-	for name, opts := range map[string][]webhooks.HandlerOption{"no option": nil, "nil": {webhooks.WithHandlerLogger(nil)}} {
+	for name, opts := range map[string][]webhooks.HandlerOption{
+		"no option": nil,
+		"nil":       {webhooks.WithHandlerLogger(nil)},
+	} {
 		var logged bytes.Buffer
 		slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
 		webhooks.NewHandler(nil, nil, opts...)
@@ -683,7 +725,8 @@ func TestWaitingDeliveryEndsWithItsContext(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
-		checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`).WithContext(ctx)), http.StatusInternalServerError)
+		checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`).WithContext(ctx)),
+			http.StatusInternalServerError)
 		outcomes <- nil
 		if got := <-first; got != http.StatusNoContent || calls != 1 {
 			t.Errorf("the first one answered %d, %d calls; want 204, 1", got, calls)
@@ -747,7 +790,9 @@ func TestHandlerTellsOfASmallGuard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
 		guard := webhooks.NewMemoryReplayGuard(3, time.Hour)
-		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { return nil },
+		h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
+			return nil
+		},
 			webhooks.WithReplayGuard(guard), webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 		for i := range 60 { // in two minutes
 			checkAnswer(t, serve(h, newRequest(t, harness.SecretA, strconv.Itoa(i), `{}`)), http.StatusNoContent)
@@ -766,11 +811,13 @@ func TestHandlerLogsWhatItDoesNotReceiveAgain(t *testing.T) {
 	t.Parallel()
 	var logged bytes.Buffer
 	h := webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error { return nil },
-		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+		webhooks.WithHandlerLogger(slog.New(slog.NewTextHandler(&logged,
+			&slog.HandlerOptions{Level: slog.LevelDebug}))))
 	for range 2 {
 		checkAnswer(t, serve(h, newRequest(t, harness.SecretA, messageID, `{}`)), http.StatusNoContent)
 	}
-	if got := logged.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "level=DEBUG") || !strings.Contains(got, messageID) {
+	if got := logged.String(); strings.Count(got, "\n") != 1 ||
+		!strings.Contains(got, "level=DEBUG") || !strings.Contains(got, messageID) {
 		t.Errorf("logged %q, want one line about the second delivery", got)
 	}
 }
@@ -821,9 +868,15 @@ func TestHandlerAsksForSecrets(t *testing.T) {
 			given: []string{harness.SecretA},
 			want:  map[string]int{harness.SecretA: 204, harness.SecretB: 401},
 		},
-		"none at all":      {want: map[string]int{harness.SecretA: 500}},
-		"one is no secret": {answer: answer{secrets: []string{harness.SecretA, "mistyped"}}, want: map[string]int{harness.SecretA: 500}},
-		"store is down":    {given: []string{harness.SecretA}, answer: answer{err: errors.New("store is down")}, want: map[string]int{harness.SecretA: 500}},
+		"none at all": {want: map[string]int{harness.SecretA: 500}},
+		"one is no secret": {
+			answer: answer{secrets: []string{harness.SecretA, "mistyped"}},
+			want:   map[string]int{harness.SecretA: 500},
+		},
+		"store is down": {
+			given:  []string{harness.SecretA},
+			answer: answer{err: errors.New("store is down")}, want: map[string]int{harness.SecretA: 500},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -874,14 +927,18 @@ func TestHandlerSurvivesAFunctionForSecretsThatPanics(t *testing.T) {
 func TestDecodePayload(t *testing.T) {
 	t.Parallel()
 	var got []string
-	h := webhooks.NewHandler([]string{harness.SecretA}, webhooks.DecodePayload(func(_ context.Context, d webhooks.Delivery, origin webhooks.OriginCreate) error {
-		got = append(got, d.MessageID, origin.OriginURL)
-		return nil
-	}), silent())
-	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "a", `{"origin_url":"https://git.example.org/project"}`)), http.StatusNoContent)
+	h := webhooks.NewHandler([]string{harness.SecretA},
+		webhooks.DecodePayload(func(_ context.Context, d webhooks.Delivery, origin webhooks.OriginCreate) error {
+			got = append(got, d.MessageID, origin.OriginURL)
+			return nil
+		}), silent())
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "a", `{"origin_url":"https://git.example.org/project"}`)),
+		http.StatusNoContent)
 	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "b", `{"origin_url":3}`)), http.StatusInternalServerError)
-	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "b", `{"origin_url":"https://git.example.org/mended"}`)), http.StatusNoContent)
-	if diff := cmp.Diff([]string{"a", "https://git.example.org/project", "b", "https://git.example.org/mended"}, got); diff != "" {
+	checkAnswer(t, serve(h, newRequest(t, harness.SecretA, "b", `{"origin_url":"https://git.example.org/mended"}`)),
+		http.StatusNoContent)
+	if diff := cmp.Diff([]string{"a", "https://git.example.org/project", "b", "https://git.example.org/mended"},
+		got); diff != "" {
 		t.Errorf("received (-want +got):\n%s", diff)
 	}
 }
@@ -917,8 +974,10 @@ func TestHandlerAsksItsReplayGuard(t *testing.T) {
 			want:  http.StatusNoContent,
 		},
 		"cannot tell": {
-			guard: func(context.Context, string, func(context.Context) error) error { return errors.New("store is down") },
-			want:  http.StatusInternalServerError,
+			guard: func(context.Context, string, func(context.Context) error) error {
+				return errors.New("store is down")
+			},
+			want: http.StatusInternalServerError,
 		},
 		"receives in a transaction": {
 			guard: func(ctx context.Context, _ string, receive func(context.Context) error) error {
@@ -974,16 +1033,22 @@ func TestDecode(t *testing.T) {
 			want:    &webhooks.OriginCreate{OriginURL: "https://git.example.org/é?a&b"},
 		},
 		"origin.visit": {
-			payload: `{"origin_url":"u","snapshot_swhid":"` + snapshot + `","visit_date":"2026-11-23T10:00:00+00:00","visit_status":"full","visit_type":"git"}`,
-			into:    &webhooks.OriginVisit{},
+			payload: `{"origin_url":"u","snapshot_swhid":"` + snapshot +
+				`","visit_date":"2026-11-23T10:00:00+00:00","visit_status":"full","visit_type":"git"}`,
+			into: &webhooks.OriginVisit{},
 			want: &webhooks.OriginVisit{
-				OriginURL: "u", VisitType: "git", VisitDate: "2026-11-23T10:00:00+00:00", VisitStatus: webhooks.VisitFull, SnapshotSWHID: &snapshot,
+				OriginURL: "u", VisitType: "git", VisitDate: "2026-11-23T10:00:00+00:00",
+				VisitStatus: webhooks.VisitFull, SnapshotSWHID: &snapshot,
 			},
 		},
 		"origin.visit without snapshot, date without offset": {
-			payload: `{"origin_url":"u","snapshot_swhid":null,"visit_date":"2026-11-23T10:00:00","visit_status":"not_found","visit_type":"hg"}`,
-			into:    &webhooks.OriginVisit{},
-			want:    &webhooks.OriginVisit{OriginURL: "u", VisitType: "hg", VisitDate: "2026-11-23T10:00:00", VisitStatus: webhooks.VisitNotFound},
+			payload: `{"origin_url":"u","snapshot_swhid":null,"visit_date":"2026-11-23T10:00:00",` +
+				`"visit_status":"not_found","visit_type":"hg"}`,
+			into: &webhooks.OriginVisit{},
+			want: &webhooks.OriginVisit{
+				OriginURL: "u", VisitType: "hg",
+				VisitDate: "2026-11-23T10:00:00", VisitStatus: webhooks.VisitNotFound,
+			},
 		},
 	}
 	for name, tt := range tests {
@@ -1005,15 +1070,16 @@ func TestDecodeRefuses(t *testing.T) {
 	d := webhooks.Delivery{MessageID: messageID, Payload: json.RawMessage(`{"origin_url":3}`)}
 	err := d.Decode(&webhooks.OriginCreate{})
 	var typeErr *json.UnmarshalTypeError
-	if !errors.Is(err, webhooks.ErrInvalidPayload) || !errors.As(err, &typeErr) || !strings.Contains(err.Error(), messageID) {
+	if !errors.Is(err, webhooks.ErrInvalidPayload) || !errors.As(err, &typeErr) ||
+		!strings.Contains(err.Error(), messageID) {
 		t.Errorf("got %v, want an ErrInvalidPayload that names the message and the field", err)
 	}
 }
 
 const receiverURL = "https://receiver.example/webhooks"
 
-// sender returns a client of a server that knows origin.visit and delivers it,
-// signed with secretA, to receiverURL. It belongs in a synctest bubble.
+// sender returns a client of a server that knows origin.visit and delivers it, signed with secretA,
+// to receiverURL. It belongs in a synctest bubble.
 func sender(t *testing.T, opts ...webhookstest.Option) (*webhookstest.Server, *webhooks.Client) {
 	t.Helper()
 	srv := webhookstest.NewServer(t, append(opts, webhookstest.InMemory())...)
@@ -1067,10 +1133,11 @@ func TestReceiver(t *testing.T) {
 				srv, client := sender(t, opts...)
 				var delivery webhooks.Delivery
 				var received webhooks.OriginVisit
-				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(_ context.Context, d webhooks.Delivery) error {
-					delivery = d
-					return d.Decode(&received)
-				}))
+				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA},
+					func(_ context.Context, d webhooks.Delivery) error {
+						delivery = d
+						return d.Decode(&received)
+					}))
 				sent := webhooks.OriginVisit{
 					OriginURL:   "https://git.example.org/é?a&b",
 					VisitType:   "git",
@@ -1086,7 +1153,8 @@ func TestReceiver(t *testing.T) {
 					EventType: "origin.visit",
 					Timestamp: time.Now().UTC(),
 					// The Python module sends the same bytes.
-					Payload: []byte(`{"origin_url":"https://git.example.org/é?a&b","snapshot_swhid":null,"visit_date":"2000-01-01T00:00:00+00:00","visit_status":"failed","visit_type":"git"}`),
+					Payload: []byte(`{"origin_url":"https://git.example.org/é?a&b","snapshot_swhid":null,` +
+						`"visit_date":"2000-01-01T00:00:00+00:00","visit_status":"failed","visit_type":"git"}`),
 				}
 				if diff := cmp.Diff(want, delivery); diff != "" {
 					t.Errorf("delivery (-want +got):\n%s", diff)
@@ -1114,7 +1182,9 @@ func TestReceiverWhileTheSecretIsRotated(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				srv, client := sender(t, webhookstest.WithRetrySchedule())
-				srv.Handle(receiverURL, webhooks.NewHandler(tt.secrets, func(context.Context, webhooks.Delivery) error { return nil }, silent()))
+				srv.Handle(receiverURL, webhooks.NewHandler(tt.secrets, func(context.Context, webhooks.Delivery) error {
+					return nil
+				}, silent()))
 				payload := webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}
 				send(t, srv, client, payload, 1)
 				if err := client.CreateEndpoint(t.Context(), receiverEndpoint(), harness.SecretB); err != nil {
@@ -1137,15 +1207,16 @@ func TestReceiverThatFailsIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, client := sender(t)
 		calls := 0
-		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
-			switch calls++; calls {
-			case 1:
-				return errors.New("boom")
-			case 2:
-				panic("boom")
-			}
-			return nil
-		}, silent()))
+		srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA},
+			func(context.Context, webhooks.Delivery) error {
+				switch calls++; calls {
+				case 1:
+					return errors.New("boom")
+				case 2:
+					panic("boom")
+				}
+				return nil
+			}, silent()))
 		send(t, srv, client, webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}, 3)
 		time.Sleep(48 * time.Hour) // longer than the server would try again
 		if diff := cmp.Diff([]int{500, 500, 204}, statuses(srv)); diff != "" || calls != 3 {
@@ -1163,11 +1234,22 @@ func TestReceiverAndAMessageThatIsResent(t *testing.T) {
 		opts  []webhooks.HandlerOption
 		want  int // times that it is received
 	}{
-		"soon":                            {after: 9 * time.Minute, want: 1},
-		"later":                           {after: 11 * time.Minute, want: 2},
-		"with twice the tolerance":        {after: 19 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithTolerance(10 * time.Minute)}, want: 1},
-		"a guard that keeps it longer":    {after: 24 * time.Hour, opts: []webhooks.HandlerOption{webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(0, 25*time.Hour))}, want: 1},
-		"a guard that keeps it for a bit": {after: 2 * time.Minute, opts: []webhooks.HandlerOption{webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(10, time.Minute))}, want: 2},
+		"soon":  {after: 9 * time.Minute, want: 1},
+		"later": {after: 11 * time.Minute, want: 2},
+		"with twice the tolerance": {
+			after: 19 * time.Minute,
+			opts:  []webhooks.HandlerOption{webhooks.WithTolerance(10 * time.Minute)}, want: 1,
+		},
+		"a guard that keeps it longer": {
+			after: 24 * time.Hour,
+			opts:  []webhooks.HandlerOption{webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(0, 25*time.Hour))},
+			want:  1,
+		},
+		"a guard that keeps it for a bit": {
+			after: 2 * time.Minute,
+			opts:  []webhooks.HandlerOption{webhooks.WithReplayGuard(webhooks.NewMemoryReplayGuard(10, time.Minute))},
+			want:  2,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -1175,10 +1257,11 @@ func TestReceiverAndAMessageThatIsResent(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				srv, client := sender(t)
 				calls := 0
-				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA}, func(context.Context, webhooks.Delivery) error {
-					calls++
-					return nil
-				}, tt.opts...))
+				srv.Handle(receiverURL, webhooks.NewHandler([]string{harness.SecretA},
+					func(context.Context, webhooks.Delivery) error {
+						calls++
+						return nil
+					}, tt.opts...))
 				msg := send(t, srv, client, webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}, 1)
 				time.Sleep(tt.after)
 				resend(t, srv, msg)
@@ -1225,18 +1308,23 @@ func TestVerificationIsStricterThanTheSDKs(t *testing.T) {
 		change func(http.Header)
 		ok     bool
 	}{
-		"second line":       {func(h http.Header) { h["Webhook-Signature"] = []string{"v1,AAAA", good} }, true},
-		"first line":        {func(h http.Header) { h["Webhook-Signature"] = []string{good, "v1,AAAA"} }, true},
-		"other versions":    {func(h http.Header) { h.Set("Webhook-Signature", "v1a,AAAA v2,x garbage "+good) }, true},
-		"id with a dot":     {func(h http.Header) { h.Set("Webhook-Id", messageID+".1") }, false},
-		"signed timestamp":  {func(h http.Header) { h.Set("Webhook-Timestamp", "+"+h.Get("Webhook-Timestamp")) }, false},
-		"no signature":      {func(h http.Header) { h.Del("Webhook-Signature") }, false},
-		"empty signature":   {func(h http.Header) { h.Set("Webhook-Signature", "v1,") }, false},
-		"another's version": {func(h http.Header) { h.Set("Webhook-Signature", strings.Replace(good, "v1,", "v2,", 1)) }, false},
+		"second line":    {func(h http.Header) { h["Webhook-Signature"] = []string{"v1,AAAA", good} }, true},
+		"first line":     {func(h http.Header) { h["Webhook-Signature"] = []string{good, "v1,AAAA"} }, true},
+		"other versions": {func(h http.Header) { h.Set("Webhook-Signature", "v1a,AAAA v2,x garbage "+good) }, true},
+		"id with a dot":  {func(h http.Header) { h.Set("Webhook-Id", messageID+".1") }, false},
+		"signed timestamp": {func(h http.Header) {
+			h.Set("Webhook-Timestamp", "+"+h.Get("Webhook-Timestamp"))
+		}, false},
+		"no signature":    {func(h http.Header) { h.Del("Webhook-Signature") }, false},
+		"empty signature": {func(h http.Header) { h.Set("Webhook-Signature", "v1,") }, false},
+		"another's version": {func(h http.Header) {
+			h.Set("Webhook-Signature", strings.Replace(good, "v1,", "v2,", 1))
+		}, false},
 	} {
 		changed := header.Clone()
 		test.change(changed)
-		if _, err := webhooks.VerifyPayload(harness.SecretA, changed, body); (err == nil) != test.ok || err != nil && !errors.Is(err, webhooks.ErrVerification) {
+		if _, err := webhooks.VerifyPayload(harness.SecretA, changed, body); (err == nil) != test.ok ||
+			err != nil && !errors.Is(err, webhooks.ErrVerification) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

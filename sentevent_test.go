@@ -16,9 +16,11 @@ import (
 // A day is how far the server looks back, divided by 90.
 const day = 24 * time.Hour
 
-// listings are the two ways to list the sent events of knownEndpoint, the only
-// one of its event type.
-func listings(ctx context.Context, client *webhooks.Client) map[string]func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
+// listings are the two ways to list the sent events of knownEndpoint, the only one of its event
+// type.
+func listings(ctx context.Context,
+	client *webhooks.Client,
+) map[string]func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
 	return map[string]func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error]{
 		"endpoint": func(q webhooks.SentEventQuery) iter.Seq2[webhooks.SentEvent, error] {
 			return client.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), q)
@@ -56,7 +58,9 @@ func TestListingsLimitSavesRequests(t *testing.T) {
 			t.Parallel()
 			harness.InBubble(t, func(t *testing.T) {
 				mock, client := tt.server(t)
-				if _, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{})); err != nil { // it leaves the event type in the cache
+				// it leaves the event type in the cache
+				if _, err := webhooks.Collect(client.ListEndpoints(t.Context(),
+					webhooks.TypeOriginCreate, webhooks.EndpointQuery{})); err != nil {
 					t.Fatal(err)
 				}
 				for name, list := range listings(t.Context(), client) {
@@ -71,8 +75,7 @@ func TestListingsLimitSavesRequests(t *testing.T) {
 	}
 }
 
-// busySecond are 250 times in the last second of the hour before the present of
-// inBubble.
+// busySecond are 250 times in the last second of the hour before the present of inBubble.
 func busySecond() []time.Time {
 	times := make([]time.Time, 250)
 	for i := range times {
@@ -133,8 +136,7 @@ func TestBreakingOutOfListings(t *testing.T) {
 	})
 }
 
-// TestFirstEventIsNotHeldBack by the many messages after it that were delivered to
-// nobody.
+// TestFirstEventIsNotHeldBack by the many messages after it that were delivered to nobody.
 func TestFirstEventIsNotHeldBack(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -143,7 +145,8 @@ func TestFirstEventIsNotHeldBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 300 {
-			harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/msg", `{"eventType":"origin.create","payload":{}}`)
+			harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/msg",
+				`{"eventType":"origin.create","payload":{}}`)
 		}
 		time.Sleep(time.Second)
 		if err := client.SetEndpointDisabled(t.Context(), harness.KnownEndpoint(), false); err != nil {
@@ -157,7 +160,8 @@ func TestFirstEventIsNotHeldBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := len(mock.Requests())
-		for event, err := range client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}) {
+		for event, err := range client.ListSentEventsForEventType(t.Context(),
+			webhooks.TypeOriginCreate, webhooks.SentEventQuery{}) {
 			if err != nil || event.MessageID != sent.ID {
 				t.Errorf("got %+v, %v; want the attempt of %s", event, err, sent.ID)
 			}
@@ -170,8 +174,8 @@ func TestFirstEventIsNotHeldBack(t *testing.T) {
 	})
 }
 
-// TestListingMeetsRecipientsAhead: where each message has an endpoint of its own,
-// as with channels, these are looked up in parallel, too.
+// TestListingMeetsRecipientsAhead: where each message has an endpoint of its own, as with channels,
+// these are looked up in parallel, too.
 func TestListingMeetsRecipientsAhead(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -179,7 +183,9 @@ func TestListingMeetsRecipientsAhead(t *testing.T) {
 		mock, client := historyServer(t, nil)
 		for i := range n {
 			channel := fmt.Sprint("channel ", i)
-			if err := client.CreateEndpoint(t.Context(), webhooks.Endpoint{URL: harness.HookURL, EventType: webhooks.TypeOriginCreate, Channel: channel}, ""); err != nil {
+			if err := client.CreateEndpoint(t.Context(),
+				webhooks.Endpoint{URL: harness.HookURL, EventType: webhooks.TypeOriginCreate, Channel: channel},
+				""); err != nil {
 				t.Fatal(err)
 			}
 			event := harness.KnownEvent()
@@ -193,7 +199,8 @@ func TestListingMeetsRecipientsAhead(t *testing.T) {
 		}
 		mock.FailRate(1, 1, svixmock.Fault{Delay: time.Second})
 		start := time.Now()
-		if got := timestamps(t, client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{})); len(got) != 2*n {
+		if got := timestamps(t, client.ListSentEventsForEventType(t.Context(),
+			webhooks.TypeOriginCreate, webhooks.SentEventQuery{})); len(got) != 2*n {
 			t.Errorf("got %d events, want %d", len(got), 2*n)
 		}
 		const requests = 1 + n + 2*(n+1)
@@ -203,15 +210,15 @@ func TestListingMeetsRecipientsAhead(t *testing.T) {
 	})
 }
 
-// TestListingsUnderFaults: what goes wrong on the way neither hides an event nor
-// shows one twice.
+// TestListingsUnderFaults: what goes wrong on the way neither hides an event nor shows one twice.
 func TestListingsUnderFaults(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
 		random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // reproducible
 		times := randomHistory(random, 400)
 		mock, _ := historyServer(t, times)
-		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 30}))
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 30}))
 		mock.FailRate(0.3, 1, harness.EveryFault(time.Second)...)
 		for range 3 {
 			q := randomQuery(random, times)

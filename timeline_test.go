@@ -20,8 +20,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestListingsWithOddBounds: the server takes times before its ids began for some in
-// the next century, and looks back from where it is told to.
+// TestListingsWithOddBounds: the server takes times before its ids began for some in the next
+// century, and looks back from where it is told to.
 func TestListingsWithOddBounds(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -32,20 +32,30 @@ func TestListingsWithOddBounds(t *testing.T) {
 			q    webhooks.SentEventQuery
 			want []time.Time
 		}{
-			"no bound":                 {webhooks.SentEventQuery{}, []time.Time{times[3], times[2]}},
-			"before tomorrow":          {webhooks.SentEventQuery{Before: now.Add(day)}, []time.Time{times[3], times[2]}},
-			"before the next century":  {webhooks.SentEventQuery{Before: now.Add(40_000 * day)}, []time.Time{times[3], times[2]}},
-			"before the ids began":     {webhooks.SentEventQuery{Before: time.Unix(1_400_000_000, 0)}, nil},
-			"before 1970":              {webhooks.SentEventQuery{Before: time.Unix(-1, 0)}, nil},
-			"before an empty 90 days":  {webhooks.SentEventQuery{Before: now.Add(-200 * day)}, nil},
-			"after now":                {webhooks.SentEventQuery{After: now}, nil},
-			"after the next century":   {webhooks.SentEventQuery{After: now.Add(40_000 * day)}, nil},
-			"after 1970":               {webhooks.SentEventQuery{After: time.Unix(-1, 0)}, []time.Time{times[3], times[2], times[1], times[0]}},
+			"no bound": {webhooks.SentEventQuery{}, []time.Time{times[3], times[2]}},
+			"before tomorrow": {
+				webhooks.SentEventQuery{Before: now.Add(day)},
+				[]time.Time{times[3], times[2]},
+			},
+			"before the next century": {
+				webhooks.SentEventQuery{Before: now.Add(40_000 * day)},
+				[]time.Time{times[3], times[2]},
+			},
+			"before the ids began":    {webhooks.SentEventQuery{Before: time.Unix(1_400_000_000, 0)}, nil},
+			"before 1970":             {webhooks.SentEventQuery{Before: time.Unix(-1, 0)}, nil},
+			"before an empty 90 days": {webhooks.SentEventQuery{Before: now.Add(-200 * day)}, nil},
+			"after now":               {webhooks.SentEventQuery{After: now}, nil},
+			"after the next century":  {webhooks.SentEventQuery{After: now.Add(40_000 * day)}, nil},
+			"after 1970": {
+				webhooks.SentEventQuery{After: time.Unix(-1, 0)},
+				[]time.Time{times[3], times[2], times[1], times[0]},
+			},
 			"after the end of an hour": {webhooks.SentEventQuery{After: times[3]}, nil},
 		}
 		for name, tt := range tests {
 			for listing, list := range listings(t.Context(), client) {
-				if diff := cmp.Diff(tt.want, timestamps(t, list(tt.q)), cmpopts.EquateEmpty(), cmpopts.EquateApproxTime(0)); diff != "" {
+				if diff := cmp.Diff(tt.want, timestamps(t, list(tt.q)), cmpopts.EquateEmpty(),
+					cmpopts.EquateApproxTime(0)); diff != "" {
 					t.Errorf("%s by %s (-want +got):\n%s", name, listing, diff)
 				}
 			}
@@ -53,8 +63,8 @@ func TestListingsWithOddBounds(t *testing.T) {
 	})
 }
 
-// TestListingFindsLateAttempts: with After, the listing of an event type finds the
-// retries of messages of the 48 hours before.
+// TestListingFindsLateAttempts: with After, the listing of an event type finds the retries of
+// messages of the 48 hours before.
 func TestListingFindsLateAttempts(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -70,7 +80,8 @@ func TestListingFindsLateAttempts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for after, want := range map[time.Duration]int{0: 2, 2 * time.Hour: 1, 42 * time.Hour: 0} {
-			got, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: sent.Add(after)}))
+			got, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(),
+				webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: sent.Add(after)}))
 			if err != nil || len(got) != want || want > 0 && got[0].MessageID != message.ID {
 				t.Errorf("after %v: got %+v, %v; want %d attempts of %s", after, got, err, want, message.ID)
 			}
@@ -121,9 +132,8 @@ func selected(times []time.Time, q webhooks.SentEventQuery) []time.Time {
 	return in
 }
 
-// TestListingsBackToAfter: with After nothing is lost, wherever the gaps are in
-// relation to the 90 days that the server looks back from now, from a bound or
-// from the last item of a page.
+// TestListingsBackToAfter: with After nothing is lost, wherever the gaps are in relation to the 90
+// days that the server looks back from now, from a bound or from the last item of a page.
 func TestListingsBackToAfter(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]int{ // ages in days
@@ -142,7 +152,8 @@ func TestListingsBackToAfter(t *testing.T) {
 				var times []time.Time
 				for _, age := range ages {
 					at := time.Now().Add(-time.Duration(age) * day)
-					times = append(times, at, at.Add(-time.Nanosecond*1000), at.Add(250*time.Millisecond), at.Add(time.Second))
+					times = append(times, at, at.Add(-time.Nanosecond*1000),
+						at.Add(250*time.Millisecond), at.Add(time.Second))
 				}
 				_, client := historyServer(t, times)
 				for name, list := range listings(t.Context(), client) {
@@ -156,9 +167,9 @@ func TestListingsBackToAfter(t *testing.T) {
 	}
 }
 
-// TestListingsMatchAModel compares the listings of a random history, with busy
-// seconds and long gaps, with what they promise. Without After that is what
-// there was in the 90 days, and of older events as many as the server likes.
+// TestListingsMatchAModel compares the listings of a random history, with busy seconds and long
+// gaps, with what they promise. Without After that is what there was in the 90 days, and of older
+// events as many as the server likes.
 func TestListingsMatchAModel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(3) {
@@ -179,8 +190,8 @@ func TestListingsMatchAModel(t *testing.T) {
 	}
 }
 
-// randomHistory are n times, mostly close to each other, in steps of the 4 ms in
-// which the server's ids count: within one it has no order.
+// randomHistory are n times, mostly close to each other, in steps of the 4 ms in which the server's
+// ids count: within one it has no order.
 func randomHistory(random *rand.Rand, n int) []time.Time {
 	at := time.Now()
 	times := make([]time.Time, n)
@@ -242,7 +253,8 @@ func TestListingsBoundsWithinASlot(t *testing.T) {
 		begin := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
 		var times []time.Time
 		for i := range 6 {
-			times = append(times, begin.Add(time.Duration(i)*1500*time.Microsecond), begin.Add(-time.Duration(i+1)*1500*time.Microsecond))
+			times = append(times, begin.Add(time.Duration(i)*1500*time.Microsecond),
+				begin.Add(-time.Duration(i+1)*1500*time.Microsecond))
 		}
 		_, client := historyServer(t, times)
 		for name, list := range listings(t.Context(), client) {
@@ -261,8 +273,8 @@ func TestListingsBoundsWithinASlot(t *testing.T) {
 	})
 }
 
-// TestListingsBoundsInOddZones: old local times are seconds away from UTC, which
-// RFC 3339 cannot say.
+// TestListingsBoundsInOddZones: old local times are seconds away from UTC, which RFC 3339 cannot
+// say.
 func TestListingsBoundsInOddZones(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -283,8 +295,8 @@ func TestListingsBoundsInOddZones(t *testing.T) {
 	})
 }
 
-// TestTimesInQueries: bounds are rounded outwards, and times that have no place
-// in a query are not sent.
+// TestTimesInQueries: bounds are rounded outwards, and times that have no place in a query are not
+// sent.
 func TestTimesInQueries(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -303,8 +315,10 @@ func TestTimesInQueries(t *testing.T) {
 			"after a fraction":   {After: now.Add(-time.Hour - time.Nanosecond)},
 		} {
 			sent := len(mock.Requests())
-			ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), q))
-			ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q))
+			ofEndpoint, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(),
+				harness.KnownEndpoint(), q))
+			ofType, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(),
+				webhooks.TypeOriginCreate, q))
 			if err := errors.Join(errEndpoint, errType); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -321,7 +335,8 @@ func TestTimesInQueries(t *testing.T) {
 				}
 				for _, before := range query["before"] {
 					at, err := time.Parse(time.RFC3339, before)
-					if err != nil || at.Year() < 2014 || at.Year() > 2100 || !q.Before.IsZero() && at.Before(q.Before) && strings.Contains(r.Path, "/attempt/endpoint/") {
+					if err != nil || at.Year() < 2014 || at.Year() > 2100 || !q.Before.IsZero() &&
+						at.Before(q.Before) && strings.Contains(r.Path, "/attempt/endpoint/") {
 						t.Errorf("%s: the query has before=%s", name, before)
 					}
 				}

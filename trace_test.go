@@ -75,7 +75,10 @@ func TestHandlerTellsItsTracer(t *testing.T) {
 		"received": {
 			secret:   harness.SecretA,
 			outcomes: []error{nil},
-			want:     []recordedSpan{{Parent: -1, Start: received, End: webhooks.End{MessageID: messageID, Status: 204}}},
+			want: []recordedSpan{{
+				Parent: -1, Start: received,
+				End: webhooks.End{MessageID: messageID, Status: 204},
+			}},
 		},
 		"failed, then received": {
 			secret:   harness.SecretA,
@@ -88,7 +91,10 @@ func TestHandlerTellsItsTracer(t *testing.T) {
 		"forged": {
 			secret:   harness.SecretB,
 			outcomes: []error{nil},
-			want:     []recordedSpan{{Parent: -1, Start: refused, End: webhooks.End{Status: 401, Err: webhooks.ErrVerification}}},
+			want: []recordedSpan{{
+				Parent: -1, Start: refused,
+				End: webhooks.End{Status: 401, Err: webhooks.ErrVerification},
+			}},
 		},
 	}
 	for name, tt := range tests {
@@ -266,8 +272,10 @@ func (r *recorder) tree(parent int, indent string) string {
 func TestSpanKindString(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[webhooks.SpanKind]string{
-		0: "unknown", webhooks.SpanSend: "send", webhooks.SpanTry: "try", webhooks.SpanWait: "wait", webhooks.SpanLookup: "lookup",
-		webhooks.SpanList: "list", webhooks.SpanReceive: "receive", webhooks.SpanReceive + 1: "unknown", -1: "unknown",
+		0: "unknown", webhooks.SpanSend: "send", webhooks.SpanTry: "try", webhooks.SpanWait: "wait",
+		webhooks.SpanLookup: "lookup",
+		webhooks.SpanList:   "list", webhooks.SpanReceive: "receive",
+		webhooks.SpanReceive + 1: "unknown", -1: "unknown",
 	} {
 		if got := kind.String(); got != want {
 			t.Errorf("SpanKind(%d) is %q, want %q", int(kind), got, want)

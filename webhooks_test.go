@@ -36,10 +36,12 @@ func TestEventTypes(t *testing.T) {
 		"created, then got": func(s *server) {
 			want := webhooks.EventType{
 				Name: s.group + ".full-Name_9", Description: "Ein Projekt <b>& mehr</b>, 日本語 😀",
-				Schema: json.RawMessage(`{"type":"object","properties":{"z":{"maximum":1.00},"a":{"const":123456789012345678901234567890}}, "title":"<&>\u00e9"}`),
+				Schema: json.RawMessage(`{"type":"object","properties":{"z":{"maximum":1.00},` +
+					`"a":{"const":123456789012345678901234567890}}, "title":"<&>\u00e9"}`),
 			}
 			s.must(s.CreateEventType(s.Context(), want))
-			want.Schema = json.RawMessage(`{"properties":{"a":{"const":123456789012345678901234567890},"z":{"maximum":1.00}},"title":"<&>é","type":"object"}`)
+			want.Schema = json.RawMessage(`{"properties":{"a":{"const":123456789012345678901234567890},` +
+				`"z":{"maximum":1.00}},"title":"<&>é","type":"object"}`)
 			got, err := s.GetEventType(s.Context(), want.Name)
 			s.must(err)
 			s.wantEqual("event type", want, got)
@@ -71,7 +73,8 @@ func TestEventTypes(t *testing.T) {
 			s.wantError(err, webhooks.ErrInvalidEventTypeName, "'<group>.<event>'", "origin")
 		},
 		"bad schema": func(s *server) {
-			err := s.CreateEventType(s.Context(), webhooks.EventType{Name: s.group + ".bad", Schema: json.RawMessage(`{"type": "obj"}`)})
+			err := s.CreateEventType(s.Context(),
+				webhooks.EventType{Name: s.group + ".bad", Schema: json.RawMessage(`{"type": "obj"}`)})
 			s.wantError(err, webhooks.ErrInvalidSchema)
 			var refused *webhooks.SchemaError
 			if !errors.As(err, &refused) || len(refused.Violations) == 0 || refused.Violations[0].Path != "/type" {
@@ -95,17 +98,22 @@ func TestEventTypes(t *testing.T) {
 			s.must(s.DeleteEventType(s.Context(), s.originCreate))
 		},
 		"unknown deleted": func(s *server) {
-			s.wantError(s.DeleteEventType(s.Context(), s.group+".unknown"), webhooks.ErrEventTypeNotFound, s.group+".unknown")
+			s.wantError(s.DeleteEventType(s.Context(), s.group+".unknown"),
+				webhooks.ErrEventTypeNotFound, s.group+".unknown")
 		},
 		"revived with another schema and its endpoints": func(s *server) {
-			want := webhooks.EventType{Name: s.originCreate, Description: "Revived", Schema: json.RawMessage(`{"type":"object"}`)}
+			want := webhooks.EventType{
+				Name: s.originCreate, Description: "Revived",
+				Schema: json.RawMessage(`{"type":"object"}`),
+			}
 			s.createEndpoints(s.endpoint("a", ""))
 			s.must(s.DeleteEventType(s.Context(), s.originCreate))
 			s.must(s.CreateEventType(s.Context(), want))
 			got, err := s.GetEventType(s.Context(), s.originCreate)
 			s.must(err)
 			s.wantEqual("event type", want, got)
-			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("a", "")}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("a", "")},
+				s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 		},
 	})
 }
@@ -137,7 +145,8 @@ func TestEndpoints(t *testing.T) {
 			want := []webhooks.Endpoint{s.endpoint("a", ""), s.endpoint("b", "")}
 			want[1].Metadata = map[string]string{"team": "arkiv, 日本語"}
 			s.createEndpoints(want...)
-			s.wantEqual("endpoints", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
+			s.wantEqual("endpoints", want,
+				s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
 		},
 		"listing by channel": func(s *server) {
 			on1, on2, onNone := s.endpoint("a", channel1), s.endpoint("a", channel2), s.endpoint("a", "")
@@ -147,18 +156,28 @@ func TestEndpoints(t *testing.T) {
 				q    webhooks.EndpointQuery
 				want []webhooks.Endpoint
 			}{
-				"all":                  {webhooks.EndpointQuery{}, []webhooks.Endpoint{onNone, on2, on1}},
-				"no channel":           {webhooks.EndpointQuery{NoChannel: true}, []webhooks.Endpoint{onNone}},
-				"channel 1":            {webhooks.EndpointQuery{Channel: channel1}, []webhooks.Endpoint{onNone, on1}},
-				"channel 1, ascending": {webhooks.EndpointQuery{Channel: channel1, Ascending: true}, []webhooks.Endpoint{on1, onNone}},
-				"channel 2":            {webhooks.EndpointQuery{Channel: channel2}, []webhooks.Endpoint{onNone, on2}},
-				"channel 2, limit 1":   {webhooks.EndpointQuery{Channel: channel2, Limit: 1}, []webhooks.Endpoint{onNone}},
-				"in other letters":     {webhooks.EndpointQuery{Channel: strings.ToUpper(channel1)}, []webhooks.Endpoint{onNone}},
+				"all":        {webhooks.EndpointQuery{}, []webhooks.Endpoint{onNone, on2, on1}},
+				"no channel": {webhooks.EndpointQuery{NoChannel: true}, []webhooks.Endpoint{onNone}},
+				"channel 1":  {webhooks.EndpointQuery{Channel: channel1}, []webhooks.Endpoint{onNone, on1}},
+				"channel 1, ascending": {
+					webhooks.EndpointQuery{Channel: channel1, Ascending: true},
+					[]webhooks.Endpoint{on1, onNone},
+				},
+				"channel 2": {webhooks.EndpointQuery{Channel: channel2}, []webhooks.Endpoint{onNone, on2}},
+				"channel 2, limit 1": {
+					webhooks.EndpointQuery{Channel: channel2, Limit: 1},
+					[]webhooks.Endpoint{onNone},
+				},
+				"in other letters": {
+					webhooks.EndpointQuery{Channel: strings.ToUpper(channel1)},
+					[]webhooks.Endpoint{onNone},
+				},
 				"limit beyond the end": {webhooks.EndpointQuery{Limit: 4}, []webhooks.Endpoint{onNone, on2, on1}},
 			} {
 				s.wantEqual(name, tt.want, s.endpoints(s.originCreate, tt.q), withoutIDs)
 			}
-			s.wantEqual("of the other type", []webhooks.Endpoint(nil), s.endpoints(s.originVisit, webhooks.EndpointQuery{}))
+			s.wantEqual("of the other type", []webhooks.Endpoint(nil),
+				s.endpoints(s.originVisit, webhooks.EndpointQuery{}))
 		},
 		"listing of a hundred": func(s *server) {
 			var want []webhooks.Endpoint
@@ -166,8 +185,10 @@ func TestEndpoints(t *testing.T) {
 				want = append(want, s.endpoint(strconv.Itoa(i), ""))
 			}
 			s.createEndpoints(want...)
-			s.wantEqual("ascending", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
-			s.wantEqual("ascending, limit 30", want[:30], s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true, Limit: 30}), withoutIDs)
+			s.wantEqual("ascending", want,
+				s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true}), withoutIDs)
+			s.wantEqual("ascending, limit 30", want[:30],
+				s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true, Limit: 30}), withoutIDs)
 			slices.Reverse(want)
 			s.wantEqual("newest first", want, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 		},
@@ -178,13 +199,16 @@ func TestEndpoints(t *testing.T) {
 			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate, channel1)
 		},
 		"unknown one deleted": func(s *server) {
-			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")), webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate)
-			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", channel1)), webhooks.ErrEndpointNotFound, channel1)
+			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")),
+				webhooks.ErrEndpointNotFound, "https://example.org/a", s.originCreate)
+			s.wantError(s.DeleteEndpoint(s.Context(), s.endpoint("a", channel1)),
+				webhooks.ErrEndpointNotFound, channel1)
 		},
 		"one of two deleted": func(s *server) {
 			s.createEndpoints(s.endpoint("a", ""), s.endpoint("b", ""))
 			s.must(s.DeleteEndpoint(s.Context(), s.endpoint("a", "")))
-			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("b", "")}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			s.wantEqual("endpoints", []webhooks.Endpoint{s.endpoint("b", "")},
+				s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 			_, err := s.GetEndpointSecret(s.Context(), s.endpoint("a", ""))
 			s.wantError(err, webhooks.ErrEndpointNotFound)
 			s.createEndpoints(s.endpoint("a", ""))
@@ -212,7 +236,8 @@ func TestEndpoints(t *testing.T) {
 			for _, disabled := range []bool{true, true, false} {
 				s.must(s.SetEndpointDisabled(s.Context(), ep, disabled))
 				ep.Disabled = disabled
-				s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+				s.wantEqual("endpoint", []webhooks.Endpoint{ep},
+					s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 			}
 			s.sendOrigins(1, "")
 			in.receive(1)
@@ -233,7 +258,10 @@ func TestEndpoints(t *testing.T) {
 func TestSending(t *testing.T) {
 	t.Parallel()
 	visit := func() webhooks.OriginVisit {
-		return webhooks.OriginVisit{OriginURL: originURLs(1)[0], VisitType: "git", VisitDate: "2026-11-23T09:30:00+00:00", VisitStatus: webhooks.VisitFull}
+		return webhooks.OriginVisit{
+			OriginURL: originURLs(1)[0], VisitType: "git",
+			VisitDate: "2026-11-23T09:30:00+00:00", VisitStatus: webhooks.VisitFull,
+		}
 	}
 	onServers(t, map[string]func(s *server){
 		"unknown type": func(s *server) {
@@ -246,8 +274,11 @@ func TestSending(t *testing.T) {
 			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: s.originVisit, Payload: bad})
 			s.wantError(err, webhooks.ErrInvalidPayload, "nothing was sent", "/snapshot_swhid", "does not match")
 			var refused *webhooks.PayloadError
-			if !errors.As(err, &refused) || refused.EventType != s.originVisit || len(refused.Violations) != 1 || refused.Violations[0].Path != "/snapshot_swhid" || errors.Unwrap(refused) == nil {
-				s.Errorf("got %#v, want a PayloadError with one violation, at /snapshot_swhid, and the validator's error", err)
+			if !errors.As(err, &refused) || refused.EventType != s.originVisit ||
+				len(refused.Violations) != 1 || refused.Violations[0].Path != "/snapshot_swhid" ||
+				errors.Unwrap(refused) == nil {
+				s.Errorf("got %#v, want a PayloadError with one violation, at /snapshot_swhid,"+
+					" and the validator's error", err)
 			}
 		},
 		"date without offset": func(s *server) {
@@ -272,7 +303,10 @@ func TestSending(t *testing.T) {
 			got := map[string][]string{}
 			for _, p := range in.receive(4) {
 				got[p.url] = append(got[p.url], p.body)
-				verified, err := webhooks.VerifyPayload(s.secret(webhooks.Endpoint{URL: p.url, EventType: s.originCreate}), p.header, []byte(p.body))
+				verified, err := webhooks.VerifyPayload(s.secret(webhooks.Endpoint{
+					URL:       p.url,
+					EventType: s.originCreate,
+				}), p.header, []byte(p.body))
 				s.must(err)
 				s.wantEqual("verified payload", p.body, string(verified))
 				s.wantEqual("X-Swh-Event", s.originCreate, p.header.Get("X-Swh-Event"))
@@ -291,7 +325,10 @@ func TestSending(t *testing.T) {
 		"channels": func(s *server) {
 			in := s.newInbox()
 			s.createEndpoints(in.endpoint("one", channel1), in.endpoint("two", channel2), in.endpoint("none", ""))
-			for channel, want := range map[string][]string{channel1: {"none", "one"}, channel2: {"none", "two"}, "": {"none"}} {
+			for channel, want := range map[string][]string{
+				channel1: {"none", "one"},
+				channel2: {"none", "two"}, "": {"none"},
+			} {
 				s.sendOrigins(1, channel)
 				var got []string
 				for _, p := range in.receive(len(want)) {
@@ -317,7 +354,8 @@ func TestSending(t *testing.T) {
 			client := s.newClient(webhooks.WithoutListenerCheck())
 			message, err := client.SendEvent(s.Context(), webhooks.Event{Type: s.originVisit, Payload: visit()})
 			s.must(err)
-			if message.IsZero() || !strings.HasPrefix(message.ID, "msg_") || time.Since(message.Timestamp).Abs() > time.Hour || message.Timestamp.Location() != time.UTC {
+			if message.IsZero() || !strings.HasPrefix(message.ID, "msg_") ||
+				time.Since(message.Timestamp).Abs() > time.Hour || message.Timestamp.Location() != time.UTC {
 				s.Errorf("got the message %v, want one with an id and the time in UTC", message)
 			}
 		},
@@ -333,7 +371,8 @@ func TestSending(t *testing.T) {
 				json.RawMessage(" {\n\"origin_url\" : \"https:\\/\\/example.org/\"}\n"),
 			} {
 				s.send(webhooks.Event{Type: s.originCreate, Payload: payload})
-				s.wantEqual(fmt.Sprintf("body of a %T", payload), `{"origin_url":"https://example.org/"}`, in.receive(1)[0].body)
+				s.wantEqual(fmt.Sprintf("body of a %T", payload),
+					`{"origin_url":"https://example.org/"}`, in.receive(1)[0].body)
 			}
 		},
 		"sample visits": func(s *server) {
@@ -352,8 +391,8 @@ func TestSending(t *testing.T) {
 	})
 }
 
-// samplePayloads are payloads of origin.visit about sample visits of the archive,
-// as the Python module sends them: compact, with sorted keys.
+// samplePayloads are payloads of origin.visit about sample visits of the archive, as the Python
+// module sends them: compact, with sorted keys.
 func samplePayloads(t *testing.T, n int) []string {
 	t.Helper()
 	var payloads []string
@@ -375,7 +414,8 @@ func samplePayloads(t *testing.T, n int) []string {
 		enc := json.NewEncoder(&text)
 		enc.SetEscapeHTML(false)
 		err := enc.Encode(map[string]any{
-			"origin_url": visit.Origin, "visit_type": visit.Type, "visit_date": visit.Date, "visit_status": visit.Status, "snapshot_swhid": visit.Snapshot,
+			"origin_url": visit.Origin, "visit_type": visit.Type, "visit_date": visit.Date,
+			"visit_status": visit.Status, "snapshot_swhid": visit.Snapshot,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -385,8 +425,8 @@ func samplePayloads(t *testing.T, n int) []string {
 	return payloads[:n]
 }
 
-// A channelled test has an endpoint on no channel and one on each of two, and a
-// message sent on each of the three.
+// A channelled test has an endpoint on no channel and one on each of two, and a message sent on
+// each of the three.
 type channelled struct {
 	*inbox
 
@@ -398,7 +438,8 @@ func newChannelled(s *server) channelled {
 	s.Helper()
 	in := s.newInbox()
 	c := channelled{
-		inbox: in, onNone: in.endpoint("none", ""), on1: in.endpoint("one", channel1), on2: in.endpoint("two", channel2),
+		inbox: in, onNone: in.endpoint("none", ""), on1: in.endpoint("one", channel1),
+		on2:   in.endpoint("two", channel2),
 		posts: map[[2]string]post{},
 	}
 	s.createEndpoints(c.onNone, c.on1, c.on2)
@@ -439,32 +480,46 @@ func TestSentEvents(t *testing.T) {
 			byEndpoint := slices.Concat(c.forEndpoint(3, c.onNone, webhooks.SentEventQuery{}),
 				c.forEndpoint(1, c.on1, webhooks.SentEventQuery{}), c.forEndpoint(1, c.on2, webhooks.SentEventQuery{}))
 			byType := c.forType(5, webhooks.SentEventQuery{})
-			s.wantEqual("the two listings", byEndpoint, byType, cmpopts.SortSlices(func(a, b webhooks.SentEvent) int { return strings.Compare(a.AttemptID, b.AttemptID) }))
+			s.wantEqual("the two listings", byEndpoint, byType, cmpopts.SortSlices(func(a, b webhooks.SentEvent) int {
+				return strings.Compare(a.AttemptID, b.AttemptID)
+			}))
 			for _, e := range byType {
 				p, ok := c.posts[[2]string{e.EndpointURL, e.MessageID}]
 				if !ok {
 					s.Errorf("nothing was received of %+v", e)
 				}
-				wantChannel := map[string]string{c.onNone.URL: "", c.on1.URL: channel1, c.on2.URL: channel2}[e.EndpointURL]
-				s.wantEqual("event type, channel, response, status", []any{s.originCreate, wantChannel, "OK", 200}, []any{e.EventType, e.Channel, e.Response, e.ResponseStatusCode})
+				wantChannel := map[string]string{
+					c.onNone.URL: "", c.on1.URL: channel1,
+					c.on2.URL: channel2,
+				}[e.EndpointURL]
+				s.wantEqual("event type, channel, response, status",
+					[]any{s.originCreate, wantChannel, "OK", 200},
+					[]any{e.EventType, e.Channel, e.Response, e.ResponseStatusCode})
 				s.wantEqual("payload", p.body, string(e.Payload))
 				s.wantEqual("number of headers", 6, len(e.Headers))
 				for name, values := range e.Headers {
 					s.wantEqual("header "+name, p.header[name], values)
 				}
-				if !strings.HasPrefix(e.AttemptID, "atmpt_") || !strings.HasPrefix(e.EndpointID, "ep_") || e.Duration < 0 || e.Duration > patience ||
-					e.Timestamp.Location() != time.UTC || strconv.FormatInt(e.Timestamp.Unix(), 10) != p.header.Get("Webhook-Timestamp") {
+				if !strings.HasPrefix(e.AttemptID, "atmpt_") ||
+					!strings.HasPrefix(e.EndpointID, "ep_") || e.Duration < 0 || e.Duration > patience ||
+					e.Timestamp.Location() != time.UTC ||
+					strconv.FormatInt(e.Timestamp.Unix(), 10) != p.header.Get("Webhook-Timestamp") {
 					s.Errorf("ids, duration or time are wrong: %+v", e)
 				}
 			}
 		},
 		"listing by channel": func(s *server) {
 			c := newChannelled(s)
-			s.wantEqual("all", []string{"", "", "", channel1, channel2}, channels(c.forType(5, webhooks.SentEventQuery{})))
-			s.wantEqual("channel 1", []string{"", channel1}, channels(c.forType(2, webhooks.SentEventQuery{Channel: channel1})))
-			s.wantEqual("channel 2", []string{"", channel2}, channels(c.forType(2, webhooks.SentEventQuery{Channel: channel2})))
-			s.wantEqual("channel 2, endpoint on none", []string{""}, channels(c.forEndpoint(1, c.onNone, webhooks.SentEventQuery{Channel: channel2})))
-			s.wantEqual("channel 2, endpoint on 1", []string(nil), channels(c.forEndpoint(0, c.on1, webhooks.SentEventQuery{Channel: channel2})))
+			s.wantEqual("all", []string{"", "", "", channel1, channel2},
+				channels(c.forType(5, webhooks.SentEventQuery{})))
+			s.wantEqual("channel 1", []string{"", channel1},
+				channels(c.forType(2, webhooks.SentEventQuery{Channel: channel1})))
+			s.wantEqual("channel 2", []string{"", channel2},
+				channels(c.forType(2, webhooks.SentEventQuery{Channel: channel2})))
+			s.wantEqual("channel 2, endpoint on none", []string{""},
+				channels(c.forEndpoint(1, c.onNone, webhooks.SentEventQuery{Channel: channel2})))
+			s.wantEqual("channel 2, endpoint on 1", []string(nil),
+				channels(c.forEndpoint(0, c.on1, webhooks.SentEventQuery{Channel: channel2})))
 		},
 		"before and after": func(s *server) {
 			in := s.newInbox()
@@ -476,7 +531,8 @@ func TestSentEvents(t *testing.T) {
 			}
 			for name, list := range s.bothListings(in.endpoint("", "")) {
 				all := s.sentEvents(n, list(webhooks.SentEventQuery{}))
-				if !slices.IsSortedFunc(all, func(a, b webhooks.SentEvent) int { return b.Timestamp.Compare(a.Timestamp) }) {
+				if !slices.IsSortedFunc(all,
+					func(a, b webhooks.SentEvent) int { return b.Timestamp.Compare(a.Timestamp) }) {
 					s.Errorf("%s is not newest first: %+v", name, all)
 				}
 				for i, e := range all {
@@ -520,7 +576,8 @@ func TestSentEvents(t *testing.T) {
 				}
 				s.wantError(errs[0], webhooks.ErrEventTypeNotFound, unknown.EventType)
 			}
-			_, err := webhooks.Collect(s.ListSentEventsForEndpoint(s.Context(), s.endpoint("unknown", channel1), webhooks.SentEventQuery{}))
+			_, err := webhooks.Collect(s.ListSentEventsForEndpoint(s.Context(),
+				s.endpoint("unknown", channel1), webhooks.SentEventQuery{}))
 			s.wantError(err, webhooks.ErrEndpointNotFound, "https://example.org/unknown", channel1)
 		},
 		"failed attempts": func(s *server) {
@@ -529,12 +586,15 @@ func TestSentEvents(t *testing.T) {
 			s.createEndpoints(ep)
 			message := s.sendOrigins(1, "")[0]
 			got := s.sentEvents(1, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{}))[0]
-			s.wantEqual("message, status, response", []any{message.ID, 404, "404 page not found\n"}, []any{got.MessageID, got.ResponseStatusCode, got.Response})
+			s.wantEqual("message, status, response", []any{message.ID, 404, "404 page not found\n"},
+				[]any{got.MessageID, got.ResponseStatusCode, got.Response})
 			receiver.Close()
 			s.tick()
 			s.sendOrigins(1, "")
 			unreachable := func(e webhooks.SentEvent) bool { return e.ResponseStatusCode == 0 && e.Response != "" }
-			if events := s.sentEvents(2, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{})); !slices.ContainsFunc(events, unreachable) {
+			if events := s.sentEvents(2,
+				s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{})); !slices.ContainsFunc(events,
+				unreachable) {
 				s.Errorf("no attempt has status 0 and an explanation: %+v", events)
 			}
 		},
@@ -544,11 +604,13 @@ func TestSentEvents(t *testing.T) {
 func TestSignedPayloadVerifies(t *testing.T) {
 	t.Parallel()
 	body := []byte(samplePayloads(t, 1)[0])
-	got, err := webhooks.VerifyPayload(harness.SecretA, signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
+	got, err := webhooks.VerifyPayload(harness.SecretA,
+		signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
 	if err != nil || string(got) != string(body) {
 		t.Errorf("got %s, %v; want the payload", got, err)
 	}
-	_, err = webhooks.VerifyPayload(harness.SecretB, signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
+	_, err = webhooks.VerifyPayload(harness.SecretB,
+		signedHeader(t, "Webhook-", harness.SecretA, messageID, time.Now(), body), body)
 	checkError(t, err, webhooks.ErrVerification)
 }
 
@@ -583,7 +645,8 @@ func TestNothingIsSentIfNobodyListens(t *testing.T) {
 			s.wantEqual("messages", 0, s.messages(s.originCreate))
 		},
 		"only for another event type": func(s *server) {
-			s.raw(http.MethodPost, application(s.originCreate)+"/endpoint", `{"url":"https://example.org/","filterTypes":["`+s.originVisit+`"]}`, nil)
+			s.raw(http.MethodPost, application(s.originCreate)+"/endpoint",
+				`{"url":"https://example.org/","filterTypes":["`+s.originVisit+`"]}`, nil)
 			notSent(s, s.Client, "")
 			s.wantEqual("messages", 0, s.messages(s.originCreate))
 		},
@@ -648,8 +711,11 @@ func TestQueriesAreCheckedFirst(t *testing.T) {
 		got  []error
 		text string
 	}{
-		"endpoints, negative limit":                 {endpoints(webhooks.EndpointQuery{Limit: -1}), "-1"},
-		"endpoints, channel and none":               {endpoints(webhooks.EndpointQuery{Channel: "a", NoChannel: true}), "only one"},
+		"endpoints, negative limit": {endpoints(webhooks.EndpointQuery{Limit: -1}), "-1"},
+		"endpoints, channel and none": {endpoints(webhooks.EndpointQuery{
+			Channel:   "a",
+			NoChannel: true,
+		}), "only one"},
 		"sent events of endpoint, negative limit":   {forEndpoint(webhooks.SentEventQuery{Limit: -5}), "-5"},
 		"sent events of event type, negative limit": {forType(webhooks.SentEventQuery{Limit: -5}), "-5"},
 		"sent events of endpoint, before, after":    {forEndpoint(bothTimes), "only one"},
@@ -673,8 +739,10 @@ func TestNamesThatCannotExistReachNoServer(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
 	names := []string{
-		"", ".", "..", "a", "a.", ".a", "a.b.c", "a..b", "a/b", "a.b/c", "a.b/../c.d", "../a.b", "a.b?x=y", "a.b#c", "a.b%2Fc", "%61.b", "a.b ", " a.b", "a b.c",
-		"a.b\n", "a.b\r\nX-Header: x", "a.b\x00", "ä.b", "a.ｂ", "a.b;c", "a.b:c", "a.b@c", "a\\b.c", "a.b,c.d", "a.\xff", "a." + strings.Repeat("b", 255), strings.Repeat("a.", 1<<20),
+		"", ".", "..", "a", "a.", ".a", "a.b.c", "a..b", "a/b", "a.b/c", "a.b/../c.d", "../a.b",
+		"a.b?x=y", "a.b#c", "a.b%2Fc", "%61.b", "a.b ", " a.b", "a b.c",
+		"a.b\n", "a.b\r\nX-Header: x", "a.b\x00", "ä.b", "a.ｂ", "a.b;c", "a.b:c", "a.b@c", "a\\b.c",
+		"a.b,c.d", "a.\xff", "a." + strings.Repeat("b", 255), strings.Repeat("a.", 1<<20),
 	}
 	schema := json.RawMessage(`{"type":"object"}`)
 	for _, name := range names {
@@ -687,11 +755,13 @@ func TestNamesThatCannotExistReachNoServer(t *testing.T) {
 			_, errSecret := c.GetEndpointSecret(ctx, ep)
 			_, errSend := c.SendEvent(ctx, webhooks.Event{Type: name, Payload: struct{}{}})
 			errs := []error{
-				errGet, errSecret, errSend, c.DeleteEventType(ctx, name), c.CreateEndpoint(ctx, ep, ""), c.DeleteEndpoint(ctx, ep),
+				errGet, errSecret, errSend, c.DeleteEventType(ctx, name),
+				c.CreateEndpoint(ctx, ep, ""), c.DeleteEndpoint(ctx, ep),
 				c.RotateEndpointSecret(ctx, ep, ""), c.SetEndpointDisabled(ctx, ep, true),
 			}
 			for _, listed := range [][]error{
-				errorsOf(c.ListEndpoints(ctx, name, webhooks.EndpointQuery{})), errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})),
+				errorsOf(c.ListEndpoints(ctx, name, webhooks.EndpointQuery{})),
+				errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})),
 				errorsOf(c.ListSentEventsForEventType(ctx, name, webhooks.SentEventQuery{})),
 			} {
 				if len(listed) != 2 {
@@ -722,10 +792,14 @@ func TestLongestName(t *testing.T) {
 func TestEndpointIDsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	c, ctx := offline(t), t.Context()
-	for _, id := range []string{"..", "ep_", "ep_a/../b", "ep_a?b", "ep_%2e%2e", "app_2Yq", "ep_" + strings.Repeat("a", 251), "ep_a\n", "ep_ä", "2Yq"} {
+	for _, id := range []string{
+		"..", "ep_", "ep_a/../b", "ep_a?b", "ep_%2e%2e", "app_2Yq",
+		"ep_" + strings.Repeat("a", 251), "ep_a\n", "ep_ä", "2Yq",
+	} {
 		ep := webhooks.Endpoint{URL: "https://example.org/", EventType: webhooks.TypeOriginCreate, ID: id}
 		_, errSecret := c.GetEndpointSecret(ctx, ep)
-		errs := append(errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})), errSecret, c.CreateEndpoint(ctx, ep, ""),
+		errs := append(errorsOf(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{})),
+			errSecret, c.CreateEndpoint(ctx, ep, ""),
 			c.DeleteEndpoint(ctx, ep), c.RotateEndpointSecret(ctx, ep, ""), c.SetEndpointDisabled(ctx, ep, true))
 		for _, err := range errs {
 			checkError(t, err, webhooks.ErrInvalidEndpoint)
@@ -733,8 +807,8 @@ func TestEndpointIDsThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestBrokenSchemasAreRefused: a schema that cannot be used is refused before any
-// request, also one that asks for files or servers.
+// TestBrokenSchemasAreRefused: a schema that cannot be used is refused before any request, also one
+// that asks for files or servers.
 func TestBrokenSchemasAreRefused(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
@@ -743,7 +817,8 @@ func TestBrokenSchemasAreRefused(t *testing.T) {
 	for name, schema := range schemas {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := c.CreateEventType(t.Context(), webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: json.RawMessage(schema)})
+			err := c.CreateEventType(t.Context(),
+				webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: json.RawMessage(schema)})
 			checkError(t, err, webhooks.ErrInvalidSchema)
 			var refused *webhooks.SchemaError
 			if !errors.As(err, &refused) || len(refused.Violations) == 0 || refused.Violations[0].Message == "" {
@@ -777,12 +852,30 @@ func TestDraftOfASchema(t *testing.T) {
 	client := s.newClient(webhooks.WithoutListenerCheck())
 	tests := []struct{ name, schema, good, bad string }{
 		{"items-array-is-draft-7", `{"properties":{"a":{"items":[{"type":"string"}]}}}`, `{"a":["x",1]}`, `{"a":[1]}`},
-		{"ref-hides-siblings-in-draft-7", `{"definitions":{"any":{}},"properties":{"a":{"$ref":"#/definitions/any","type":"string"}},"required":["a"]}`, `{"a":1}`, `{}`},
-		{"ref-siblings-in-2020", `{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"any":{}},"properties":{"a":{"$ref":"#/$defs/any","type":"string"}}}`, `{"a":"x"}`, `{"a":1}`},
-		{"exclusive-minimum-of-draft-4", `{"$schema":"http://json-schema.org/draft-04/schema#","properties":{"a":{"minimum":0,"exclusiveMinimum":true}}}`, `{"a":1}`, `{"a":0}`},
-		{"format-is-an-annotation", `{"properties":{"a":{"type":"string","format":"date-time"}}}`, `{"a":"yesterday"}`, `{"a":1}`},
+		{
+			"ref-hides-siblings-in-draft-7",
+			`{"definitions":{"any":{}},"properties":{"a":{"$ref":"#/definitions/any","type":"string"}},` +
+				`"required":["a"]}`, `{"a":1}`, `{}`,
+		},
+		{
+			"ref-siblings-in-2020",
+			`{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"any":{}},` +
+				`"properties":{"a":{"$ref":"#/$defs/any","type":"string"}}}`, `{"a":"x"}`, `{"a":1}`,
+		},
+		{
+			"exclusive-minimum-of-draft-4",
+			`{"$schema":"http://json-schema.org/draft-04/schema#","properties":{"a":{"minimum":0,` +
+				`"exclusiveMinimum":true}}}`, `{"a":1}`, `{"a":0}`,
+		},
+		{
+			"format-is-an-annotation", `{"properties":{"a":{"type":"string","format":"date-time"}}}`,
+			`{"a":"yesterday"}`, `{"a":1}`,
+		},
 		{"patterns-are-not-anchored", `{"properties":{"a":{"pattern":"b+"}}}`, `{"a":"abc"}`, `{"a":"ac"}`},
-		{"numbers-are-exact", `{"properties":{"a":{"maximum":9007199254740993}}}`, `{"a":9007199254740993}`, `{"a":9007199254740994}`},
+		{
+			"numbers-are-exact", `{"properties":{"a":{"maximum":9007199254740993}}}`,
+			`{"a":9007199254740993}`, `{"a":9007199254740994}`,
+		},
 		{"integers-may-have-a-point", `{"properties":{"a":{"type":"integer"}}}`, `{"a":1.0}`, `{"a":1.5}`},
 		{"an-empty-schema-allows-any-object", `{}`, `{"a":null}`, `[]`},
 	}
@@ -797,8 +890,8 @@ func TestDraftOfASchema(t *testing.T) {
 	}
 }
 
-// TestPayloadBytesAreCanonical: what receivers get is canonical JSON, is signed as such
-// and is listed as such.
+// TestPayloadBytesAreCanonical: what receivers get is canonical JSON, is signed as such and is
+// listed as such.
 func TestPayloadBytesAreCanonical(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -810,24 +903,51 @@ func TestPayloadBytesAreCanonical(t *testing.T) {
 		payload any
 		want    string
 	}{
-		"white space":         {json.RawMessage(" {\t\"a\" :\r\n [ 1 , { } ] } "), `{"a":[1,{}]}`},
-		"keys at every level": {json.RawMessage(`{"b":{"z":1,"a":[{"d":1,"c":2}]},"a":null}`), `{"a":null,"b":{"a":[{"c":2,"d":1}],"z":1}}`},
-		"keys by bytes":       {json.RawMessage(`{"é":1,"z":2,"Z":3,"😀":4,"ﬀ":5,"":6}`), `{"":6,"Z":3,"z":2,"é":1,"ﬀ":5,"😀":4}`},
-		"no HTML escapes":     {map[string]any{"a": "<b>&'\u2028\u2029"}, "{\"a\":\"<b>&'\u2028\u2029\"}"},
-		"escapes undone":      {json.RawMessage(`{"a":"\u00e9\/\u003c\uD83D\uDE00\u0041"}`), `{"a":"é/<😀A"}`},
-		"escapes demanded":    {json.RawMessage(`{"a":"\"\\\b\f\n\r\t\u0000\u001F\u007f"}`), "{\"a\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\"}"},
+		"white space": {json.RawMessage(" {\t\"a\" :\r\n [ 1 , { } ] } "), `{"a":[1,{}]}`},
+		"keys at every level": {
+			json.RawMessage(`{"b":{"z":1,"a":[{"d":1,"c":2}]},"a":null}`),
+			`{"a":null,"b":{"a":[{"c":2,"d":1}],"z":1}}`,
+		},
+		"keys by bytes": {
+			json.RawMessage(`{"é":1,"z":2,"Z":3,"😀":4,"ﬀ":5,"":6}`),
+			`{"":6,"Z":3,"z":2,"é":1,"ﬀ":5,"😀":4}`,
+		},
+		"no HTML escapes": {map[string]any{"a": "<b>&'\u2028\u2029"}, "{\"a\":\"<b>&'\u2028\u2029\"}"},
+		"escapes undone":  {json.RawMessage(`{"a":"\u00e9\/\u003c\uD83D\uDE00\u0041"}`), `{"a":"é/<😀A"}`},
+		"escapes demanded": {
+			json.RawMessage(`{"a":"\"\\\b\f\n\r\t\u0000\u001F\u007f"}`),
+			"{\"a\":\"\\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\x7f\"}",
+		},
 		"numbers to the digit": {
 			json.RawMessage(`{"a":[1.00,-0,0.10,123456789012345678901234567890,1E5,1e-05,2.50E+10]}`),
 			`{"a":[1.00,-0,0.10,123456789012345678901234567890,1e+5,1e-05,2.50e+10]}`,
 		},
-		"numbers of Go":          {map[string]any{"a": json.Number("1.50"), "b": 1e21, "c": uint64(1<<64 - 1), "d": float32(0.1)}, `{"a":1.50,"b":1e+21,"c":18446744073709551615,"d":0.1}`},
-		"structs and times":      {struct{ B, A any }{time.Date(2026, 1, 5, 17, 51, 36, 0, time.UTC), []byte("<>")}, `{"A":"PD4=","B":"2026-01-05T17:51:36Z"}`},
-		"no normalisation":       {map[string]any{"a": "é e\u0301 \u00c5 \u212b"}, "{\"a\":\"é e\u0301 \u00c5 \u212b\"}"},
-		"number with 400 digits": {json.RawMessage(`{"a":` + strings.Repeat("9", 400) + `}`), `{"a":` + strings.Repeat("9", 400) + `}`},
-		"exponent of 400":        {json.RawMessage(`{"a":[1e400,1e-400]}`), `{"a":[1e+400,1e-400]}`},
-		"nested 64 deep":         {json.RawMessage(`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`), `{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`},
-		"empty":                  {struct{}{}, `{}`},
-		"1 MiB":                  {json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`), `{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`},
+		"numbers of Go": {map[string]any{
+			"a": json.Number("1.50"), "b": 1e21,
+			"c": uint64(1<<64 - 1), "d": float32(0.1),
+		}, `{"a":1.50,"b":1e+21,"c":18446744073709551615,"d":0.1}`},
+		"structs and times": {
+			struct{ B, A any }{time.Date(2026, 1, 5, 17, 51, 36, 0, time.UTC), []byte("<>")},
+			`{"A":"PD4=","B":"2026-01-05T17:51:36Z"}`,
+		},
+		"no normalisation": {
+			map[string]any{"a": "é e\u0301 \u00c5 \u212b"},
+			"{\"a\":\"é e\u0301 \u00c5 \u212b\"}",
+		},
+		"number with 400 digits": {
+			json.RawMessage(`{"a":` + strings.Repeat("9", 400) + `}`),
+			`{"a":` + strings.Repeat("9", 400) + `}`,
+		},
+		"exponent of 400": {json.RawMessage(`{"a":[1e400,1e-400]}`), `{"a":[1e+400,1e-400]}`},
+		"nested 64 deep": {
+			json.RawMessage(`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`),
+			`{"a":` + strings.Repeat("[", 63) + strings.Repeat("]", 63) + `}`,
+		},
+		"empty": {struct{}{}, `{}`},
+		"1 MiB": {
+			json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`),
+			`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`,
+		},
 	}
 	want := map[string]string{} // by message id
 	for name, tt := range tests {
@@ -835,14 +955,16 @@ func TestPayloadBytesAreCanonical(t *testing.T) {
 		p := in.receive(1)[0]
 		want[message.ID] = tt.want
 		if p.body != tt.want || p.header.Get("Webhook-Id") != message.ID {
-			s.Errorf("%s: got %.500s of %s, want %.500s of %s", name, p.body, p.header.Get("Webhook-Id"), tt.want, message.ID)
+			s.Errorf("%s: got %.500s of %s, want %.500s of %s", name, p.body,
+				p.header.Get("Webhook-Id"), tt.want, message.ID)
 		}
 		if _, err := webhooks.VerifyPayload(harness.SecretA, p.header, []byte(p.body)); err != nil {
 			s.Errorf("%s: %v", name, err)
 		}
 		s.wantEqual(name+": Content-Length", strconv.Itoa(len(tt.want)), p.header.Get("Content-Length"))
 	}
-	for _, e := range s.sentEvents(len(tests), s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{})) {
+	for _, e := range s.sentEvents(len(tests),
+		s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{})) {
 		if string(e.Payload) != want[e.MessageID] {
 			s.Errorf("listed %.500s, want %.500s", e.Payload, want[e.MessageID])
 		}
@@ -850,8 +972,8 @@ func TestPayloadBytesAreCanonical(t *testing.T) {
 	}
 }
 
-// TestPayloadsThatCannotBeSent: payloads that no server could take to the byte, and those
-// beyond the limits.
+// TestPayloadsThatCannotBeSent: payloads that no server could take to the byte, and those beyond
+// the limits.
 func TestPayloadsThatCannotBeSent(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
@@ -882,26 +1004,28 @@ func TestPayloadsThatCannotBeSent(t *testing.T) {
 		"invalid UTF-8 of Go":       {map[string]any{"a": "\xff"}, "UTF-8"},
 		"lone surrogate":            {json.RawMessage(`{"a":"\ud800"}`), "surrogate"},
 		"surrogates in wrong order": {json.RawMessage(`{"a":"\udc00\ud800"}`), "surrogate"},
-		"nested 65 deep":            {json.RawMessage(`{"a":` + strings.Repeat("[", 64) + strings.Repeat("]", 64) + `}`), "64"},
-		"nested without end":        {json.RawMessage(strings.Repeat(`{"a":`, 100_000)), "64"},
-		"401 digits":                {json.RawMessage(`{"a":` + strings.Repeat("9", 401) + `}`), "400"},
-		"401 digits with a point":   {json.RawMessage(`{"a":0.` + strings.Repeat("9", 400) + `}`), "400"},
-		"exponent of 401":           {json.RawMessage(`{"a":1e401}`), "400"},
-		"exponent of -401":          {json.RawMessage(`{"a":1e-401}`), "400"},
-		"exponent beyond integers":  {json.RawMessage(`{"a":1e99999999999999999999}`), "400"},
-		"number of a million":       {map[string]any{"a": json.Number("1e1000000")}, "400"},
-		"1 MiB and a byte":          {json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), "1048576"},
-		"1 MiB and a byte of Go":    {map[string]any{"a": strings.Repeat("x", 1<<20-7)}, "1048576"},
-		"1 MiB of white space":      {json.RawMessage(`{}` + strings.Repeat(" ", 1<<20)), "1048576"},
-		"function":                  {map[string]any{"a": func() {}}, ""},
-		"channel":                   {map[string]any{"a": make(chan int)}, ""},
-		"infinity":                  {map[string]any{"a": math.Inf(1)}, ""},
-		"fails to encode":           {failingMarshaler{}, errMarshal.Error()},
+		"nested 65 deep": {json.RawMessage(`{"a":` + strings.Repeat("[", 64) +
+			strings.Repeat("]", 64) + `}`), "64"},
+		"nested without end":       {json.RawMessage(strings.Repeat(`{"a":`, 100_000)), "64"},
+		"401 digits":               {json.RawMessage(`{"a":` + strings.Repeat("9", 401) + `}`), "400"},
+		"401 digits with a point":  {json.RawMessage(`{"a":0.` + strings.Repeat("9", 400) + `}`), "400"},
+		"exponent of 401":          {json.RawMessage(`{"a":1e401}`), "400"},
+		"exponent of -401":         {json.RawMessage(`{"a":1e-401}`), "400"},
+		"exponent beyond integers": {json.RawMessage(`{"a":1e99999999999999999999}`), "400"},
+		"number of a million":      {map[string]any{"a": json.Number("1e1000000")}, "400"},
+		"1 MiB and a byte":         {json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-7) + `"}`), "1048576"},
+		"1 MiB and a byte of Go":   {map[string]any{"a": strings.Repeat("x", 1<<20-7)}, "1048576"},
+		"1 MiB of white space":     {json.RawMessage(`{}` + strings.Repeat(" ", 1<<20)), "1048576"},
+		"function":                 {map[string]any{"a": func() {}}, ""},
+		"channel":                  {map[string]any{"a": make(chan int)}, ""},
+		"infinity":                 {map[string]any{"a": math.Inf(1)}, ""},
+		"fails to encode":          {failingMarshaler{}, errMarshal.Error()},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			message, err := c.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: tt.payload})
+			message, err := c.SendEvent(t.Context(),
+				webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: tt.payload})
 			checkError(t, err, webhooks.ErrInvalidPayload, "nothing was sent", tt.text)
 			if !message.IsZero() {
 				t.Errorf("got the message %v, want none", message)
@@ -929,11 +1053,17 @@ func TestSentEventsSayWhatWasDelivered(t *testing.T) {
 			in := s.newInbox()
 			ep := webhooks.Endpoint{URL: in.address + "/", EventType: eventType}
 			s.createEndpoints(ep)
-			s.send(webhooks.Event{Type: eventType, Payload: json.RawMessage(`{"z":{"ö":[1.0,"<&>"],"a":"日本"},"a":"😀\u2028"}`)})
+			s.send(webhooks.Event{
+				Type:    eventType,
+				Payload: json.RawMessage(`{"z":{"ö":[1.0,"<&>"],"a":"日本"},"a":"😀\u2028"}`),
+			})
 			p := in.receive(1)[0]
 			e := s.sentEvents(1, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{}))[0]
 			s.wantEqual("payload", p.body, string(e.Payload))
-			for _, name := range []string{"Content-Length", "Content-Type", "Webhook-Id", "Webhook-Timestamp", "Webhook-Signature", "X-Swh-Event"} {
+			for _, name := range []string{
+				"Content-Length", "Content-Type", "Webhook-Id",
+				"Webhook-Timestamp", "Webhook-Signature", "X-Swh-Event",
+			} {
 				s.wantEqual(name, p.header.Get(name), e.Headers.Get(name))
 			}
 		},
@@ -947,7 +1077,8 @@ func TestSentEventsSayWhatWasDelivered(t *testing.T) {
 				s.raw(http.MethodDelete, application(s.originCreate)+"/msg/"+message.ID+"/content", "", nil)
 				e := s.sentEvents(1, list(webhooks.SentEventQuery{}))[0]
 				s.wantEqual(name+": payload", `{"expired":true}`, string(e.Payload))
-				s.wantEqual(name+": headers", []string{"Content-Type", "Webhook-Id", "Webhook-Timestamp", "X-Swh-Event"}, headerNames(e.Headers))
+				s.wantEqual(name+": headers",
+					[]string{"Content-Type", "Webhook-Id", "Webhook-Timestamp", "X-Swh-Event"}, headerNames(e.Headers))
 			}
 		},
 		"several attempts of a message": func(s *server) {
@@ -957,11 +1088,13 @@ func TestSentEventsSayWhatWasDelivered(t *testing.T) {
 			in.receive(1)
 			s.sentEvents(1, s.ListSentEventsForEventType(s.Context(), s.originCreate, webhooks.SentEventQuery{}))
 			s.tick()
-			s.raw(http.MethodPost, application(s.originCreate)+"/msg/"+message.ID+"/endpoint/"+in.endpoint("a", "").UID()+"/resend", "", nil)
+			s.raw(http.MethodPost, application(s.originCreate)+"/msg/"+message.ID+"/endpoint/"+in.endpoint("a",
+				"").UID()+"/resend", "", nil)
 			in.receive(1)
 			for name, list := range s.bothListings(in.endpoint("a", "")) {
 				got := s.sentEvents(2, list(webhooks.SentEventQuery{}))
-				if got[0].MessageID != message.ID || got[1].MessageID != message.ID || !got[0].Timestamp.After(got[1].Timestamp) || got[0].AttemptID == got[1].AttemptID {
+				if got[0].MessageID != message.ID || got[1].MessageID != message.ID ||
+					!got[0].Timestamp.After(got[1].Timestamp) || got[0].AttemptID == got[1].AttemptID {
 					s.Errorf("%s: got %+v, want two attempts of %s, newest first", name, got, message.ID)
 				}
 				only, err := webhooks.Collect(list(webhooks.SentEventQuery{After: got[1].Timestamp}))
@@ -998,9 +1131,11 @@ func TestForeignObjectsEndNoListing(t *testing.T) {
 	onServers(t, map[string]func(s *server){
 		"event types": func(s *server) {
 			s.raw(http.MethodPost, "/event-type", object("name", s.group+".none", "description", "No schema"), nil)
-			s.raw(http.MethodPost, "/event-type", object("name", s.group+".other", "description", "", "schemas", map[string]any{"2": struct{}{}}), nil)
+			s.raw(http.MethodPost, "/event-type",
+				object("name", s.group+".other", "description", "", "schemas", map[string]any{"2": struct{}{}}), nil)
 			s.raw(http.MethodPost, "/event-type", object("name", s.group+".too.many.dots", "description", ""), nil)
-			s.wantEqual("names", []string{".create", ".none", ".other", ".too.many.dots", ".visit"}, trimAll(s.typeNames(), s.group))
+			s.wantEqual("names", []string{".create", ".none", ".other", ".too.many.dots", ".visit"},
+				trimAll(s.typeNames(), s.group))
 			s.raw(http.MethodDelete, "/event-type/"+s.group+".too.many.dots", "", nil) // the library cannot
 			for _, name := range []string{s.group + ".none", s.group + ".other"} {
 				et, err := s.GetEventType(s.Context(), name)
@@ -1016,7 +1151,8 @@ func TestForeignObjectsEndNoListing(t *testing.T) {
 			for _, client := range []*webhooks.Client{s.Client, s.newClient(webhooks.WithoutListenerCheck())} {
 				message, err := client.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: struct{}{}})
 				if err != nil || !message.IsZero() {
-					s.Errorf("got %v, %v; want the zero Message: without an application there is no endpoint", message, err)
+					s.Errorf("got %v, %v; want the zero Message: without an application there is no endpoint",
+						message, err)
 				}
 			}
 			in := s.newInbox()
@@ -1032,7 +1168,9 @@ func TestForeignObjectsEndNoListing(t *testing.T) {
 		},
 		"event type with a schema that cannot be used": func(s *server) {
 			name := s.group + ".large"
-			s.raw(http.MethodPost, "/event-type", object("name", name, "description", "", "schemas", map[string]any{"1": map[string]any{"title": strings.Repeat("x", 256<<10)}}), nil)
+			s.raw(http.MethodPost, "/event-type",
+				object("name", name, "description", "", "schemas",
+					map[string]any{"1": map[string]any{"title": strings.Repeat("x", 256<<10)}}), nil)
 			_, err := s.SendEvent(s.Context(), webhooks.Event{Type: name, Payload: struct{}{}})
 			s.wantError(err, webhooks.ErrInvalidSchema, "nothing was sent", name, "256 KiB")
 			if slices.Index(s.typeNames(), name) < 0 {
@@ -1047,9 +1185,13 @@ func TestForeignObjectsEndNoListing(t *testing.T) {
 			}
 			create("url", "https://example.org/no-types")
 			create("url", "https://example.org/other-type", "filterTypes", []string{s.originVisit})
-			create("url", "https://example.org/channel", "channels", []string{"a-channel"}, "filterTypes", []string{s.originCreate, s.originVisit})
+			create("url", "https://example.org/channel", "channels", []string{"a-channel"},
+				"filterTypes", []string{s.originCreate, s.originVisit})
 			create("url", "https://example.org/channels", "channels", []string{derived(channel1), derived(channel2)},
-				"metadata", map[string]string{derived(channel1): channel1, derived(channel2): channel2, "team": "archive"})
+				"metadata", map[string]string{
+					derived(channel1): channel1,
+					derived(channel2): channel2, "team": "archive",
+				})
 			create("url", "https://example.org/disabled", "disabled", true)
 			got := s.endpoints(s.originCreate, webhooks.EndpointQuery{Ascending: true})
 			if len(got) != 4 {
@@ -1059,7 +1201,8 @@ func TestForeignObjectsEndNoListing(t *testing.T) {
 			several := of("channels", channel1) // or the other one: the server keeps them in no order
 			several.Metadata = map[string]string{"team": "archive", derived(channel2): channel2}
 			if got[2].Channel == channel2 {
-				several.Channel, several.Metadata = channel2, map[string]string{"team": "archive", derived(channel1): channel1}
+				several.Channel, several.Metadata = channel2,
+					map[string]string{"team": "archive", derived(channel1): channel1}
 			}
 			disabled := of("disabled", "")
 			disabled.Disabled = true
@@ -1103,7 +1246,8 @@ func TestForeignObjectsEndNoListing(t *testing.T) {
 			in := s.newInbox()
 			s.createEndpoints(in.endpoint("a", ""))
 			s.raw(http.MethodPost, application(s.originCreate)+"/msg",
-				`{"eventType":"`+s.originCreate+`","payload":{"z": 1.0, "a": {"y": "\u00e9", "x": 1E2}},"channels":["one","two"]}`, nil)
+				`{"eventType":"`+s.originCreate+`","payload":{"z": 1.0, "a": {"y": "\u00e9", "x": `+
+					`1E2}},"channels":["one","two"]}`, nil)
 			p := in.receive(1)[0]
 			for name, list := range s.bothListings(in.endpoint("a", "")) {
 				e := s.sentEvents(1, list(webhooks.SentEventQuery{}))[0]
@@ -1135,18 +1279,21 @@ func TestCreatingAgainUpdates(t *testing.T) {
 			} {
 				change()
 				s.createEndpoints(ep)
-				s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+				s.wantEqual("endpoint", []webhooks.Endpoint{ep},
+					s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 			}
 		},
 		"other headers stay": func(s *server) {
 			in := s.newInbox()
 			ep := in.endpoint("a", "")
 			s.createEndpoints(ep)
-			s.raw(http.MethodPut, application(s.originCreate)+"/endpoint/"+ep.UID()+"/headers", `{"headers":{"X-Team":"archive"}}`, nil)
+			s.raw(http.MethodPut, application(s.originCreate)+"/endpoint/"+ep.UID()+"/headers",
+				`{"headers":{"X-Team":"archive"}}`, nil)
 			s.createEndpoints(ep)
 			s.sendOrigins(1, "")
 			header := in.receive(1)[0].header
-			s.wantEqual("headers", []string{"archive", s.originCreate}, []string{header.Get("X-Team"), header.Get("X-Swh-Event")})
+			s.wantEqual("headers", []string{"archive", s.originCreate},
+				[]string{header.Get("X-Team"), header.Get("X-Swh-Event")})
 		},
 		"one uid of two descriptions": func(s *server) {
 			stored, other := s.endpoint("a", "b-c"), s.endpoint("a-b", "c")
@@ -1155,8 +1302,10 @@ func TestCreatingAgainUpdates(t *testing.T) {
 			}
 			stored.Metadata, other.Disabled = map[string]string{"team": "archive"}, true
 			s.must(s.CreateEndpoint(s.Context(), stored, harness.SecretA))
-			s.wantError(s.CreateEndpoint(s.Context(), other, harness.SecretB), webhooks.ErrInvalidEndpoint, "https://example.org/a", "b-c")
-			s.wantEqual("endpoint", []webhooks.Endpoint{stored}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+			s.wantError(s.CreateEndpoint(s.Context(), other, harness.SecretB),
+				webhooks.ErrInvalidEndpoint, "https://example.org/a", "b-c")
+			s.wantEqual("endpoint", []webhooks.Endpoint{stored},
+				s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 			s.wantEqual("secret", harness.SecretA, s.secret(stored))
 		},
 		"a URL that the server normalises": func(s *server) {
@@ -1190,7 +1339,11 @@ func TestEndpointsThatCannotBe(t *testing.T) {
 		secret   string
 		want     error
 	}{
-		"channel None":       {webhooks.Endpoint{URL: "https://example.org/", Channel: "None"}, "", webhooks.ErrInvalidEndpoint},
+		"channel None": {
+			webhooks.Endpoint{URL: "https://example.org/", Channel: "None"},
+			"",
+			webhooks.ErrInvalidEndpoint,
+		},
 		"no URL":             {webhooks.Endpoint{}, "", webhooks.ErrInvalidEndpoint},
 		"URL without scheme": {webhooks.Endpoint{URL: "example.org"}, "", webhooks.ErrInvalidEndpoint},
 		"URL without host":   {webhooks.Endpoint{URL: "https:///path"}, "", webhooks.ErrInvalidEndpoint},
@@ -1198,19 +1351,51 @@ func TestEndpointsThatCannotBe(t *testing.T) {
 		"path":               {webhooks.Endpoint{URL: "/webhook"}, "", webhooks.ErrInvalidEndpoint},
 		"not a URL":          {webhooks.Endpoint{URL: "https://exa mple.org:port"}, "", webhooks.ErrInvalidEndpoint},
 		"line break in URL":  {webhooks.Endpoint{URL: "https://example.org/\n"}, "", webhooks.ErrInvalidEndpoint},
-		"metadata too large": {webhooks.Endpoint{URL: "https://example.org/", Metadata: map[string]string{"a": strings.Repeat("x", 4089)}}, "", webhooks.ErrInvalidEndpoint},
+		"metadata too large": {webhooks.Endpoint{
+			URL:      "https://example.org/",
+			Metadata: map[string]string{"a": strings.Repeat("x", 4089)},
+		}, "", webhooks.ErrInvalidEndpoint},
 		"metadata with channel too large": {
-			webhooks.Endpoint{URL: "https://example.org/", Channel: strings.Repeat("x", 4096)}, "", webhooks.ErrInvalidEndpoint,
+			webhooks.Endpoint{URL: "https://example.org/", Channel: strings.Repeat("x", 4096)},
+			"",
+			webhooks.ErrInvalidEndpoint,
 		},
-		"metadata not UTF-8":   {webhooks.Endpoint{URL: "https://example.org/", Metadata: map[string]string{"a": "\xff"}}, "", webhooks.ErrInvalidEndpoint},
-		"secret of no base64":  {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_" + strings.Repeat("=", 32), webhooks.ErrInvalidSecret},
-		"= in a secret":        {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_aaaaaaaa=aaaaaaaaaaaaaaaaaaaaaaa", webhooks.ErrInvalidSecret},
-		"secret not padded":    {webhooks.Endpoint{URL: "https://example.org/"}, harness.SecretA + "a", webhooks.ErrInvalidSecret},
-		"secret too short":     {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=", webhooks.ErrInvalidSecret},
-		"secret too long":      {webhooks.Endpoint{URL: "https://example.org/"}, "whsec_" + strings.Repeat("a", 104), webhooks.ErrInvalidSecret},
-		"secret with newline":  {webhooks.Endpoint{URL: "https://example.org/"}, harness.SecretA + "\n", webhooks.ErrInvalidSecret},
-		"secret of no prefix":  {webhooks.Endpoint{URL: "https://example.org/"}, strings.Repeat("a", 32), webhooks.ErrInvalidSecret},
-		"secret, other prefix": {webhooks.Endpoint{URL: "https://example.org/"}, "whsk_" + strings.Repeat("a", 32), webhooks.ErrInvalidSecret},
+		"metadata not UTF-8": {webhooks.Endpoint{
+			URL:      "https://example.org/",
+			Metadata: map[string]string{"a": "\xff"},
+		}, "", webhooks.ErrInvalidEndpoint},
+		"secret of no base64": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			"whsec_" + strings.Repeat("=", 32), webhooks.ErrInvalidSecret,
+		},
+		"= in a secret": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			"whsec_aaaaaaaa=aaaaaaaaaaaaaaaaaaaaaaa", webhooks.ErrInvalidSecret,
+		},
+		"secret not padded": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			harness.SecretA + "a", webhooks.ErrInvalidSecret,
+		},
+		"secret too short": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			"whsec_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=", webhooks.ErrInvalidSecret,
+		},
+		"secret too long": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			"whsec_" + strings.Repeat("a", 104), webhooks.ErrInvalidSecret,
+		},
+		"secret with newline": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			harness.SecretA + "\n", webhooks.ErrInvalidSecret,
+		},
+		"secret of no prefix": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			strings.Repeat("a", 32), webhooks.ErrInvalidSecret,
+		},
+		"secret, other prefix": {
+			webhooks.Endpoint{URL: "https://example.org/"},
+			"whsk_" + strings.Repeat("a", 32), webhooks.ErrInvalidSecret,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -1254,7 +1439,8 @@ func TestRotationLimit(t *testing.T) {
 		s.wantError(err, webhooks.ErrSecretRotationLimit)
 		s.wantAPIError(err, http.StatusBadRequest, "limit_reached")
 		s.wantEqual("secret", last, s.secret(ep))
-		s.wantEqual("endpoint", []webhooks.Endpoint{ep}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
+		s.wantEqual("endpoint", []webhooks.Endpoint{ep},
+			s.endpoints(s.originCreate, webhooks.EndpointQuery{}), withoutIDs)
 	}
 	var stored struct{ Headers map[string]string }
 	s.raw(http.MethodGet, headers, "", &stored)
@@ -1276,7 +1462,10 @@ func TestEventIDMakesASendIdempotent(t *testing.T) {
 			want.Repeated = true
 			again, other := event, event
 			again.Channel, other.Payload = channel1, s.origin(1, "").Payload
-			for _, client := range []*webhooks.Client{s.Client, s.newClient(), s.newClient(webhooks.WithoutListenerCheck())} {
+			for _, client := range []*webhooks.Client{
+				s.Client, s.newClient(),
+				s.newClient(webhooks.WithoutListenerCheck()),
+			} {
 				for _, event := range []webhooks.Event{event, again, other} {
 					message, err := client.SendEvent(s.Context(), event)
 					s.must(err)
@@ -1323,8 +1512,12 @@ func TestEventIDMakesASendIdempotent(t *testing.T) {
 func TestEventIDsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	c := offline(t)
-	for _, id := range []string{"msg_1", "msg_", "a b", "a/b", "a:b", "ä", "a\n", "\x00", ".", "..", "a+b", strings.Repeat("x", 257)} {
-		_, err := c.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: webhooks.OriginCreate{}, ID: id})
+	for _, id := range []string{
+		"msg_1", "msg_", "a b", "a/b", "a:b", "ä", "a\n", "\x00", ".", "..",
+		"a+b", strings.Repeat("x", 257),
+	} {
+		_, err := c.SendEvent(t.Context(),
+			webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: webhooks.OriginCreate{}, ID: id})
 		checkError(t, err, webhooks.ErrInvalidEvent)
 	}
 }
@@ -1442,7 +1635,10 @@ func TestStoredObjects(t *testing.T) {
 		var stored endpoint
 		path := application(s.originCreate) + "/endpoint/" + derived(s.originCreate+"-"+ep.URL+"-"+name)
 		s.raw(http.MethodGet, path, "", &stored)
-		s.wantEqual("endpoint", endpoint{UID: ep.UID(), URL: ep.URL, Version: 1, FilterTypes: []string{s.originCreate}, Channels: channels, Metadata: metadata}, stored)
+		s.wantEqual("endpoint", endpoint{
+			UID: ep.UID(), URL: ep.URL, Version: 1,
+			FilterTypes: []string{s.originCreate}, Channels: channels, Metadata: metadata,
+		}, stored)
 		var headers struct{ Headers map[string]string }
 		s.raw(http.MethodGet, path+"/headers", "", &headers)
 		s.wantEqual("headers", map[string]string{"X-Swh-Event": s.originCreate}, headers.Headers)
@@ -1454,7 +1650,8 @@ func TestStoredObjects(t *testing.T) {
 			Timestamp time.Time
 		}
 		s.raw(http.MethodGet, application(s.originCreate)+"/msg/"+message.ID, "", &sent)
-		s.wantEqual("event type and channels of the message", []any{s.originCreate, channels}, []any{sent.EventType, sent.Channels})
+		s.wantEqual("event type and channels of the message", []any{s.originCreate, channels},
+			[]any{sent.EventType, sent.Channels})
 		s.wantEqual("payload", webhooks.OriginCreate{OriginURL: originURLs(1)[0]}, sent.Payload)
 		s.wantEqual("time", message.Timestamp, sent.Timestamp)
 	}
@@ -1505,9 +1702,11 @@ func TestIdentityVectors(t *testing.T) {
 func TestDefaultEventTypes(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{
-		"origin.create": `{"type":"object","title":"origin.create","properties":{"origin_url":{"type":"string","format":"iri"}},"required":["origin_url"]}`,
+		"origin.create": `{"type":"object","title":"origin.create",` +
+			`"properties":{"origin_url":{"type":"string","format":"iri"}},"required":["origin_url"]}`,
 		"origin.visit": `{"type":"object","title":"origin.visit","properties":{
-			"origin_url":{"type":"string","format":"iri"},"visit_type":{"type":"string"},"visit_date":{"type":"string","format":"date-time"},
+			"origin_url":{"type":"string","format":"iri"},"visit_type":{"type":"string"},
+			"visit_date":{"type":"string","format":"date-time"},
 			"visit_status":{"type":"string","enum":["created","ongoing","full","partial","not_found","failed"]},
 			"snapshot_swhid":{"type":["string","null"],"pattern":"^swh:1:snp:[0-9a-f]{40}$"}},
 			"required":["origin_url","visit_type","visit_date","visit_status","snapshot_swhid"]}`,
@@ -1554,16 +1753,29 @@ func TestDefaultSchemas(t *testing.T) {
 		"origin without URL":        {s.originCreate, `{}`, ""},
 		"origin with number":        {s.originCreate, `{"origin_url":1}`, "/origin_url"},
 		"visit":                     {s.originVisit, visit, "-"},
-		"visit with snapshot":       {s.originVisit, with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef01234567"`), "-"},
-		"snapshot too short":        {s.originVisit, with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef0123456"`), "/snapshot_swhid"},
-		"snapshot and newline":      {s.originVisit, with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef01234567\n"`), "/snapshot_swhid"},
-		"snapshot in upper case":    {s.originVisit, with("null", `"swh:1:snp:0123456789ABCDEF0123456789abcdef01234567"`), "/snapshot_swhid"},
-		"no snapshot":               {s.originVisit, with(`,"snapshot_swhid":null`, ""), ""},
-		"unknown status":            {s.originVisit, with("full", "done"), "/visit_status"},
-		"no visit type":             {s.originVisit, with(`"git"`, "null"), "/visit_type"},
+		"visit with snapshot": {
+			s.originVisit,
+			with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef01234567"`), "-",
+		},
+		"snapshot too short": {
+			s.originVisit,
+			with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef0123456"`), "/snapshot_swhid",
+		},
+		"snapshot and newline": {
+			s.originVisit,
+			with("null", `"swh:1:snp:0123456789abcdef0123456789abcdef01234567\n"`), "/snapshot_swhid",
+		},
+		"snapshot in upper case": {
+			s.originVisit,
+			with("null", `"swh:1:snp:0123456789ABCDEF0123456789abcdef01234567"`), "/snapshot_swhid",
+		},
+		"no snapshot":    {s.originVisit, with(`,"snapshot_swhid":null`, ""), ""},
+		"unknown status": {s.originVisit, with("full", "done"), "/visit_status"},
+		"no visit type":  {s.originVisit, with(`"git"`, "null"), "/visit_type"},
 	}
 	for name, tt := range tests {
-		_, err := client.SendEvent(s.Context(), webhooks.Event{Type: tt.eventType, Payload: json.RawMessage(tt.payload)})
+		_, err := client.SendEvent(s.Context(),
+			webhooks.Event{Type: tt.eventType, Payload: json.RawMessage(tt.payload)})
 		var refused *webhooks.PayloadError
 		switch {
 		case tt.path == "-" && err != nil:
@@ -1593,7 +1805,8 @@ func TestServerDown(t *testing.T) {
 	t.Parallel()
 	down := httptest.NewServer(http.NotFoundHandler())
 	down.Close()
-	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(down.URL), webhooks.WithAuthToken("token"),
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(down.URL), webhooks.WithAuthToken("token"),
 		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2, MaxBackoff: time.Millisecond}))
 	if err != nil {
 		t.Fatal(err)
@@ -1614,7 +1827,8 @@ func TestNewClientWithAnotherDefaultTransport(t *testing.T) {
 	original := http.DefaultTransport
 	t.Cleanup(func() { http.DefaultTransport = original })
 	http.DefaultTransport = harness.RoundTripFunc(original.RoundTrip)
-	_, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken))
+	_, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(fileURL), webhooks.WithAuthToken(fileToken))
 	checkConfigError(t, err, "http.DefaultTransport", "WithHTTPClient")
 }
 
@@ -1626,7 +1840,8 @@ func TestHTTPClient(t *testing.T) {
 	given := redirecting.Client()
 	given.Timeout = time.Hour
 	before := *given
-	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(redirecting.URL), webhooks.WithAuthToken(fileToken),
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(redirecting.URL), webhooks.WithAuthToken(fileToken),
 		webhooks.WithHTTPClient(given))
 	if err != nil {
 		t.Fatal(err)
@@ -1635,7 +1850,8 @@ func TestHTTPClient(t *testing.T) {
 	if _, err := client.GetEventType(t.Context(), "a.b"); !errors.As(err, &api) || api.StatusCode != http.StatusFound {
 		t.Errorf("got %v, want an APIError of status 302", err)
 	}
-	if given.Transport != before.Transport || given.Timeout != before.Timeout || given.CheckRedirect != nil || given.Jar != nil {
+	if given.Transport != before.Transport || given.Timeout != before.Timeout ||
+		given.CheckRedirect != nil || given.Jar != nil {
 		t.Errorf("the caller's client was changed: %+v, it was %+v", given, before)
 	}
 }
@@ -1649,7 +1865,10 @@ func TestRequestsOnTheWire(t *testing.T) {
 		hookURL  = "https://example.org/webhook"
 		channels = "b84ed8ed-a7b1-502f-83f6-90132e68adef" // of "foo"
 	)
-	ep := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{"team": "archive"}}
+	ep := webhooks.Endpoint{
+		URL: hookURL, EventType: webhooks.TypeOriginCreate,
+		Metadata: map[string]string{"team": "archive"},
+	}
 	onChannel := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo"}
 	collect := func(_ any, err error) error { return err }
 	before, after := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC), time.Date(2026, 11, 1, 10, 0, 0, 999, time.UTC)
@@ -1659,7 +1878,11 @@ func TestRequestsOnTheWire(t *testing.T) {
 	}{
 		"C.1 event type create": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEventType(ctx, webhooks.EventType{Name: webhooks.TypeOriginCreate, Description: "D", Schema: json.RawMessage(`{"type": "object"}`)})
+				return c.CreateEventType(ctx,
+					webhooks.EventType{
+						Name: webhooks.TypeOriginCreate, Description: "D",
+						Schema: json.RawMessage(`{"type": "object"}`),
+					})
 			},
 			[]string{
 				`POST /app?get_if_exists=true {"name":"origin.create","uid":"e843df9e-aff7-5de9-829a-bb1c2311b4cc"}`,
@@ -1680,31 +1903,46 @@ func TestRequestsOnTheWire(t *testing.T) {
 		},
 		"C.5 endpoint create, disabled until its header is set": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEndpoint(ctx, webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo", Metadata: map[string]string{"team": "archive"}}, harness.SecretB)
+				return c.CreateEndpoint(ctx,
+					webhooks.Endpoint{
+						URL: hookURL, EventType: webhooks.TypeOriginCreate,
+						Channel: "foo", Metadata: map[string]string{"team": "archive"},
+					}, harness.SecretB)
 			},
 			[]string{
-				`POST ` + app + `/endpoint {"channels":["` + channels + `"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels + `":"foo","team":"archive"},"secret":"` + harness.SecretB + `","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
-				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
+				`POST ` + app + `/endpoint {"channels":["` + channels +
+					`"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels +
+					`":"foo","team":"archive"},"secret":"` + harness.SecretB +
+					`","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
+				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c/headers ` +
+					`{"headers":{"X-Swh-Event":"origin.create"}}`,
 				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":false}`,
 			},
 		},
 		"C.5 endpoint create, existing": {
 			func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, harness.SecretB) },
 			[]string{
-				`POST ` + app + `/endpoint {"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` + harness.SecretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` + hookURL + `","version":1}`,
-				"GET " + hook, "GET " + hook + "/secret", `POST ` + hook + `/secret/rotate {"key":"` + harness.SecretB + `"}`,
-				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`, `PATCH ` + hook + ` {"disabled":false,"metadata":{"team":"archive"}}`,
+				`POST ` + app + `/endpoint ` +
+					`{"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` +
+					harness.SecretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` +
+					hookURL + `","version":1}`,
+				"GET " + hook, "GET " + hook + "/secret",
+				`POST ` + hook + `/secret/rotate {"key":"` + harness.SecretB + `"}`,
+				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
+				`PATCH ` + hook + ` {"disabled":false,"metadata":{"team":"archive"}}`,
 			},
 		},
 		"C.6 endpoint list": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{Ascending: true, Channel: "foo"})))
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate,
+					webhooks.EndpointQuery{Ascending: true, Channel: "foo"})))
 			},
 			[]string{"GET " + app + "/endpoint?limit=250&order=ascending"},
 		},
 		"C.6 endpoint list, newest first": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{})))
+				return collect(webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate,
+					webhooks.EndpointQuery{})))
 			},
 			[]string{"GET " + app + "/endpoint?limit=250&order=descending"},
 		},
@@ -1718,22 +1956,33 @@ func TestRequestsOnTheWire(t *testing.T) {
 		},
 		"C.9 send": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(c.SendEvent(ctx, webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: "foo", ID: "1", Payload: webhooks.OriginCreate{OriginURL: "é<"}}))
+				return collect(c.SendEvent(ctx,
+					webhooks.Event{
+						Type: webhooks.TypeOriginCreate, Channel: "foo", ID: "1",
+						Payload: webhooks.OriginCreate{OriginURL: "é<"},
+					}))
 			},
 			[]string{
 				"GET " + app + "/endpoint?limit=250&order=descending",
-				`POST ` + app + `/msg?with_content=false {"channels":["` + channels + `"],"eventId":"1","eventType":"origin.create","payload":{},"payloadRetentionPeriod":90,"transformationsParams":{"rawPayload":"{\"origin_url\":\"é<\"}"}}`,
+				`POST ` + app + `/msg?with_content=false {"channels":["` + channels +
+					`"],"eventId":"1","eventType":"origin.create","payload":{},"payloadRetentionPeriod":90,` +
+					`"transformationsParams":{"rawPayload":"{\"origin_url\":\"é<\"}"}}`,
 			},
 		},
 		"C.10 sent events of an endpoint": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{Channel: "foo", Before: before, Limit: 7})))
+				return collect(webhooks.Collect(c.ListSentEventsForEndpoint(ctx, ep,
+					webhooks.SentEventQuery{Channel: "foo", Before: before, Limit: 7})))
 			},
-			[]string{"GET " + app + "/attempt/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1?before=2026-11-01T10:00:01Z&channel=" + channels + "&expanded_statuses=true&limit=7"},
+			[]string{
+				"GET " + app + "/attempt/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1" +
+					"?before=2026-11-01T10:00:01Z&channel=" + channels + "&expanded_statuses=true&limit=7",
+			},
 		},
 		"C.11 sent events of an event type": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
+				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx,
+					webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
 			},
 			[]string{"GET " + app + "/msg?channel=" + channels + "&limit=250"},
 		},
@@ -1745,7 +1994,10 @@ func TestRequestsOnTheWire(t *testing.T) {
 			func(ctx context.Context, c *webhooks.Client) error {
 				return c.SetEndpointDisabled(ctx, onChannel, true)
 			},
-			[]string{`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":true}`, "GET /event-type/origin.create"},
+			[]string{
+				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":true}`,
+				"GET /event-type/origin.create",
+			},
 		},
 	}
 	for name, tt := range tests {
@@ -1754,7 +2006,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 			mock := harness.NewServer(t, svixmock.Config{})
 			mock.Handle(hookURL, http.NotFoundHandler())
 			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
-			if err := client.CreateEndpoint(t.Context(), ep, harness.SecretA); err != nil { // which caches the event type
+			// which caches the event type
+			if err := client.CreateEndpoint(t.Context(), ep, harness.SecretA); err != nil {
 				t.Fatal(err)
 			}
 			made := len(mock.Requests())
@@ -1801,14 +2054,28 @@ func TestRetry(t *testing.T) {
 		most   time.Duration // that it takes
 		least  time.Duration
 	}{
-		"two errors, then success":      {2, svixmock.Fault{Status: 500}, 0, 1500 * time.Millisecond, 0},
-		"three errors, then success":    {3, svixmock.Fault{Status: 503}, 0, 3500 * time.Millisecond, 0},
-		"errors to the end":             {4, svixmock.Fault{Status: 500, Body: `{"code":"last","detail":"d"}`}, 500, 3500 * time.Millisecond, 0},
-		"connections reset":             {3, svixmock.Fault{Reset: true}, 0, 3500 * time.Millisecond, 0},
-		"no answer for 15 s":            {1, svixmock.Fault{Hang: true}, 0, 15500 * time.Millisecond, 15 * time.Second},
-		"Retry-After":                   {1, svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}}, 0, 20500 * time.Millisecond, 20 * time.Second},
-		"Retry-After beyond MaxBackoff": {1, svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {"3600"}}}, 0, 30 * time.Second, 30 * time.Second},
-		"what is not worth a retry":     {1, svixmock.Fault{Status: 501}, 501, 0, 0},
+		"two errors, then success":   {2, svixmock.Fault{Status: 500}, 0, 1500 * time.Millisecond, 0},
+		"three errors, then success": {3, svixmock.Fault{Status: 503}, 0, 3500 * time.Millisecond, 0},
+		"errors to the end": {
+			4,
+			svixmock.Fault{Status: 500, Body: `{"code":"last","detail":"d"}`},
+			500, 3500 * time.Millisecond, 0,
+		},
+		"connections reset":  {3, svixmock.Fault{Reset: true}, 0, 3500 * time.Millisecond, 0},
+		"no answer for 15 s": {1, svixmock.Fault{Hang: true}, 0, 15500 * time.Millisecond, 15 * time.Second},
+		"Retry-After": {
+			1,
+			svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"20"}}},
+			0,
+			20500 * time.Millisecond, 20 * time.Second,
+		},
+		"Retry-After beyond MaxBackoff": {
+			1,
+			svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {"3600"}}},
+			0,
+			30 * time.Second, 30 * time.Second,
+		},
+		"what is not worth a retry": {1, svixmock.Fault{Status: 501}, 501, 0, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -1838,7 +2105,8 @@ func TestRetry(t *testing.T) {
 func TestRetriedStatuses(t *testing.T) {
 	t.Parallel()
 	retried := []int{408, 425, 429, 500, 502, 503, 504}
-	for _, status := range append(retried, 400, 401, 402, 403, 405, 406, 410, 413, 414, 418, 422, 431, 451, 501, 505, 507, 511, 520, 599) {
+	for _, status := range append(retried, 400, 401, 402, 403, 405, 406, 410, 413, 414, 418, 422,
+		431, 451, 501, 505, 507, 511, 520, 599) {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
 			t.Parallel()
 			for name, do := range harness.Operations() {
@@ -1846,12 +2114,14 @@ func TestRetriedStatuses(t *testing.T) {
 					mock := harness.NewServer(t, svixmock.Config{})
 					before := len(mock.Requests())
 					mock.FailNext(1, svixmock.Fault{Status: status})
-					err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithCacheTTL(0)))
+					err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+						webhooks.WithCacheTTL(0)))
 					made := mock.Requests()[before:]
 					again := len(made) > 1 && made[0].Method == made[1].Method && made[0].Path == made[1].Path
 					switch wanted := slices.Contains(retried, status); {
 					case wanted && (err != nil || !again):
-						t.Errorf("%s: got the error %v after %d requests, want a retry that succeeds", name, err, len(made))
+						t.Errorf("%s: got the error %v after %d requests, want a retry that succeeds",
+							name, err, len(made))
 					case !wanted && err == nil:
 						t.Errorf("%s: got no error", name)
 					case !wanted && again && name != "SendEvents": // which goes on to its second event
@@ -1877,7 +2147,8 @@ func TestLoggerSeesRetries(t *testing.T) {
 		if _, err := client.SendEvent(t.Context(), event); err != nil {
 			t.Fatal(err)
 		}
-		if got := logged.String(); !strings.Contains(got, "503") || strings.Contains(got, mock.Token()) || strings.Contains(got, "not to be") {
+		if got := logged.String(); !strings.Contains(got, "503") ||
+			strings.Contains(got, mock.Token()) || strings.Contains(got, "not to be") {
 			t.Errorf("logged %q, want the status 503, neither the token nor the payload", got)
 		}
 	})
@@ -1894,7 +2165,8 @@ func TestUserAgent(t *testing.T) {
 	}
 	running.Wait()
 	for _, r := range mock.Requests()[before:] {
-		if got := r.Header.Get("User-Agent"); !strings.HasPrefix(got, "svix-libs/") || strings.Count(got, "swh-webhooks-go") != 1 {
+		if got := r.Header.Get("User-Agent"); !strings.HasPrefix(got, "svix-libs/") ||
+			strings.Count(got, "swh-webhooks-go") != 1 {
 			t.Errorf("got the user agent %q, want that of the SDK with swh-webhooks-go", got)
 		}
 	}
@@ -1914,7 +2186,8 @@ func TestVectorsOnTheWire(t *testing.T) {
 		webhooks.TypeOriginVisit:  "21dacaea-7e38-5e52-80af-4d926f0c43d1",
 	}
 	for name := range want {
-		if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: name, Schema: json.RawMessage(`{}`)}); err != nil {
+		if err := client.CreateEventType(t.Context(),
+			webhooks.EventType{Name: name, Schema: json.RawMessage(`{}`)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -1931,12 +2204,13 @@ func TestVectorsOnTheWire(t *testing.T) {
 	}
 }
 
-// hostileIDs are values that change where a request goes if they reach its path
-// as they are.
+// hostileIDs are values that change where a request goes if they reach its path as they are.
 func hostileIDs() []string {
 	return []string{
-		"", ".", "..", "/", "a/b", "../app", "a.b/..", "a.b/../../app", "a?b=c", "a.b?expunge=true", "a.b#", "a%2Fb", "a.b%2e%2e", "100%", "a%zz",
-		"a\nb", "a.b\r\nX-Evil: 1", "a b", "a.b ", "é.é", "{app_id}", "{endpoint_id}", "{event_type_name}", "a.b\x00", "\xff", "a\\b", "a;b", "a.b:80", "//svix.test",
+		"", ".", "..", "/", "a/b", "../app", "a.b/..", "a.b/../../app", "a?b=c", "a.b?expunge=true",
+		"a.b#", "a%2Fb", "a.b%2e%2e", "100%", "a%zz",
+		"a\nb", "a.b\r\nX-Evil: 1", "a b", "a.b ", "é.é", "{app_id}", "{endpoint_id}",
+		"{event_type_name}", "a.b\x00", "\xff", "a\\b", "a;b", "a.b:80", "//svix.test",
 		strings.Repeat("a", 300), strings.Repeat("a", 300) + ".b",
 	}
 }
@@ -1958,8 +2232,8 @@ func checkPaths(t *testing.T, requests []svixmock.Request) {
 	}
 }
 
-// TestHostileArgumentsReachNoPath: no name and no id that could change a request's path
-// leads to a request at all.
+// TestHostileArgumentsReachNoPath: no name and no id that could change a request's path leads to a
+// request at all.
 func TestHostileArgumentsReachNoPath(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
@@ -1974,12 +2248,15 @@ func TestHostileArgumentsReachNoPath(t *testing.T) {
 		_, errSent := webhooks.Collect(client.ListSentEventsForEventType(ctx, id, webhooks.SentEventQuery{}))
 		_, errSentTo := webhooks.Collect(client.ListSentEventsForEndpoint(ctx, withType, webhooks.SentEventQuery{}))
 		for _, err := range []error{
-			errGet, errSecret, errSend, errList, errSent, errSentTo, client.DeleteEventType(ctx, id), client.CreateEndpoint(ctx, withType, ""),
-			client.DeleteEndpoint(ctx, withType), client.RotateEndpointSecret(ctx, withType, ""), client.SetEndpointDisabled(ctx, withType, true),
+			errGet, errSecret, errSend, errList, errSent, errSentTo,
+			client.DeleteEventType(ctx, id), client.CreateEndpoint(ctx, withType, ""),
+			client.DeleteEndpoint(ctx, withType), client.RotateEndpointSecret(ctx, withType, ""),
+			client.SetEndpointDisabled(ctx, withType, true),
 		} {
 			checkError(t, err, webhooks.ErrEventTypeNotFound)
 		}
-		checkError(t, client.CreateEventType(ctx, webhooks.EventType{Name: id, Schema: []byte(`{}`)}), webhooks.ErrInvalidEventTypeName)
+		checkError(t, client.CreateEventType(ctx, webhooks.EventType{Name: id, Schema: []byte(`{}`)}),
+			webhooks.ErrInvalidEventTypeName)
 		if id == "" {
 			continue // no ID
 		}
@@ -2003,8 +2280,7 @@ func TestHostileArgumentsReachNoPath(t *testing.T) {
 	}
 }
 
-// TestHostileTextsAreHashed: what an endpoint's uid is derived from may hold
-// anything.
+// TestHostileTextsAreHashed: what an endpoint's uid is derived from may hold anything.
 func TestHostileTextsAreHashed(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
@@ -2012,7 +2288,8 @@ func TestHostileTextsAreHashed(t *testing.T) {
 	sent := len(mock.Requests())
 	for _, text := range hostileIDs() {
 		ep := webhooks.Endpoint{URL: text, EventType: webhooks.TypeOriginCreate, Channel: text}
-		if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrEndpointNotFound) && !errors.Is(err, webhooks.ErrInvalidEndpoint) {
+		if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrEndpointNotFound) &&
+			!errors.Is(err, webhooks.ErrInvalidEndpoint) {
 			t.Errorf("%q: got %v", text, err)
 		}
 		event := harness.KnownEvent()
@@ -2037,7 +2314,8 @@ func TestHostileIDsOfTheServerReachNoPath(t *testing.T) {
 		}
 		for _, prefix := range []string{"", "ep_", "msg_"} {
 			hostile := string(quoted[:1]) + prefix + string(quoted[1:])
-			item := `{"id":` + hostile + `,"msgId":` + hostile + `,"endpointId":` + hostile + `,"url":"http://receiver.test/","timestamp":"2026-11-23T09:00:00Z"}`
+			item := `{"id":` + hostile + `,"msgId":` + hostile + `,"endpointId":` + hostile +
+				`,"url":"http://receiver.test/","timestamp":"2026-11-23T09:00:00Z"}`
 			mock := harness.NewServer(t, svixmock.Config{})
 			sent := len(mock.Requests())
 			mock.FailRate(1, 1, svixmock.Fault{
@@ -2045,9 +2323,12 @@ func TestHostileIDsOfTheServerReachNoPath(t *testing.T) {
 				Only: func(r *http.Request) bool { return r.URL.Query().Has("limit") },
 			})
 			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
-			_, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{}))
-			_, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
-			endpoints, errList := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
+			_, errEndpoint := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(),
+				harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+			_, errType := webhooks.Collect(client.ListSentEventsForEventType(t.Context(),
+				webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+			endpoints, errList := webhooks.Collect(client.ListEndpoints(t.Context(),
+				webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 			if err := errors.Join(errEndpoint, errType, errList); err != nil {
 				t.Errorf("%s: %v", hostile, err)
 			}
@@ -2059,8 +2340,8 @@ func TestHostileIDsOfTheServerReachNoPath(t *testing.T) {
 	}
 }
 
-// TestNoMemberIsLostOrNull: what is empty is neither left out, where that means
-// "all", nor sent as null; and the caller's values stay as they are.
+// TestNoMemberIsLostOrNull: what is empty is neither left out, where that means "all", nor sent as
+// null; and the caller's values stay as they are.
 func TestNoMemberIsLostOrNull(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -2074,7 +2355,10 @@ func TestNoMemberIsLostOrNull(t *testing.T) {
 				t.Fatalf("%s: %v", name, err)
 			}
 		}
-		empty := webhooks.Endpoint{URL: "http://receiver.test/empty", EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{}}
+		empty := webhooks.Endpoint{
+			URL:       "http://receiver.test/empty",
+			EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{},
+		}
 		for range 2 {
 			if err := client.CreateEndpoint(t.Context(), empty, ""); err != nil {
 				t.Fatal(err)
@@ -2117,8 +2401,8 @@ func checkBody(t *testing.T, r svixmock.Request) {
 	}
 }
 
-// TestTimeoutsOfTriesAreNotTheCallers: a try that takes too long is tried again, and
-// looks neither like the caller's deadline nor takes four times as long.
+// TestTimeoutsOfTriesAreNotTheCallers: a try that takes too long is tried again, and looks neither
+// like the caller's deadline nor takes four times as long.
 func TestTimeoutsOfTriesAreNotTheCallers(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {

@@ -17,17 +17,26 @@ const KnownEventID = "journal-0-1"
 
 // KnownEndpoint is the endpoint that NewServer makes.
 func KnownEndpoint() webhooks.Endpoint {
-	return webhooks.Endpoint{URL: HookURL, EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{"team": "archive"}}
+	return webhooks.Endpoint{
+		URL: HookURL, EventType: webhooks.TypeOriginCreate,
+		Metadata: map[string]string{"team": "archive"},
+	}
 }
 
 // NewEndpoint is an endpoint that is not there yet.
 func NewEndpoint() webhooks.Endpoint {
-	return webhooks.Endpoint{URL: NewHookURL, EventType: webhooks.TypeOriginCreate, Channel: "https://git.example.org/project"}
+	return webhooks.Endpoint{
+		URL: NewHookURL, EventType: webhooks.TypeOriginCreate,
+		Channel: "https://git.example.org/project",
+	}
 }
 
 // KnownEvent is an event that KnownEndpoint receives.
 func KnownEvent() webhooks.Event {
-	return webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: webhooks.OriginCreate{OriginURL: "https://git.example.org/project"}}
+	return webhooks.Event{
+		Type:    webhooks.TypeOriginCreate,
+		Payload: webhooks.OriginCreate{OriginURL: "https://git.example.org/project"},
+	}
 }
 
 // An Operation is a call of the client, run to its end.
@@ -39,7 +48,9 @@ func Operations() map[string]Operation {
 	conflicting := KnownEvent()
 	conflicting.ID = KnownEventID
 	return map[string]Operation{
-		"CreateEventType": func(ctx context.Context, c *webhooks.Client) error { return c.CreateEventType(ctx, newType) },
+		"CreateEventType": func(ctx context.Context, c *webhooks.Client) error {
+			return c.CreateEventType(ctx, newType)
+		},
 		"GetEventType": func(ctx context.Context, c *webhooks.Client) error {
 			_, err := c.GetEventType(ctx, webhooks.TypeOriginCreate)
 			return err
@@ -51,7 +62,9 @@ func Operations() map[string]Operation {
 		"DeleteEventType": func(ctx context.Context, c *webhooks.Client) error {
 			return c.DeleteEventType(ctx, webhooks.TypeOriginCreate)
 		},
-		"CreateEndpoint, new": func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, NewEndpoint(), "") },
+		"CreateEndpoint, new": func(ctx context.Context, c *webhooks.Client) error {
+			return c.CreateEndpoint(ctx, NewEndpoint(), "")
+		},
 		"CreateEndpoint, existing": func(ctx context.Context, c *webhooks.Client) error {
 			return c.CreateEndpoint(ctx, KnownEndpoint(), SecretB)
 		},
@@ -69,7 +82,9 @@ func Operations() map[string]Operation {
 		"SetEndpointDisabled": func(ctx context.Context, c *webhooks.Client) error {
 			return c.SetEndpointDisabled(ctx, KnownEndpoint(), true)
 		},
-		"DeleteEndpoint": func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEndpoint(ctx, KnownEndpoint()) },
+		"DeleteEndpoint": func(ctx context.Context, c *webhooks.Client) error {
+			return c.DeleteEndpoint(ctx, KnownEndpoint())
+		},
 		"SendEvent": func(ctx context.Context, c *webhooks.Client) error {
 			_, err := c.SendEvent(ctx, KnownEvent())
 			return err
@@ -90,7 +105,8 @@ func Operations() map[string]Operation {
 			return err
 		},
 		"ListSentEventsForEventType": func(ctx context.Context, c *webhooks.Client) error {
-			_, err := webhooks.Collect(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+			_, err := webhooks.Collect(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate,
+				webhooks.SentEventQuery{}))
 			return err
 		},
 	}

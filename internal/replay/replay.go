@@ -10,15 +10,14 @@ import (
 	"time"
 )
 
-// maxWaiting is how many calls wait while a message is being received. Each of
-// them holds its body.
+// maxWaiting is how many calls wait while a message is being received. Each of them holds its body.
 const maxWaiting = 4
 
 // ErrBusy says that enough calls wait for the outcome of a message already.
 var ErrBusy = errors.New("the message is being received, and enough deliveries of it wait")
 
-// Memory remembers the messages that were received: for a time, and so many of
-// them at most. It is safe for concurrent use.
+// Memory remembers the messages that were received: for a time, and so many of them at most. It is
+// safe for concurrent use.
 type Memory struct {
 	limit int
 	keep  time.Duration
@@ -39,8 +38,8 @@ type call struct {
 	waiting int
 }
 
-// A key stands for a message. It bounds what an id takes, and is nothing that
-// the garbage collector has to look into.
+// A key stands for a message. It bounds what an id takes, and is nothing that the garbage collector
+// has to look into.
 type key [16]byte
 
 type entry struct {
@@ -48,8 +47,8 @@ type entry struct {
 	at  time.Duration
 }
 
-// NewMemory returns a Memory that keeps a message for that long, and limit
-// messages at most, of which the oldest go first. Both are positive.
+// NewMemory returns a Memory that keeps a message for that long, and limit messages at most, of
+// which the oldest go first. Both are positive.
 func NewMemory(limit int, keep time.Duration) *Memory {
 	return &Memory{
 		limit:    limit,
@@ -60,13 +59,13 @@ func NewMemory(limit int, keep time.Duration) *Memory {
 	}
 }
 
-// Once calls receive unless it returned nil for this message within the time
-// that messages are kept. While another call for the message runs it waits for
-// the outcome: either that one received the message, or this call tries in its
-// turn. Waiting ends with ctx. If enough calls wait already it returns [ErrBusy].
+// Once calls receive unless it returned nil for this message within the time that messages are
+// kept. While another call for the message runs it waits for the outcome: either that one received
+// the message, or this call tries in its turn. Waiting ends with ctx. If enough calls wait already
+// it returns [ErrBusy].
 //
-// A receive that returns an error, panics or exits its goroutine leaves the
-// message as one that was not received.
+// A receive that returns an error, panics or exits its goroutine leaves the message as one that was
+// not received.
 func (m *Memory) Once(ctx context.Context, messageID string, receive func(ctx context.Context) error) error {
 	for {
 		begun, other, err := m.begin(messageID)
@@ -87,8 +86,8 @@ func (m *Memory) Once(ctx context.Context, messageID string, receive func(ctx co
 	}
 }
 
-// begin claims a message that was not received. Otherwise it returns the call
-// to wait for, nil if the message was received.
+// begin claims a message that was not received. Otherwise it returns the call to wait for, nil if
+// the message was received.
 func (m *Memory) begin(messageID string) (begun bool, other *call, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -159,9 +158,8 @@ func (m *Memory) forgetOldest() {
 	}
 }
 
-// Dropped returns how many messages were forgotten before their time, because
-// there were too many, since it last returned that. It does so once in an
-// interval at most, and else returns zero.
+// Dropped returns how many messages were forgotten before their time, because there were too many,
+// since it last returned that. It does so once in an interval at most, and else returns zero.
 func (m *Memory) Dropped(interval time.Duration) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -18,8 +18,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// received returns whether the message counts as received: whether Once does
-// without a call, here one that fails.
+// received returns whether the message counts as received: whether Once does without a call, here
+// one that fails.
 func received(t *testing.T, m *replay.Memory, messageID string) bool {
 	t.Helper()
 	errCalled := errors.New("called")

@@ -15,9 +15,8 @@ const (
 	maxKey = 75
 )
 
-// Check refuses a secret that cannot be that of an endpoint: any but "whsec_"
-// followed by the padded standard base64 of 24 to 75 bytes. The error never
-// shows the text.
+// Check refuses a secret that cannot be that of an endpoint: any but "whsec_" followed by the
+// padded standard base64 of 24 to 75 bytes. The error never shows the text.
 func Check(secret string) error {
 	key, err := Key(secret)
 	if err == nil && (len(key) < minKey || len(key) > maxKey) {
@@ -26,12 +25,11 @@ func Check(secret string) error {
 	return err
 }
 
-// Key returns the key with which the holder of a secret signs. Other senders than
-// a Svix server may have shorter and longer ones, but none that is empty. The
-// error never shows the text.
+// Key returns the key with which the holder of a secret signs. Other senders than a Svix server may
+// have shorter and longer ones, but none that is empty. The error never shows the text.
 //
-// It is strict: the server refuses bits that base64 leaves unused, and Go's
-// decoder would skip line breaks.
+// It is strict: the server refuses bits that base64 leaves unused, and Go's decoder would skip line
+// breaks.
 func Key(secret string) ([]byte, error) {
 	text, ok := strings.CutPrefix(secret, prefix)
 	switch {

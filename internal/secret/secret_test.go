@@ -72,8 +72,8 @@ func TestKeyRefuses(t *testing.T) {
 	}
 }
 
-// What passes here must pass the expression of the Python module, since one
-// deployment may use the secrets of the other, and be the only text of its key.
+// What passes here must pass the expression of the Python module, since one deployment may use the
+// secrets of the other, and be the only text of its key.
 func TestCheckAcceptsOnlyWhatPythonAccepts(t *testing.T) {
 	t.Parallel()
 	python := regexp.MustCompile(`\Awhsec_[a-zA-Z0-9+/=]{32,100}\z`)

@@ -20,7 +20,11 @@ func TestRequestBudget(t *testing.T) {
 	operations := harness.Operations()
 	visit := func(channel string) harness.Operation {
 		return func(ctx context.Context, c *webhooks.Client) error {
-			_, err := c.SendEvent(ctx, webhooks.Event{Type: webhooks.TypeOriginVisit, Channel: channel, Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull}})
+			_, err := c.SendEvent(ctx,
+				webhooks.Event{
+					Type: webhooks.TypeOriginVisit, Channel: channel,
+					Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull},
+				})
 			return err
 		}
 	}
@@ -51,28 +55,58 @@ func TestRequestBudget(t *testing.T) {
 		max   int
 		opts  []webhooks.Option
 	}{
-		"SendEvent, cached":                               {nil, operations["SendEvent"], operations["SendEvent"], 1, nil},
-		"SendEvent, nobody listens":                       {nil, visit(""), visit(""), 1, nil},
-		"SendEvent, nobody of 251 listens":                {has251Endpoints, visit("other"), visit("other"), 2, nil},
-		"SendEvent, without the check":                    {nil, visit(""), visit(""), 1, []webhooks.Option{webhooks.WithoutListenerCheck()}},
-		"CreateEventType":                                 {nil, nil, operations["CreateEventType"], 2, nil},
-		"GetEventType":                                    {nil, nil, operations["GetEventType"], 1, nil},
-		"DeleteEventType":                                 {nil, nil, operations["DeleteEventType"], 1, nil},
-		"GetEndpointSecret":                               {nil, nil, operations["GetEndpointSecret"], 1, nil},
-		"DeleteEndpoint":                                  {nil, nil, operations["DeleteEndpoint"], 1, nil},
-		"ListEventTypes":                                  {nil, nil, operations["ListEventTypes"], 1, nil},
-		"ListEventTypes, 251":                             {has251EventTypes, nil, operations["ListEventTypes"], 2, nil},
-		"CreateEndpoint, new":                             {nil, listing, operations["CreateEndpoint, new"], 3, nil},
-		"CreateEndpoint, existing":                        {nil, listing, operations["CreateEndpoint, existing"], 6, nil},
-		"ListEndpoints":                                   {nil, listing, listing, 1, nil},
-		"ListEndpoints, 251":                              {has251Endpoints, listing, listing, 2, nil},
-		"ListSentEventsForEndpoint, 601":                  {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{}), 3 + 3*most + 1, nil},
-		"ListSentEventsForEndpoint, among many":           {hasSparseAttempts(10, 3000), listing, forEndpoint(webhooks.SentEventQuery{}), 1 + most + 11 + 1, nil},
-		"ListSentEventsForEndpoint, limit 10":             {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{Limit: 10}), 1 + most + 1, nil},
-		"ListSentEventsForEndpoint, breaking out":         {hasAttempts(600), listing, breakingOut, 1 + most + 1, nil},
-		"ListSentEventsForEndpoint, after, newest of 601": {hasAttempts(600), listing, forEndpoint(webhooks.SentEventQuery{After: time.Now().Add(-time.Hour)}), 1 + most + 1, nil},
-		"ListSentEventsForEventType, 301":                 {hasAttempts(300), listing, forType(webhooks.SentEventQuery{}), 2 + 301 + 2, nil},
-		"ListSentEventsForEventType, limit 10":            {hasAttempts(300), listing, forType(webhooks.SentEventQuery{Limit: 10}), 1 + 10 + 2, nil},
+		"SendEvent, cached": {
+			nil, operations["SendEvent"],
+			operations["SendEvent"], 1, nil,
+		},
+		"SendEvent, nobody listens":        {nil, visit(""), visit(""), 1, nil},
+		"SendEvent, nobody of 251 listens": {has251Endpoints, visit("other"), visit("other"), 2, nil},
+		"SendEvent, without the check": {
+			nil, visit(""), visit(""), 1,
+			[]webhooks.Option{webhooks.WithoutListenerCheck()},
+		},
+		"CreateEventType":   {nil, nil, operations["CreateEventType"], 2, nil},
+		"GetEventType":      {nil, nil, operations["GetEventType"], 1, nil},
+		"DeleteEventType":   {nil, nil, operations["DeleteEventType"], 1, nil},
+		"GetEndpointSecret": {nil, nil, operations["GetEndpointSecret"], 1, nil},
+		"DeleteEndpoint":    {nil, nil, operations["DeleteEndpoint"], 1, nil},
+		"ListEventTypes":    {nil, nil, operations["ListEventTypes"], 1, nil},
+		"ListEventTypes, 251": {
+			has251EventTypes, nil,
+			operations["ListEventTypes"], 2, nil,
+		},
+		"CreateEndpoint, new": {nil, listing, operations["CreateEndpoint, new"], 3, nil},
+		"CreateEndpoint, existing": {
+			nil, listing,
+			operations["CreateEndpoint, existing"], 6, nil,
+		},
+		"ListEndpoints":      {nil, listing, listing, 1, nil},
+		"ListEndpoints, 251": {has251Endpoints, listing, listing, 2, nil},
+		"ListSentEventsForEndpoint, 601": {
+			hasAttempts(600), listing,
+			forEndpoint(webhooks.SentEventQuery{}), 3 + 3*most + 1, nil,
+		},
+		"ListSentEventsForEndpoint, among many": {
+			hasSparseAttempts(10, 3000), listing,
+			forEndpoint(webhooks.SentEventQuery{}), 1 + most + 11 + 1, nil,
+		},
+		"ListSentEventsForEndpoint, limit 10": {
+			hasAttempts(600), listing,
+			forEndpoint(webhooks.SentEventQuery{Limit: 10}), 1 + most + 1, nil,
+		},
+		"ListSentEventsForEndpoint, breaking out": {hasAttempts(600), listing, breakingOut, 1 + most + 1, nil},
+		"ListSentEventsForEndpoint, after, newest of 601": {
+			hasAttempts(600), listing,
+			forEndpoint(webhooks.SentEventQuery{After: time.Now().Add(-time.Hour)}), 1 + most + 1, nil,
+		},
+		"ListSentEventsForEventType, 301": {
+			hasAttempts(300), listing,
+			forType(webhooks.SentEventQuery{}), 2 + 301 + 2, nil,
+		},
+		"ListSentEventsForEventType, limit 10": {
+			hasAttempts(300), listing,
+			forType(webhooks.SentEventQuery{Limit: 10}), 1 + 10 + 2, nil,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +158,9 @@ func hasAttempts(n int) func(*testing.T, *svixmock.Server) {
 	return func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
 		begin := time.Now().Add(-time.Duration(n+30) * time.Minute)
-		harness.SeedAttempts(t, mock, harness.KnownEndpoint(), n, func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) })
+		harness.SeedAttempts(t, mock, harness.KnownEndpoint(), n, func(i int) time.Time {
+			return begin.Add(time.Duration(i) * time.Minute)
+		})
 	}
 }
 
@@ -134,11 +170,16 @@ func hasSparseAttempts(n, others int) func(*testing.T, *svixmock.Server) {
 		t.Helper()
 		mock.Handle(harness.NewHookURL, http.NotFoundHandler())
 		other := webhooks.Endpoint{URL: harness.NewHookURL, EventType: webhooks.TypeOriginCreate}
-		if err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).CreateEndpoint(t.Context(), other, ""); err != nil {
+		if err := harness.NewClient(t, mock.RoundTripper(),
+			mock.Token()).CreateEndpoint(t.Context(), other, ""); err != nil {
 			t.Fatal(err)
 		}
 		begin := time.Now().Add(-time.Duration(others) * time.Minute)
-		harness.SeedAttempts(t, mock, other, others, func(i int) time.Time { return begin.Add(time.Duration(i) * time.Minute) })
-		harness.SeedAttempts(t, mock, harness.KnownEndpoint(), n, func(i int) time.Time { return begin.Add(time.Duration(i*others/n)*time.Minute + time.Second) })
+		harness.SeedAttempts(t, mock, other, others, func(i int) time.Time {
+			return begin.Add(time.Duration(i) * time.Minute)
+		})
+		harness.SeedAttempts(t, mock, harness.KnownEndpoint(), n, func(i int) time.Time {
+			return begin.Add(time.Duration(i*others/n)*time.Minute + time.Second)
+		})
 	}
 }

@@ -46,8 +46,8 @@ func endings() map[string]struct {
 // patient waits for an answer longer than any test here.
 var patient = webhooks.WithRetry(webhooks.RetryPolicy{AttemptTimeout: 24 * time.Hour})
 
-// endsAtOnce runs an operation in a context that ends while the operation waits,
-// and checks that it returns at that very moment, with the context's error.
+// endsAtOnce runs an operation in a context that ends while the operation waits, and checks that it
+// returns at that very moment, with the context's error.
 func endsAtOnce(t *testing.T, client *webhooks.Client, do harness.Operation) {
 	t.Helper()
 	for name, ending := range endings() {
@@ -61,8 +61,8 @@ func endsAtOnce(t *testing.T, client *webhooks.Client, do harness.Operation) {
 	}
 }
 
-// TestCancelEndsEveryRequestAtOnce cancels each request of each operation, at
-// each stage of the request.
+// TestCancelEndsEveryRequestAtOnce cancels each request of each operation, at each stage of the
+// request.
 func TestCancelEndsEveryRequestAtOnce(t *testing.T) {
 	t.Parallel()
 	stages := map[string]svixmock.Fault{
@@ -96,9 +96,11 @@ func cancelledAt(t *testing.T, do harness.Operation, stage string, k int, fault 
 		start := time.Now()
 		err := do(ctx, client)
 		if took := time.Since(start); took != 10*time.Second || !errors.Is(err, ending.want) {
-			t.Errorf("%s at request %d, %s: got %v after %v, want %v after 10s", name, k+1, stage, err, took, ending.want)
+			t.Errorf("%s at request %d, %s: got %v after %v, want %v after 10s", name, k+1, stage,
+				err, took, ending.want)
 		}
-		if api := (*webhooks.APIError)(nil); fault.Status != 0 && (!errors.As(err, &api) || api.StatusCode != fault.Status) {
+		if api := (*webhooks.APIError)(nil); fault.Status != 0 &&
+			(!errors.As(err, &api) || api.StatusCode != fault.Status) {
 			t.Errorf("%s at request %d, %s: got %v, want the server's last answer in it", name, k+1, stage, err)
 		}
 		cancel()
@@ -124,8 +126,8 @@ func TestCancelEndsConnectingAtOnce(t *testing.T) {
 	}
 }
 
-// TestLastAnswerOutlivesACancellation: a request that is cancelled in its second
-// try tells of the answer to the first.
+// TestLastAnswerOutlivesACancellation: a request that is cancelled in its second try tells of the
+// answer to the first.
 func TestLastAnswerOutlivesACancellation(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -136,7 +138,8 @@ func TestLastAnswerOutlivesACancellation(t *testing.T) {
 		defer cancel()
 		_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token(), patient).SendEvent(ctx, harness.KnownEvent())
 		var api *webhooks.APIError
-		if !errors.As(err, &api) || api.StatusCode != http.StatusTooManyRequests || api.Code != "rate_limit" || api.Detail != "slow down" {
+		if !errors.As(err, &api) || api.StatusCode != http.StatusTooManyRequests ||
+			api.Code != "rate_limit" || api.Detail != "slow down" {
 			t.Errorf("got %v, want the 429 in it", err)
 		}
 		if !errors.Is(err, context.Canceled) || !errors.Is(err, errStopping) {
@@ -184,10 +187,12 @@ func TestCancelBetweenPages(t *testing.T) {
 			return afterFirst(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}), stop)
 		},
 		"ListSentEventsForEndpoint": func(ctx context.Context, c *webhooks.Client, stop func()) error {
-			return afterFirst(c.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), webhooks.SentEventQuery{}), stop)
+			return afterFirst(c.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), webhooks.SentEventQuery{}),
+				stop)
 		},
 		"ListSentEventsForEventType": func(ctx context.Context, c *webhooks.Client, stop func()) error {
-			return afterFirst(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}), stop)
+			return afterFirst(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}),
+				stop)
 		},
 	}
 	for name, list := range listings {
@@ -234,9 +239,9 @@ func fill(t *testing.T, client *webhooks.Client, n int) {
 	synctest.Wait()
 }
 
-// TestCancelWhileAnotherCallerLoads: two callers want what is not cached. The one
-// that waits for the other's answer can be cancelled alone; and when it is the
-// other one that is cancelled, it goes on by itself.
+// TestCancelWhileAnotherCallerLoads: two callers want what is not cached. The one that waits for
+// the other's answer can be cancelled alone; and when it is the other one that is cancelled, it
+// goes on by itself.
 func TestCancelWhileAnotherCallerLoads(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]struct{ first, second error }{

@@ -43,14 +43,19 @@ func changes() map[string]change {
 	}
 	channel := identity.Channel(harness.NewEndpoint().Channel)
 	created := wantedEndpoint{
-		Channels: []string{channel}, Metadata: map[string]string{channel: harness.NewEndpoint().Channel}, Headers: withHeaders(map[string]string{}),
+		Channels: []string{channel},
+		Metadata: map[string]string{channel: harness.NewEndpoint().Channel},
+		Headers:  withHeaders(map[string]string{}),
 	}
 	createdWith := func(change func(*wantedEndpoint)) wantedEndpoint {
 		changed := created
 		change(&changed)
 		return changed
 	}
-	known := wantedEndpoint{Metadata: harness.KnownEndpoint().Metadata, Headers: withHeaders(map[string]string{}), Secret: harness.SecretA}
+	known := wantedEndpoint{
+		Metadata: harness.KnownEndpoint().Metadata,
+		Headers:  withHeaders(map[string]string{}), Secret: harness.SecretA,
+	}
 	knownWith := func(change func(*wantedEndpoint)) wantedEndpoint {
 		changed := known
 		change(&changed)
@@ -78,23 +83,36 @@ func changes() map[string]change {
 	}
 	addHeader := func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
-		path := "/api/v1/app/" + identity.Application(webhooks.TypeOriginCreate) + "/endpoint/" + harness.KnownEndpoint().UID() + "/headers"
+		path := "/api/v1/app/" + identity.Application(webhooks.TypeOriginCreate) + "/endpoint/" +
+			harness.KnownEndpoint().UID() + "/headers"
 		harness.RawRequest(t, mock, http.MethodPatch, path, `{"headers":{"X-Other":"kept"}}`)
 	}
 	return map[string]change{
 		"CreateEventType, new": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEventType(ctx, webhooks.EventType{Name: "new.type", Description: "new", Schema: []byte(`{"type":"object"}`)})
+				return c.CreateEventType(ctx,
+					webhooks.EventType{Name: "new.type", Description: "new", Schema: []byte(`{"type":"object"}`)})
 			},
 			check: wantType("new.type", "new", false),
 		},
 		"CreateEventType, existing": {do: createType, check: wantType(webhooks.TypeOriginCreate, "changed", false)},
-		"CreateEventType, archived": {before: archive, do: createType, check: wantType(webhooks.TypeOriginCreate, "changed", false)},
-		"DeleteEventType":           {do: deleteType, check: wantType(webhooks.TypeOriginCreate, webhooks.DefaultEventTypes()[0].Description, true)},
-		"CreateEndpoint, new":       {do: create(harness.NewEndpoint(), ""), check: wantEndpoint(harness.NewEndpoint(), created)},
+		"CreateEventType, archived": {
+			before: archive, do: createType,
+			check: wantType(webhooks.TypeOriginCreate, "changed", false),
+		},
+		"DeleteEventType": {
+			do:    deleteType,
+			check: wantType(webhooks.TypeOriginCreate, webhooks.DefaultEventTypes()[0].Description, true),
+		},
+		"CreateEndpoint, new": {
+			do:    create(harness.NewEndpoint(), ""),
+			check: wantEndpoint(harness.NewEndpoint(), created),
+		},
 		"CreateEndpoint, new with a secret": {
-			do:    create(harness.NewEndpoint(), harness.SecretB),
-			check: wantEndpoint(harness.NewEndpoint(), createdWith(func(w *wantedEndpoint) { w.Secret = harness.SecretB })),
+			do: create(harness.NewEndpoint(), harness.SecretB),
+			check: wantEndpoint(harness.NewEndpoint(), createdWith(func(w *wantedEndpoint) {
+				w.Secret = harness.SecretB
+			})),
 		},
 		"CreateEndpoint, new and disabled": {
 			do:    create(disabledNew, ""),
@@ -104,19 +122,25 @@ func changes() map[string]change {
 			do:    create(harness.KnownEndpoint(), ""),
 			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = "" })),
 		},
-		"CreateEndpoint, existing with its secret": {do: create(harness.KnownEndpoint(), harness.SecretA), check: wantEndpoint(harness.KnownEndpoint(), known)},
+		"CreateEndpoint, existing with its secret": {
+			do:    create(harness.KnownEndpoint(), harness.SecretA),
+			check: wantEndpoint(harness.KnownEndpoint(), known),
+		},
 		"CreateEndpoint, existing with another of all": {
 			before: addHeader,
 			do:     create(changedKnown, harness.SecretB),
 			check: wantEndpoint(harness.KnownEndpoint(), wantedEndpoint{
-				Disabled: true, Metadata: changedKnown.Metadata, Headers: withHeaders(map[string]string{"X-Other": "kept"}), Secret: harness.SecretB,
+				Disabled: true, Metadata: changedKnown.Metadata,
+				Headers: withHeaders(map[string]string{"X-Other": "kept"}), Secret: harness.SecretB,
 			}),
 		},
 		"RotateEndpointSecret, given": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
 				return c.RotateEndpointSecret(ctx, harness.KnownEndpoint(), harness.SecretB)
 			},
-			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) { w.Secret = harness.SecretB })),
+			check: wantEndpoint(harness.KnownEndpoint(), knownWith(func(w *wantedEndpoint) {
+				w.Secret = harness.SecretB
+			})),
 		},
 		"RotateEndpointSecret, generated": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
@@ -179,7 +203,10 @@ func wantEndpoint(ep webhooks.Endpoint, want wantedEndpoint) func(*testing.T, *s
 		if len(found) != 1 || found[0].UID != ep.UID() || !slices.Equal(found[0].FilterTypes, []string{ep.EventType}) {
 			t.Fatalf("got endpoints %+v, want one, with the uid %s, for %s", found, ep.UID(), ep.EventType)
 		}
-		got := wantedEndpoint{found[0].Disabled, found[0].Channels, found[0].Metadata, found[0].Headers, found[0].Secret}
+		got := wantedEndpoint{
+			found[0].Disabled, found[0].Channels, found[0].Metadata,
+			found[0].Headers, found[0].Secret,
+		}
 		if want.Secret == "" && got.Secret != harness.SecretA {
 			got.Secret = ""
 		}
@@ -201,9 +228,8 @@ func halfWayFaults() map[string]svixmock.Fault {
 	}
 }
 
-// TestChangesConverge lets each request of each change fail, in each way, and
-// then repeats the change. What it comes to is the same, and no delivery before,
-// between or after lacks its header.
+// TestChangesConverge lets each request of each change fail, in each way, and then repeats the
+// change. What it comes to is the same, and no delivery before, between or after lacks its header.
 func TestChangesConverge(t *testing.T) {
 	t.Parallel()
 	for name, change := range changes() {
@@ -246,7 +272,8 @@ func converges(t *testing.T, change change, k int, fault svixmock.Fault) bool {
 	t.Helper()
 	mock := changedServer(t, change)
 	defer mock.Close()
-	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 	mock.FailNext(1, withOnly(fault, harness.Only(k)))
 	failed := change.do(t.Context(), client)
 	deliverSome(t, mock)
@@ -264,9 +291,8 @@ func converges(t *testing.T, change change, k int, fault svixmock.Fault) bool {
 	return !t.Failed()
 }
 
-// TestChangesOutliveOneFault: where requests are tried again, each change works
-// at once whatever happens to one of its requests, on servers without an
-// idempotency cache, too.
+// TestChangesOutliveOneFault: where requests are tried again, each change works at once whatever
+// happens to one of its requests, on servers without an idempotency cache, too.
 func TestChangesOutliveOneFault(t *testing.T) {
 	t.Parallel()
 	step := harness.Sized(5, 1) // not every fault at every request in each run
@@ -279,7 +305,8 @@ func TestChangesOutliveOneFault(t *testing.T) {
 					for k := i % step; k < requests; k += step {
 						mock := changedServer(t, change)
 						mock.FailNext(1, withOnly(fault, harness.Only(k)))
-						if err := change.do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token())); err != nil {
+						if err := change.do(t.Context(),
+							harness.NewClient(t, mock.RoundTripper(), mock.Token())); err != nil {
 							t.Errorf("after fault %d at request %d of %d: %v", i, k+1, requests, err)
 						}
 						change.check(t, mock)
@@ -303,8 +330,8 @@ func deliverSome(t *testing.T, mock *svixmock.Server) {
 	synctest.Wait()
 }
 
-// TestProcessesThatCreateTheSameAtOnce: the requests of all of them interleave,
-// because each answer takes a moment, before or after the server has acted.
+// TestProcessesThatCreateTheSameAtOnce: the requests of all of them interleave, because each answer
+// takes a moment, before or after the server has acted.
 func TestProcessesThatCreateTheSameAtOnce(t *testing.T) {
 	t.Parallel()
 	channel := identity.Channel(harness.NewEndpoint().Channel)
@@ -317,7 +344,8 @@ func TestProcessesThatCreateTheSameAtOnce(t *testing.T) {
 	tests := map[string]change{
 		"event type": {
 			do: func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEventType(ctx, webhooks.EventType{Name: "new.type", Description: "new", Schema: []byte(`{"type":"object"}`)})
+				return c.CreateEventType(ctx,
+					webhooks.EventType{Name: "new.type", Description: "new", Schema: []byte(`{"type":"object"}`)})
 			},
 			check: wantType("new.type", "new", false),
 		},
@@ -347,7 +375,8 @@ func TestProcessesThatCreateTheSameAtOnce(t *testing.T) {
 						for range processes {
 							running.Go(func() {
 								client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
-								if err := test.do(t.Context(), client); err != nil && (processes == 2 || !errors.Is(err, test.again)) {
+								if err := test.do(t.Context(), client); err != nil &&
+									(processes == 2 || !errors.Is(err, test.again)) {
 									t.Error(err)
 								}
 							})

@@ -37,7 +37,10 @@ func loadServer(t *testing.T, cfg svixmock.Config, opts ...webhooks.Option) (*sv
 		webhooks.WithConfig(webhooks.Config{}),
 		webhooks.WithServerURL(srv.URL), webhooks.WithAuthToken(mock.Token()),
 		webhooks.WithHTTPClient(&http.Client{Transport: transport}),
-		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 12, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond}),
+		webhooks.WithRetry(webhooks.RetryPolicy{
+			MaxAttempts: 12, MinBackoff: time.Millisecond,
+			MaxBackoff: 20 * time.Millisecond,
+		}),
 	}, opts...)
 	client, err := webhooks.NewClient(opts...)
 	if err != nil {
@@ -73,13 +76,14 @@ func (r *received) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.byID[id], r.body[id] = req, body
 }
 
-// TestLoadListedEqualsReceived sends random payloads and compares what both
-// listings say of each delivery with what the endpoint received.
+// TestLoadListedEqualsReceived sends random payloads and compares what both listings say of each
+// delivery with what the endpoint received.
 func TestLoadListedEqualsReceived(t *testing.T) {
 	t.Parallel()
 	n := harness.Sized(600, 100_000)
 	mock, client := loadServer(t, svixmock.Config{WhiteLabel: true})
-	if err := client.CreateEventType(t.Context(), webhooks.EventType{Name: "any.object", Schema: json.RawMessage(`{}`)}); err != nil {
+	if err := client.CreateEventType(t.Context(),
+		webhooks.EventType{Name: "any.object", Schema: json.RawMessage(`{}`)}); err != nil {
 		t.Fatal(err)
 	}
 	receiver := &received{}
@@ -150,8 +154,8 @@ func TestLoadListedEqualsReceived(t *testing.T) {
 	t.Logf("%d deliveries compared twice, %d differences", n, differences)
 }
 
-// A payloadSource draws JSON texts of objects: nested, with odd characters and
-// odd numbers, in any key order and with white space.
+// A payloadSource draws JSON texts of objects: nested, with odd characters and odd numbers, in any
+// key order and with white space.
 type payloadSource struct{ *rand.Rand }
 
 func (p payloadSource) object(depth int) string {
@@ -212,8 +216,8 @@ func encode(s string) string {
 	return strings.ReplaceAll(string(text), "/", `\/`)
 }
 
-// sendLoad sends n events from as many goroutines and returns the errors and the
-// number of connections that were opened.
+// sendLoad sends n events from as many goroutines and returns the errors and the number of
+// connections that were opened.
 func sendLoad(t *testing.T, client *webhooks.Client, n, goroutines int) (errs []error, opened int64) {
 	t.Helper()
 	var connections atomic.Int64
@@ -245,15 +249,18 @@ func sendLoad(t *testing.T, client *webhooks.Client, n, goroutines int) (errs []
 	return errs, connections.Load()
 }
 
-// TestLoadConnections: connections are used again, also when every tenth answer
-// is a 503 or a 429, and 256 goroutines share a client.
+// TestLoadConnections: connections are used again, also when every tenth answer is a 503 or a 429,
+// and 256 goroutines share a client.
 func TestLoadConnections(t *testing.T) {
 	t.Parallel()
 	const goroutines = 256
 	n := harness.Sized(2_000, 100_000)
 	mock, client := loadServer(t, svixmock.Config{}, webhooks.WithoutListenerCheck())
 	mock.FailRate(0.1, 1, svixmock.Fault{Status: 503, Body: strings.Repeat("busy ", 100)},
-		svixmock.Fault{Status: 429, Header: http.Header{"Retry-After": {"0"}}, Body: `{"code":"rate_limited","detail":"slow down"}`})
+		svixmock.Fault{
+			Status: 429, Header: http.Header{"Retry-After": {"0"}},
+			Body: `{"code":"rate_limited","detail":"slow down"}`,
+		})
 	errs, opened := sendLoad(t, client, n, goroutines)
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
@@ -264,14 +271,17 @@ func TestLoadConnections(t *testing.T) {
 	t.Logf("%d sends from %d goroutines opened %d connections", n, goroutines, opened)
 }
 
-// TestLoadStaysFlat: goroutines and open files do not grow with the number of
-// sends, whatever goes wrong.
+// TestLoadStaysFlat: goroutines and open files do not grow with the number of sends, whatever goes
+// wrong.
 func TestLoadStaysFlat(t *testing.T) { //nolint:paralleltest // it counts the goroutines and files of the process
 	n := harness.Sized(2_000, 100_000)
-	// A server with an idempotency cache would hold each retry of a request that
-	// hangs for the five seconds of its lock.
+	// A server with an idempotency cache would hold each retry of a request that hangs for the five
+	// seconds of its lock.
 	mock, client := loadServer(t, svixmock.Config{NoIdempotency: true}, webhooks.WithoutListenerCheck(),
-		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 20, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond}))
+		webhooks.WithRetry(webhooks.RetryPolicy{
+			MaxAttempts: 20, MinBackoff: time.Millisecond,
+			MaxBackoff: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond,
+		}))
 	const concurrency = 64
 	send := func(n int) {
 		errs, _ := sendLoad(t, client, n, concurrency)
@@ -284,8 +294,8 @@ func TestLoadStaysFlat(t *testing.T) { //nolint:paralleltest // it counts the go
 	send(n)
 	mock.FailRate(0, 0)
 	send(n / 10) // connections that faults broke are replaced, the others used again
-	// A connection has two goroutines in the client and one in the server, and a
-	// file in each. net/http opens some that turn out not to be needed.
+	// A connection has two goroutines in the client and one in the server, and a file in each.
+	// net/http opens some that turn out not to be needed.
 	const connections = 2 * concurrency
 	if got := runtime.NumGoroutine(); got > goroutines+3*connections {
 		t.Errorf("%d goroutines after, %d before", got, goroutines)
@@ -293,7 +303,8 @@ func TestLoadStaysFlat(t *testing.T) { //nolint:paralleltest // it counts the go
 	if got := openFiles(t); got > files+2*connections {
 		t.Errorf("%d open files after, %d before", got, files)
 	}
-	t.Logf("%d sends: goroutines %d, then %d; open files %d, then %d", n, goroutines, runtime.NumGoroutine(), files, openFiles(t))
+	t.Logf("%d sends: goroutines %d, then %d; open files %d, then %d", n, goroutines,
+		runtime.NumGoroutine(), files, openFiles(t))
 }
 
 func openFiles(t *testing.T) int {
@@ -308,8 +319,7 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-// TestLoadListingMemory: the heap does not grow with the number of attempts that
-// are listed.
+// TestLoadListingMemory: the heap does not grow with the number of attempts that are listed.
 func TestLoadListingMemory(t *testing.T) { //nolint:paralleltest // it measures the heap of the process
 	small := peakHeapOfListing(t, 10_000)
 	large := small
@@ -331,7 +341,9 @@ func peakHeapOfListing(t *testing.T, n int) uint64 {
 		t.Fatal(err)
 	}
 	newest := time.Now().Add(-time.Minute)
-	harness.SeedAttempts(t, mock, endpoint, n, func(i int) time.Time { return newest.Add(-time.Duration(n-i) * time.Second) })
+	harness.SeedAttempts(t, mock, endpoint, n, func(i int) time.Time {
+		return newest.Add(-time.Duration(n-i) * time.Second)
+	})
 	before := heap()
 	var peak uint64
 	count := 0
@@ -379,7 +391,10 @@ func TestLoadSharedClient(t *testing.T) {
 // anything does one of the client's operations.
 func anything(ctx context.Context, client *webhooks.Client, which int) error {
 	channel := fmt.Sprintf("https://git.example.org/project/%d", which)
-	endpoint := webhooks.Endpoint{URL: "http://receiver.test/hook", EventType: webhooks.TypeOriginCreate, Channel: channel}
+	endpoint := webhooks.Endpoint{
+		URL:       "http://receiver.test/hook",
+		EventType: webhooks.TypeOriginCreate, Channel: channel,
+	}
 	switch which {
 	case 0:
 		return client.CreateEventType(ctx, webhooks.DefaultEventTypes()[0])
@@ -393,13 +408,18 @@ func anything(ctx context.Context, client *webhooks.Client, which int) error {
 		_, err := webhooks.Collect(client.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 		return err
 	case 3:
-		_, err := webhooks.Collect(client.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{Limit: 5}))
+		_, err := webhooks.Collect(client.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate,
+			webhooks.SentEventQuery{Limit: 5}))
 		return err
 	case 4:
 		_, err := webhooks.Collect(client.ListEventTypes(ctx))
 		return err
 	default:
-		_, err := client.SendEvent(ctx, webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: channel, Payload: webhooks.OriginCreate{OriginURL: channel}})
+		_, err := client.SendEvent(ctx,
+			webhooks.Event{
+				Type: webhooks.TypeOriginCreate, Channel: channel,
+				Payload: webhooks.OriginCreate{OriginURL: channel},
+			})
 		return err
 	}
 }

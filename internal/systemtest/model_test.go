@@ -19,9 +19,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestClientBehavesAsItsModel does what rapid draws, on a server of whose requests
-// 30 % fail and whose clock jumps, and compares each outcome with a model that
-// knows no server.
+// TestClientBehavesAsItsModel does what rapid draws, on a server of whose requests 30 % fail and
+// whose clock jumps, and compares each outcome with a model that knows no server.
 func TestClientBehavesAsItsModel(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -29,10 +28,14 @@ func TestClientBehavesAsItsModel(t *testing.T) {
 		clients int
 		opts    []webhooks.Option
 	}{
-		"one process":                          {svixmock.Config{}, 1, nil},
-		"one process, no idempotency cache":    {svixmock.Config{NoIdempotency: true}, 1, nil},
-		"three processes that cache nothing":   {svixmock.Config{}, 3, []webhooks.Option{webhooks.WithCacheTTL(0)}},
-		"three, no idempotency cache, neither": {svixmock.Config{NoIdempotency: true}, 3, []webhooks.Option{webhooks.WithCacheTTL(0)}},
+		"one process":                        {svixmock.Config{}, 1, nil},
+		"one process, no idempotency cache":  {svixmock.Config{NoIdempotency: true}, 1, nil},
+		"three processes that cache nothing": {svixmock.Config{}, 3, []webhooks.Option{webhooks.WithCacheTTL(0)}},
+		"three, no idempotency cache, neither": {
+			svixmock.Config{NoIdempotency: true},
+			3,
+			[]webhooks.Option{webhooks.WithCacheTTL(0)},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -53,8 +56,8 @@ func TestClientBehavesAsItsModel(t *testing.T) {
 	}
 }
 
-// notATest hides the type of a *testing.T, whose deadline rapid would ask for,
-// which is not possible in a bubble.
+// notATest hides the type of a *testing.T, whose deadline rapid would ask for, which is not
+// possible in a bubble.
 type notATest struct{ rapid.TB }
 
 const (
@@ -88,8 +91,8 @@ type modelEndpoint struct {
 	delivered []string // ids of messages
 }
 
-// A machine is the client, its server and the model. Its exported methods are the
-// actions that are drawn.
+// A machine is the client, its server and the model. Its exported methods are the actions that are
+// drawn.
 type machine struct {
 	ctx     context.Context //nolint:containedctx // that of one run
 	mock    *svixmock.Server
@@ -170,7 +173,8 @@ func wantErr(t *rapid.T, got, want error) {
 func (m *machine) CreateEventType(t *rapid.T) {
 	name, et := m.drawType(t)
 	schema := rapid.SampledFrom([]string{looseSchema, strictSchema}).Draw(t, "schema")
-	wantErr(t, m.client(t).CreateEventType(m.ctx, webhooks.EventType{Name: name, Description: schema, Schema: []byte(schema)}), nil)
+	wantErr(t, m.client(t).CreateEventType(m.ctx,
+		webhooks.EventType{Name: name, Description: schema, Schema: []byte(schema)}), nil)
 	if et == nil {
 		et = &modelType{endpoints: map[modelKey]*modelEndpoint{}, messages: map[string]webhooks.Message{}}
 		m.types[name] = et
@@ -233,8 +237,8 @@ func (m *machine) CreateEndpoint(t *rapid.T) {
 	model.setSecret(t, err, secret)
 }
 
-// setSecret notes what err says of a change of the secret. The server refuses the
-// eleventh within a day; how often faults have made it change is not modelled.
+// setSecret notes what err says of a change of the secret. The server refuses the eleventh within a
+// day; how often faults have made it change is not modelled.
 func (ep *modelEndpoint) setSecret(t *rapid.T, err error, secret string) {
 	if errors.Is(err, webhooks.ErrSecretRotationLimit) {
 		return
@@ -300,11 +304,15 @@ func (m *machine) ListEndpoints(t *rapid.T) {
 	var want []webhooks.Endpoint
 	for key, ep := range et.endpoints {
 		if key.channel == "" || !q.NoChannel && (q.Channel == "" || q.Channel == key.channel) {
-			want = append(want, webhooks.Endpoint{URL: key.url, EventType: name, Channel: key.channel, Metadata: ep.metadata, Disabled: ep.disabled})
+			want = append(want, webhooks.Endpoint{
+				URL: key.url, EventType: name,
+				Channel: key.channel, Metadata: ep.metadata, Disabled: ep.disabled,
+			})
 		}
 	}
 	sorted := cmpopts.SortSlices(func(a, b webhooks.Endpoint) bool { return a.URL+a.Channel < b.URL+b.Channel })
-	if diff := cmp.Diff(want, got, sorted, cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID"), cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, sorted, cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID"),
+		cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("endpoints (-want +got):\n%s", diff)
 	}
 }
@@ -369,7 +377,9 @@ func (et *modelType) recipients(channel string) map[modelKey]*modelEndpoint {
 }
 
 // checkDeliveries checks who receives a message, with which header and signature.
-func (m *machine) checkDeliveries(t *rapid.T, et *modelType, id, eventType string, recipients map[modelKey]*modelEndpoint) {
+func (m *machine) checkDeliveries(t *rapid.T, et *modelType, id, eventType string,
+	recipients map[modelKey]*modelEndpoint,
+) {
 	synctest.Wait()
 	var got, want []string
 	for _, d := range m.mock.Deliveries() {
@@ -397,7 +407,8 @@ func (m *machine) ListSentEvents(t *rapid.T) {
 	m.offset = longestJump // the server does not list what is still to come
 	ep, model := m.drawEndpoint(t)
 	et := m.types[ep.EventType]
-	ofType, err := webhooks.Collect(m.client(t).ListSentEventsForEventType(m.ctx, ep.EventType, webhooks.SentEventQuery{}))
+	ofType, err := webhooks.Collect(m.client(t).ListSentEventsForEventType(m.ctx, ep.EventType,
+		webhooks.SentEventQuery{}))
 	wantErr(t, err, usable(et))
 	ofEndpoint, err := webhooks.Collect(m.client(t).ListSentEventsForEndpoint(m.ctx, ep, webhooks.SentEventQuery{}))
 	if refused := usable(et); refused != nil {
@@ -416,7 +427,8 @@ func checkSentEvents(t *rapid.T, of string, want []string, events []webhooks.Sen
 	var got []string
 	for _, event := range events {
 		got = append(got, event.MessageID)
-		if event.ResponseStatusCode != http.StatusOK || event.Headers.Get("X-Swh-Event") != event.EventType || len(event.Payload) == 0 {
+		if event.ResponseStatusCode != http.StatusOK ||
+			event.Headers.Get("X-Swh-Event") != event.EventType || len(event.Payload) == 0 {
 			t.Fatalf("sent event %+v", event)
 		}
 	}

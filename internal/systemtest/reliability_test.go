@@ -36,8 +36,8 @@ func payloadText(t *testing.T, event webhooks.Event) string {
 	return string(text)
 }
 
-// checkExactlyOnce sends n events and checks each result against what the server
-// has stored; then it ends the faults and sends the failed ones again.
+// checkExactlyOnce sends n events and checks each result against what the server has stored; then
+// it ends the faults and sends the failed ones again.
 func checkExactlyOnce(t *testing.T, mock *svixmock.Server, client *webhooks.Client, n int, withID bool) {
 	t.Helper()
 	started := time.Now()
@@ -87,12 +87,13 @@ func checkExactlyOnce(t *testing.T, mock *svixmock.Server, client *webhooks.Clie
 	if storedOpen == 0 {
 		t.Error("no send failed whose event was stored all the same; the test wants some")
 	}
-	t.Logf("%d sends in %v: %d reported as sent; %d as failed, of which %d may have been sent (%d were); after sending those again %d are stored once",
+	t.Logf("%d sends in %v: %d reported as sent; %d as failed, of which %d may have been sent (%d "+
+		"were); after sending those again %d are stored once",
 		n, took, n-len(failed), len(failed), open, storedOpen, n)
 }
 
-// TestEveryEventIsStoredOnce sends events while 30 % of all requests meet a
-// fault. Three tries of a request are few enough for some sends to fail in the end.
+// TestEveryEventIsStoredOnce sends events while 30 % of all requests meet a fault. Three tries of a
+// request are few enough for some sends to fail in the end.
 func TestEveryEventIsStoredOnce(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -100,10 +101,18 @@ func TestEveryEventIsStoredOnce(t *testing.T) {
 		withID bool
 		client []webhooks.Option
 	}{
-		"ID given":                       {svixmock.Config{Patient: true}, true, nil},
-		"ID drawn":                       {svixmock.Config{Patient: true}, false, nil},
-		"ID given, no idempotency cache": {svixmock.Config{NoIdempotency: true}, true, []webhooks.Option{webhooks.WithCacheTTL(0)}},
-		"ID drawn, no idempotency cache": {svixmock.Config{NoIdempotency: true}, false, []webhooks.Option{webhooks.WithoutListenerCheck()}},
+		"ID given": {svixmock.Config{Patient: true}, true, nil},
+		"ID drawn": {svixmock.Config{Patient: true}, false, nil},
+		"ID given, no idempotency cache": {
+			svixmock.Config{NoIdempotency: true},
+			true,
+			[]webhooks.Option{webhooks.WithCacheTTL(0)},
+		},
+		"ID drawn, no idempotency cache": {
+			svixmock.Config{NoIdempotency: true},
+			false,
+			[]webhooks.Option{webhooks.WithoutListenerCheck()},
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -111,7 +120,8 @@ func TestEveryEventIsStoredOnce(t *testing.T) {
 			harness.InBubble(t, func(t *testing.T) {
 				mock := harness.NewServer(t, test.cfg)
 				mock.FailRate(0.3, 1, harness.EveryFault(3*time.Second)...)
-				opts := append([]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3})}, test.client...)
+				opts := append([]webhooks.Option{webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3})},
+					test.client...)
 				client := harness.NewClient(t, &twice{base: mock.RoundTripper(), every: 17}, mock.Token(), opts...)
 				checkExactlyOnce(t, mock, client, harness.Sized(1_000, 10_000), test.withID)
 			})
@@ -119,8 +129,8 @@ func TestEveryEventIsStoredOnce(t *testing.T) {
 	}
 }
 
-// twice sends some requests two times, as a network that repeats a packet, or a
-// proxy that tries again, may do; the answer is that to the second.
+// twice sends some requests two times, as a network that repeats a packet, or a proxy that tries
+// again, may do; the answer is that to the second.
 type twice struct {
 	base  http.RoundTripper
 	every int64
@@ -147,7 +157,10 @@ func (rt *twice) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestEveryEventIsStoredOnceOverSockets does the same where connections break.
 func TestEveryEventIsStoredOnceOverSockets(t *testing.T) {
 	t.Parallel()
-	retry := webhooks.RetryPolicy{MaxAttempts: 2, MinBackoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond}
+	retry := webhooks.RetryPolicy{
+		MaxAttempts: 2, MinBackoff: time.Millisecond,
+		MaxBackoff: 5 * time.Millisecond, AttemptTimeout: 200 * time.Millisecond,
+	}
 	mock, client := loadServer(t, svixmock.Config{NoIdempotency: true}, webhooks.WithRetry(retry))
 	mock.Handle(harness.HookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	if err := client.CreateEndpoint(t.Context(), harness.KnownEndpoint(), ""); err != nil {
@@ -170,25 +183,31 @@ func TestFailureSaysWhetherTheEventMayHaveBeenSent(t *testing.T) {
 		mayBe    bool  // sent
 		isStored bool
 	}{
-		"refused connection":      {dial: refused},
-		"reset before acting":     {fault: svixmock.Fault{Reset: true}, mayBe: true},
-		"reset after acting":      {fault: svixmock.Fault{Reset: true, AfterActing: true}, mayBe: true, isStored: true},
-		"no answer":               {fault: svixmock.Fault{Hang: true}, mayBe: true},
-		"no answer after acting":  {fault: svixmock.Fault{Hang: true, AfterActing: true}, mayBe: true, isStored: true},
-		"half an answer":          {fault: svixmock.Fault{Truncate: true}, mayBe: true, isStored: true},
-		"500 before acting":       {fault: svixmock.Fault{Status: 500}, mayBe: true},
-		"500 after acting":        {fault: svixmock.Fault{Status: 500, AfterActing: true}, mayBe: true, isStored: true},
-		"504 with HTML":           {fault: svixmock.Fault{Status: 504, Body: "<html>"}, mayBe: true},
-		"408":                     {fault: svixmock.Fault{Status: 408}, mayBe: true},
-		"429":                     {fault: svixmock.Fault{Status: 429}},
-		"425":                     {fault: svixmock.Fault{Status: 425}},
-		"401":                     {fault: svixmock.Fault{Status: 401}},
-		"413 of a proxy":          {fault: svixmock.Fault{Status: 413, Body: "<html>"}},
-		"422":                     {fault: svixmock.Fault{Status: 422, Body: `{"detail":[]}`}},
-		"200 with half a message": {fault: svixmock.Fault{Status: 200, Body: `{"id":`, AfterActing: true}, mayBe: true, isStored: true},
+		"refused connection":     {dial: refused},
+		"reset before acting":    {fault: svixmock.Fault{Reset: true}, mayBe: true},
+		"reset after acting":     {fault: svixmock.Fault{Reset: true, AfterActing: true}, mayBe: true, isStored: true},
+		"no answer":              {fault: svixmock.Fault{Hang: true}, mayBe: true},
+		"no answer after acting": {fault: svixmock.Fault{Hang: true, AfterActing: true}, mayBe: true, isStored: true},
+		"half an answer":         {fault: svixmock.Fault{Truncate: true}, mayBe: true, isStored: true},
+		"500 before acting":      {fault: svixmock.Fault{Status: 500}, mayBe: true},
+		"500 after acting":       {fault: svixmock.Fault{Status: 500, AfterActing: true}, mayBe: true, isStored: true},
+		"504 with HTML":          {fault: svixmock.Fault{Status: 504, Body: "<html>"}, mayBe: true},
+		"408":                    {fault: svixmock.Fault{Status: 408}, mayBe: true},
+		"429":                    {fault: svixmock.Fault{Status: 429}},
+		"425":                    {fault: svixmock.Fault{Status: 425}},
+		"401":                    {fault: svixmock.Fault{Status: 401}},
+		"413 of a proxy":         {fault: svixmock.Fault{Status: 413, Body: "<html>"}},
+		"422":                    {fault: svixmock.Fault{Status: 422, Body: `{"detail":[]}`}},
+		"200 with half a message": {
+			fault: svixmock.Fault{Status: 200, Body: `{"id":`, AfterActing: true},
+			mayBe: true, isStored: true,
+		},
 		"202 of a captive portal": {fault: svixmock.Fault{Status: 202, Body: "<html>"}, mayBe: true},
 		"204":                     {fault: svixmock.Fault{Status: 204, AfterActing: true}, mayBe: true, isStored: true},
-		"301":                     {fault: svixmock.Fault{Status: 301, Header: http.Header{"Location": {"https://svix.test"}}}},
+		"301": {fault: svixmock.Fault{
+			Status: 301,
+			Header: http.Header{"Location": {"https://svix.test"}},
+		}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -218,7 +237,8 @@ func TestFailureSaysWhetherTheEventMayHaveBeenSent(t *testing.T) {
 				}
 				mock.FailRate(0, 0)
 				message, err := ready.SendEvent(t.Context(), event)
-				if ids := storedEvents(t, mock)[payloadText(t, event)]; err != nil || len(ids) != 1 || ids[0] != message.ID {
+				if ids := storedEvents(t, mock)[payloadText(t, event)]; err != nil ||
+					len(ids) != 1 || ids[0] != message.ID {
 					t.Errorf("sent again, the event was reported as %v, %v and is stored as %v", message, err, ids)
 				}
 			})
@@ -231,8 +251,8 @@ func withOnly(f svixmock.Fault, selects func(*http.Request) bool) svixmock.Fault
 	return f
 }
 
-// TestLastOutcomeIsReported: what the last of the tries met is what the caller
-// gets, with no word about retries around it.
+// TestLastOutcomeIsReported: what the last of the tries met is what the caller gets, with no word
+// about retries around it.
 func TestLastOutcomeIsReported(t *testing.T) {
 	t.Parallel()
 	busy := svixmock.Fault{Status: 503, Body: `{"code":"busy","detail":"not now"}`}
@@ -241,10 +261,23 @@ func TestLastOutcomeIsReported(t *testing.T) {
 		faults []svixmock.Fault
 		want   string
 	}{
-		"an answer after a reset":  {[]svixmock.Fault{reset, reset, busy}, "webhooks: event type get: server answered 503 Service Unavailable (busy): not now"},
-		"a reset after an answer":  {[]svixmock.Fault{busy, busy, reset}, `webhooks: event type get: Get "http://svix.test/api/v1/event-type/origin.create": read memory: connection reset by peer`},
-		"another answer":           {[]svixmock.Fault{busy, reset, {Status: 502, Body: "<h1>Bad Gateway</h1>"}}, "webhooks: event type get: server answered 502 Bad Gateway: <h1>Bad Gateway</h1>"},
-		"one that is not worth it": {[]svixmock.Fault{busy, {Status: 403}}, "webhooks: event type get: server answered 403 Forbidden"},
+		"an answer after a reset": {
+			[]svixmock.Fault{reset, reset, busy},
+			"webhooks: event type get: server answered 503 Service Unavailable (busy): not now",
+		},
+		"a reset after an answer": {
+			[]svixmock.Fault{busy, busy, reset},
+			`webhooks: event type get: Get "http://svix.test/api/v1/event-type/origin.create": read ` +
+				`memory: connection reset by peer`,
+		},
+		"another answer": {
+			[]svixmock.Fault{busy, reset, {Status: 502, Body: "<h1>Bad Gateway</h1>"}},
+			"webhooks: event type get: server answered 502 Bad Gateway: <h1>Bad Gateway</h1>",
+		},
+		"one that is not worth it": {
+			[]svixmock.Fault{busy, {Status: 403}},
+			"webhooks: event type get: server answered 403 Forbidden",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -254,7 +287,8 @@ func TestLastOutcomeIsReported(t *testing.T) {
 				for _, fault := range test.faults {
 					mock.FailNext(1, fault)
 				}
-				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3}))
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+					webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 3}))
 				before := len(mock.Requests())
 				_, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate)
 				if err == nil || err.Error() != test.want {
@@ -281,8 +315,12 @@ func TestRetryAfterAsDate(t *testing.T) {
 			harness.InBubble(t, func(t *testing.T) {
 				mock := harness.NewServer(t, svixmock.Config{})
 				start := time.Now()
-				mock.FailNext(1, svixmock.Fault{Status: 503, Header: http.Header{"Retry-After": {start.Add(test.in).UTC().Format(http.TimeFormat)}}})
-				_, err := harness.NewClient(t, mock.RoundTripper(), mock.Token()).GetEventType(t.Context(), webhooks.TypeOriginCreate)
+				mock.FailNext(1, svixmock.Fault{
+					Status: 503,
+					Header: http.Header{"Retry-After": {start.Add(test.in).UTC().Format(http.TimeFormat)}},
+				})
+				_, err := harness.NewClient(t, mock.RoundTripper(),
+					mock.Token()).GetEventType(t.Context(), webhooks.TypeOriginCreate)
 				if took := time.Since(start); err != nil || took != test.want {
 					t.Errorf("got %v after %v, want success after %v", err, took, test.want)
 				}

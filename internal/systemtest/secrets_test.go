@@ -93,12 +93,14 @@ func (s *spy) check(t *testing.T, what string, secrets ...string) {
 func formsOf(secret string) []string {
 	asJSON, _ := json.Marshal(secret) // a string always can be
 	forms := []string{
-		secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret), strings.Trim(string(asJSON), `"`),
+		secret, url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret),
+		strings.Trim(string(asJSON), `"`),
 		strings.ReplaceAll(secret, "/", `\/`), strings.Trim(strconv.Quote(secret), `"`),
 		base64.StdEncoding.EncodeToString([]byte(secret))[:len(secret)], hex.EncodeToString([]byte(secret)),
 	}
 	key := strings.TrimPrefix(secret, "whsec_")
-	for part := range strings.FieldsFuncSeq(key, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	for part := range strings.FieldsFuncSeq(key,
+		func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		if len(part) > 12 {
 			forms = append(forms, part)
 		}
@@ -121,8 +123,8 @@ func TestSpyFindsSecrets(t *testing.T) {
 	}
 }
 
-// spiedOperations are those of harness.Operations with secrets that are looked for,
-// and a few that show what they return.
+// spiedOperations are those of harness.Operations with secrets that are looked for, and a few that
+// show what they return.
 func spiedOperations(s *spy) map[string]harness.Operation {
 	operations := harness.Operations()
 	operations["CreateEndpoint, new"] = func(ctx context.Context, c *webhooks.Client) error {
@@ -140,13 +142,15 @@ func spiedOperations(s *spy) map[string]harness.Operation {
 		return err
 	}
 	operations["ListSentEventsForEndpoint, shown"] = func(ctx context.Context, c *webhooks.Client) error {
-		events, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), webhooks.SentEventQuery{}))
+		events, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(),
+			webhooks.SentEventQuery{}))
 		s.look(events)
 		return err
 	}
 	operations["SendEvent, shown"] = func(ctx context.Context, c *webhooks.Client) error {
 		message, err := c.SendEvent(ctx, harness.KnownEvent())
-		s.look(message, harness.KnownEvent(), webhooks.SendResult{Event: harness.KnownEvent(), Message: message, Err: err})
+		s.look(message, harness.KnownEvent(),
+			webhooks.SendResult{Event: harness.KnownEvent(), Message: message, Err: err})
 		return err
 	}
 	operations["a secret that cannot be one"] = func(ctx context.Context, c *webhooks.Client) error {
@@ -162,18 +166,28 @@ func spiedOperations(s *spy) map[string]harness.Operation {
 
 // echoes are answers that repeat the request's secrets.
 func echoes() map[string]svixmock.Fault {
-	all := "Authorization: Bearer " + harness.SpiedToken + " key=" + otherSecret + " " + url.QueryEscape(otherSecret) + " " + harness.SpiedSecret
+	all := "Authorization: Bearer " + harness.SpiedToken + " key=" + otherSecret + " " +
+		url.QueryEscape(otherSecret) + " " + harness.SpiedSecret
 	asJSON, _ := json.Marshal(all) // a string always can be
 	page := http.Header{"Content-Type": {"text/html"}}
 	return map[string]svixmock.Fault{
-		"nothing wrong":      {Delay: 1},
-		"HTML":               {Status: 400, Header: page, Body: "<html><pre>" + all + "</pre>"},
-		"escaped HTML":       {Status: 400, Header: page, Body: "<html><pre>" + html.EscapeString(all) + "</pre>"},
-		"retried HTML":       {Status: 503, Header: page, Body: "<html><pre>" + all + "</pre>"},
-		"code and detail":    {Status: 401, Body: `{"code":` + string(asJSON) + `,"detail":` + string(asJSON) + `}`},
-		"422":                {Status: 422, Body: `{"detail":[{"loc":["body",` + string(asJSON) + `],"msg":` + string(asJSON) + `,"type":"value_error"}]}`},
-		"odd JSON":           {Status: 409, Body: strings.ReplaceAll(string(asJSON), "/", `\/`)},
-		"redirect":           {Status: 307, Header: http.Header{"Location": {"https://" + harness.SpiedToken + "@example.org/" + harness.SpiedToken + "/" + url.PathEscape(otherSecret) + "?t=" + harness.SpiedToken + "#" + harness.SpiedToken}}},
+		"nothing wrong":   {Delay: 1},
+		"HTML":            {Status: 400, Header: page, Body: "<html><pre>" + all + "</pre>"},
+		"escaped HTML":    {Status: 400, Header: page, Body: "<html><pre>" + html.EscapeString(all) + "</pre>"},
+		"retried HTML":    {Status: 503, Header: page, Body: "<html><pre>" + all + "</pre>"},
+		"code and detail": {Status: 401, Body: `{"code":` + string(asJSON) + `,"detail":` + string(asJSON) + `}`},
+		"422": {
+			Status: 422,
+			Body: `{"detail":[{"loc":["body",` + string(asJSON) + `],"msg":` + string(asJSON) +
+				`,"type":"value_error"}]}`,
+		},
+		"odd JSON": {Status: 409, Body: strings.ReplaceAll(string(asJSON), "/", `\/`)},
+		"redirect": {
+			Status: 307,
+			Header: http.Header{"Location": {"https://" + harness.SpiedToken + "@example.org/" +
+				harness.SpiedToken + "/" + url.PathEscape(otherSecret) + "?t=" +
+				harness.SpiedToken + "#" + harness.SpiedToken}},
+		},
 		"success that fails": {Status: 200, Body: "<html><pre>" + all + "</pre>"},
 		"success, cut off":   {Status: 200, Body: `{"id":` + string(asJSON)},
 		"success, unrelated": {Status: 200, Body: `{"error":` + string(asJSON) + `}`},
@@ -184,8 +198,8 @@ func echoes() map[string]svixmock.Fault {
 	}
 }
 
-// TestSecretsAreNeitherLoggedNorShown runs each operation into each failure, with
-// a logger at debug level, and looks through the log, the errors and the results.
+// TestSecretsAreNeitherLoggedNorShown runs each operation into each failure, with a logger at debug
+// level, and looks through the log, the errors and the results.
 func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 	t.Parallel()
 	for name := range echoes() {
@@ -195,12 +209,16 @@ func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 				var s spy
 				for operationName, do := range spiedOperations(&s) {
 					mock := harness.NewServer(t, svixmock.Config{Token: harness.SpiedToken})
-					if err := harness.NewClient(t, mock.RoundTripper(), harness.SpiedToken).RotateEndpointSecret(t.Context(), harness.KnownEndpoint(), harness.SpiedSecret); err != nil {
+					if err := harness.NewClient(t, mock.RoundTripper(),
+						harness.SpiedToken).RotateEndpointSecret(t.Context(),
+						harness.KnownEndpoint(), harness.SpiedSecret); err != nil {
 						t.Fatal(err)
 					}
 					mock.FailRate(1, 1, echoes()[name])
-					logger := webhooks.WithLogger(slog.New(slog.NewJSONHandler(&s, &slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})))
-					client := harness.NewClient(t, mock.RoundTripper(), harness.SpiedToken, logger, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2}))
+					logger := webhooks.WithLogger(slog.New(slog.NewJSONHandler(&s,
+						&slog.HandlerOptions{Level: slog.LevelDebug, AddSource: true})))
+					client := harness.NewClient(t, mock.RoundTripper(), harness.SpiedToken, logger,
+						webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2}))
 					s.lookAtError(do(t.Context(), client))
 					s.look(client, *client) // a copy may be shown as well
 					s.check(t, operationName, harness.SpiedToken, harness.SpiedSecret, otherSecret)
@@ -219,10 +237,22 @@ func TestConfigurationShowsNoToken(t *testing.T) {
 	s.look(cfg, &cfg, cfg.Svix, cfg.Svix.AuthToken, &cfg.Svix.AuthToken, []webhooks.Config{cfg})
 	s.look(webhooks.WithConfig(cfg), webhooks.WithAuthToken(harness.SpiedToken))
 	for _, wrong := range []webhooks.Config{
-		{Svix: webhooks.SvixConfig{ServerURL: "http://" + harness.SpiedToken + "@svix.test", AuthToken: harness.SpiedToken + "\n"}},
-		{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test/?token=" + harness.SpiedToken, AuthToken: harness.SpiedToken + " "}},
-		{Svix: webhooks.SvixConfig{ServerURL: "http://svix.test:" + harness.SpiedToken, AuthToken: "é" + harness.SpiedToken}},
-		{Svix: webhooks.SvixConfig{ServerURL: harness.SpiedToken, AuthToken: harness.SpiedToken}, EventRetentionPeriod: 1},
+		{Svix: webhooks.SvixConfig{
+			ServerURL: "http://" + harness.SpiedToken + "@svix.test",
+			AuthToken: harness.SpiedToken + "\n",
+		}},
+		{Svix: webhooks.SvixConfig{
+			ServerURL: "http://svix.test/?token=" + harness.SpiedToken,
+			AuthToken: harness.SpiedToken + " ",
+		}},
+		{Svix: webhooks.SvixConfig{
+			ServerURL: "http://svix.test:" + harness.SpiedToken,
+			AuthToken: "é" + harness.SpiedToken,
+		}},
+		{
+			Svix:                 webhooks.SvixConfig{ServerURL: harness.SpiedToken, AuthToken: harness.SpiedToken},
+			EventRetentionPeriod: 1,
+		},
 		{Svix: webhooks.SvixConfig{AuthToken: harness.SpiedToken}},
 	} {
 		_, err := webhooks.NewClient(webhooks.WithConfig(wrong))
