@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
@@ -61,6 +62,8 @@ type APIError struct {
 	Code string
 	// Detail is the server's explanation, shortened; of a 422 the joined messages.
 	Detail string
+	// RetryAfter is how long the server asked to wait, in its header Retry-After; zero if it did not.
+	RetryAfter time.Duration
 
 	err error // why a 2xx answer was refused, or an earlier error of the same call
 }
@@ -228,7 +231,7 @@ func (c *Client) translate(ctx context.Context, op string, answer *transport.Ans
 
 // apiError describes an answer that is not 2xx, or whose body could not be read.
 func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
-	e := &APIError{Op: op, StatusCode: answer.Status, err: answer.Err}
+	e := &APIError{Op: op, StatusCode: answer.Status, RetryAfter: answer.RetryAfter(), err: answer.Err}
 	if answer.Err != nil {
 		e.Detail = c.foreign.Text(answer.Err.Error())
 		return e

@@ -15,11 +15,6 @@ const (
 	objectStatus = "origin_visit_status"
 )
 
-const (
-	typeOriginCreate = "origin.create"
-	typeOriginVisit  = "origin.visit"
-)
-
 // A Record is one record of the journal, as it lies in Kafka.
 type Record struct {
 	Topic     string
@@ -124,12 +119,12 @@ func decodeOrigin(r Record, o DecodeOptions) (webhooks.Event, error) {
 	if err != nil {
 		return webhooks.Event{}, err
 	}
-	id := o.objectID(typeOriginCreate, url)
+	id := o.objectID(webhooks.TypeOriginCreate, url)
 	if o.ByPosition {
 		id = o.positionID(r)
 	}
 	return webhooks.Event{
-		Type:    typeOriginCreate,
+		Type:    webhooks.TypeOriginCreate,
 		Payload: map[string]any{"origin_url": url},
 		Channel: url,
 		ID:      id,
@@ -145,7 +140,7 @@ func decodeStatus(r Record, o DecodeOptions) (webhooks.Event, error) {
 	if err != nil {
 		return webhooks.Event{}, err
 	}
-	id := o.objectID(typeOriginVisit, s.origin, s.visit, s.date.microseconds(), s.visitType, s.status, s.snapshot)
+	id := o.objectID(webhooks.TypeOriginVisit, s.origin, s.visit, s.date.microseconds(), s.visitType, s.status, s.snapshot)
 	if o.ByPosition {
 		id = o.positionID(r)
 	}
@@ -159,7 +154,7 @@ func decodeStatus(r Record, o DecodeOptions) (webhooks.Event, error) {
 	if s.snapshot != "" {
 		payload["snapshot_swhid"] = "swh:1:snp:" + s.snapshot
 	}
-	return webhooks.Event{Type: typeOriginVisit, Payload: payload, Channel: s.origin, ID: id}, nil
+	return webhooks.Event{Type: webhooks.TypeOriginVisit, Payload: payload, Channel: s.origin, ID: id}, nil
 }
 
 // A visitStatus is a decoded record of the topic origin_visit_status.

@@ -52,6 +52,12 @@ func retryAfter(value string) (time.Duration, bool) {
 	return d, d > 0
 }
 
+// RetryAfter returns how long the server asked to wait; zero if it did not.
+func (a Answer) RetryAfter() time.Duration {
+	asked, _ := retryAfter(a.Header.Get("Retry-After"))
+	return asked
+}
+
 // pause returns after d, or when ctx ends.
 func pause(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
