@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/identity"
 )
 
@@ -291,4 +292,24 @@ func parseInstant(text string) instant {
 		}
 	}
 	return instant{}
+}
+
+// An endpointBody is an endpoint as the server gives it ("EndpointOut").
+type endpointBody struct {
+	endpoint.Stored
+
+	CreatedAt instant `json:"createdAt"`
+	UpdatedAt instant `json:"updatedAt"`
+}
+
+func (b endpointBody) complete() bool { return b.ID != "" }
+
+func (b endpointBody) endpoint(eventType string) Endpoint {
+	if b.ID == "" {
+		return Endpoint{}
+	}
+	return Endpoint{
+		URL: b.URL, EventType: eventType, Channel: b.ChannelName(), Metadata: b.OwnMetadata(), Disabled: b.Disabled,
+		ID: b.ID, CreatedAt: b.CreatedAt.Time, UpdatedAt: b.UpdatedAt.Time,
+	}
 }

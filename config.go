@@ -15,6 +15,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/softwareheritage/webhooks/internal/foreign"
+	"github.com/softwareheritage/webhooks/internal/secret"
 )
 
 // ConfigFileVariable is the environment variable that names the configuration
@@ -72,6 +73,17 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText returns "[redacted]", for JSON, YAML and other encodings.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// checkSecret refuses what is neither empty nor the secret of an endpoint.
+func checkSecret(text string) error {
+	if text == "" {
+		return nil
+	}
+	if err := secret.Check(text); err != nil {
+		return fmt.Errorf("webhooks: %w: %w", ErrInvalidSecret, err)
+	}
+	return nil
+}
 
 // LoadConfig reads the configuration file that the environment variable
 // SWH_CONFIG_FILENAME names or, where that is unset or empty, the file at path;

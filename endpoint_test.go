@@ -1,14 +1,19 @@
 package webhooks_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
@@ -75,7 +80,7 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 			if diff := cmp.Diff(tt.metadata, harness.RawEndpointAt(t, mock, url).Metadata); diff != "" {
 				t.Errorf("metadata on the server (-before +after):\n%s", diff)
 			}
-			if diff := cmp.Diff(listed, listedEndpoint(t, client, url)); diff != "" {
+			if diff := cmp.Diff(listed, listedEndpoint(t, client, url), cmpopts.IgnoreFields(webhooks.Endpoint{}, "UpdatedAt")); diff != "" {
 				t.Errorf("listed again (-before +after):\n%s", diff)
 			}
 
@@ -300,5 +305,304 @@ func TestSecretsThatOnlyLookGood(t *testing.T) {
 	}
 	if got := len(mock.Requests()); got != sent || refused != 51 || taken != 18 {
 		t.Errorf("%d requests for refused secrets; %d refused, %d taken", got-sent, refused, taken)
+	}
+}
+
+// endpointOperations are the operations on an endpoint that exists.
+func endpointOperations() map[string]func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+	return map[string]func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error{
+		"secret": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			_, err := c.GetEndpointSecret(ctx, ep)
+			return err
+		},
+		"rotate": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			return c.RotateEndpointSecret(ctx, ep, "")
+		},
+		"disable": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			return c.SetEndpointDisabled(ctx, ep, true)
+		},
+		"sent events": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			_, err := webhooks.Collect(c.ListSentEventsForEndpoint(ctx, ep, webhooks.SentEventQuery{}))
+			return err
+		},
+		"statistics": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			_, err := c.GetEndpointStats(ctx, ep, time.Time{}, time.Time{})
+			return err
+		},
+		"recover": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			return c.RecoverEndpoint(ctx, ep, time.Time{}, time.Time{})
+		},
+		"delete": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			return c.DeleteEndpoint(ctx, ep)
+		},
+	}
+}
+
+// TestEndpointIsFoundByEverySpellingOfItsURL: as it was created, as it is listed, and as anybody may
+// write it.
+func TestEndpointIsFoundByEverySpellingOfItsURL(t *testing.T) {
+	t.Parallel()
+	for created, spellings := range map[string][]string{
+		"https://hooks.example.org":      {"https://hooks.example.org/", "HTTPS://Hooks.Example.ORG:443"},
+		"https://hooks.example.org/":     {"https://hooks.example.org", " https://hooks.example.org "},
+		"https://hooks.example.org?a=b":  {"https://hooks.example.org/?a=b"},
+		"https://münchen.example/a/../b": {"https://xn--mnchen-3ya.example/b", "https://MÜNCHEN.example/b"},
+		"https://hooks.example.org/100%": {"https:hooks.example.org/100%"},
+	} {
+		for _, spelling := range append(spellings, created) {
+			for name, do := range endpointOperations() {
+				for _, channel := range []string{"", "https://github.com/torvalds/linux"} {
+					mock := harness.NewServer(t, svixmock.Config{})
+					client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+					ep := webhooks.Endpoint{URL: created, EventType: webhooks.TypeOriginCreate, Channel: channel}
+					if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
+						t.Fatal(err)
+					}
+					ep.URL = spelling
+					if err := do(t.Context(), client, ep); err != nil {
+						t.Errorf("%s of %q, created as %q: %v", name, spelling, created, err)
+					}
+					ep.Channel += "/other"
+					if err := do(t.Context(), client, ep); !errors.Is(err, webhooks.ErrEndpointNotFound) {
+						t.Errorf("%s of %q on another channel: got %v", name, spelling, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestDerivedUIDIsNoProof: a hyphen moved from the channel to the URL gives another endpoint with the
+// same uid.
+func TestDerivedUIDIsNoProof(t *testing.T) {
+	t.Parallel()
+	stored := webhooks.Endpoint{URL: "https://example.org/a", EventType: webhooks.TypeOriginCreate, Channel: "b-c"}
+	other := webhooks.Endpoint{URL: "https://example.org/a-b", EventType: webhooks.TypeOriginCreate, Channel: "c"}
+	if stored.UID() != other.UID() {
+		t.Fatal("the uids differ: they are no collision")
+	}
+	operations := endpointOperations()
+	operations["create"] = func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+		return c.CreateEndpoint(ctx, ep, "")
+	}
+	operations["ensure"] = func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+		return c.EnsureEndpoint(ctx, ep)
+	}
+	for name, do := range operations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			if err := client.CreateEndpoint(t.Context(), stored, harness.SecretA); err != nil {
+				t.Fatal(err)
+			}
+			before := harness.RawEndpointAt(t, mock, stored.URL)
+			if err := do(t.Context(), client, other); !errors.Is(err, webhooks.ErrInvalidEndpoint) {
+				t.Errorf("got %v, want %v", err, webhooks.ErrInvalidEndpoint)
+			}
+			if diff := cmp.Diff(before, harness.RawEndpointAt(t, mock, stored.URL)); diff != "" {
+				t.Errorf("the other endpoint (-before +after):\n%s", diff)
+			}
+			if secret, err := client.GetEndpointSecret(t.Context(), stored); secret != harness.SecretA {
+				t.Errorf("the other endpoint's secret is %q now, %v", secret, err)
+			}
+		})
+	}
+}
+
+// TestSeveralEndpointsWithOneDescription can only be told apart by their IDs.
+func TestSeveralEndpointsWithOneDescription(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	for range 2 {
+		harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint", `{"url":"https://example.org/twice"}`)
+	}
+	ep := webhooks.Endpoint{URL: "https://example.org/twice", EventType: webhooks.TypeOriginCreate}
+	if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrInvalidEndpoint) {
+		t.Errorf("got %v, want %v", err, webhooks.ErrInvalidEndpoint)
+	}
+	if err := client.DeleteEndpoint(t.Context(), listedEndpoint(t, client, ep.URL)); err != nil {
+		t.Errorf("by its ID: %v", err)
+	}
+	if err := client.DeleteEndpoint(t.Context(), ep); err != nil {
+		t.Errorf("the only one left: %v", err)
+	}
+}
+
+// TestListedURLMakesNoSecondEndpoint when it is created or ensured again.
+func TestListedURLMakesNoSecondEndpoint(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]func(c *webhooks.Client, ep webhooks.Endpoint) error{
+		"create": func(c *webhooks.Client, ep webhooks.Endpoint) error {
+			return c.CreateEndpoint(context.Background(), ep, harness.SecretA)
+		},
+		"ensure": func(c *webhooks.Client, ep webhooks.Endpoint) error {
+			return c.EnsureEndpoint(context.Background(), ep)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			for _, url := range []string{"https://hooks.example.org", "https://hooks.example.org/", "https://hooks.example.org"} {
+				ep := webhooks.Endpoint{URL: url, EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{"as": url}}
+				if err := again(client, ep); err != nil {
+					t.Fatal(err)
+				}
+				var found []webhooks.Endpoint
+				for listed, err := range client.ListEndpoints(t.Context(), ep.EventType, webhooks.EndpointQuery{}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if listed.URL == "https://hooks.example.org/" {
+						found = append(found, listed)
+					}
+				}
+				if len(found) != 1 || found[0].Metadata["as"] != url {
+					t.Fatalf("as %s: got %+v, want one endpoint", url, found)
+				}
+			}
+		})
+	}
+}
+
+// TestEnsureEndpointKeepsSecretAndState, sets the rest, and sends no request that changes nothing.
+func TestEnsureEndpointKeepsSecretAndState(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	ep := harness.NewEndpoint()
+	secrets := map[string]bool{}
+	ensure := func(what string, want int) {
+		t.Helper()
+		before := len(mock.Requests())
+		if err := client.EnsureEndpoint(t.Context(), ep); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if made := len(mock.Requests()) - before; made > want {
+			t.Errorf("%s: %d requests, want at most %d", what, made, want)
+		}
+		secret, err := client.GetEndpointSecret(t.Context(), ep)
+		if secrets[secret] = true; err != nil || len(secrets) != 1 {
+			t.Errorf("%s: the secret changed, %v", what, err)
+		}
+	}
+	ensure("missing", 3+1) // the event type, too
+	ensure("there and as it should be", 3)
+	if err := client.SetEndpointDisabled(t.Context(), ep, true); err != nil {
+		t.Fatal(err)
+	}
+	stored := listedEndpoint(t, client, ep.URL)
+	path := "/api/v1" + application(ep.EventType) + "/endpoint/" + stored.ID
+	harness.RawRequest(t, mock, http.MethodPost, "/api/v1/event-type", `{"name":"other.type","description":""}`)
+	harness.RawRequest(t, mock, http.MethodPatch, path, `{"filterTypes":["other.type"]}`)
+	harness.RawRequest(t, mock, http.MethodPut, path+"/headers", `{"headers":{"X-Team":"archive"}}`)
+	ep.Metadata = map[string]string{"team": "archive"}
+	ensure("changed by another program", 4)
+
+	got := listedEndpoint(t, client, ep.URL)
+	want := ep
+	want.ID, want.Disabled = stored.ID, true
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(webhooks.Endpoint{}, "CreatedAt", "UpdatedAt")); diff != "" {
+		t.Errorf("endpoint (-want +got):\n%s", diff)
+	}
+	if !got.CreatedAt.Equal(stored.CreatedAt) || got.UpdatedAt.Before(stored.UpdatedAt) || got.CreatedAt.IsZero() {
+		t.Errorf("created %v, updated %v, before %v, %v", got.CreatedAt, got.UpdatedAt, stored.CreatedAt, stored.UpdatedAt)
+	}
+	_, headers := harness.RawRequest(t, mock, http.MethodGet, path+"/headers", "")
+	if !strings.Contains(string(headers), `"X-Swh-Event":"origin.create"`) || !strings.Contains(string(headers), `"X-Team":"archive"`) {
+		t.Errorf("headers: %s", headers)
+	}
+}
+
+// TestCreatingAgainSetsTheFilter that another program changed: else it would receive nothing.
+func TestCreatingAgainSetsTheFilter(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	ep := harness.KnownEndpoint()
+	harness.RawRequest(t, mock, http.MethodPost, "/api/v1/event-type", `{"name":"other.type","description":""}`)
+	harness.RawRequest(t, mock, http.MethodPatch, "/api/v1"+application(ep.EventType)+"/endpoint/"+ep.UID(), `{"filterTypes":["other.type"]}`)
+	if message, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil || !message.IsZero() {
+		t.Fatalf("got %+v, %v; nobody should listen", message, err)
+	}
+	if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
+		t.Fatal(err)
+	}
+	if message, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil || message.IsZero() {
+		t.Errorf("got %+v, %v; want a message", message, err)
+	}
+}
+
+// TestDeletingWhatNeverExisted is an error, also if the server did not answer at first.
+func TestDeletingWhatNeverExisted(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: time.Nanosecond}))
+	for _, fault := range []svixmock.Fault{{Status: http.StatusServiceUnavailable}, {Reset: true}} {
+		mock.FailNext(1, fault)
+		if err := client.DeleteEndpoint(t.Context(), harness.NewEndpoint()); !errors.Is(err, webhooks.ErrEndpointNotFound) {
+			t.Errorf("after %+v: got %v, want %v", fault, err, webhooks.ErrEndpointNotFound)
+		}
+	}
+}
+
+func TestEndpointStatsAndRecovery(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{RetrySchedule: []time.Duration{}})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		ep, works := harness.KnownEndpoint(), atomic.Bool{}
+		mock.Handle(ep.URL, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if !works.Load() {
+				w.WriteHeader(http.StatusBadGateway)
+			}
+		}))
+		for range 3 {
+			if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		stats := func(want webhooks.EndpointStats) {
+			t.Helper()
+			time.Sleep(time.Second) // a clock in a bubble; the range ends before now
+			if got, err := client.GetEndpointStats(t.Context(), ep, time.Time{}, time.Time{}); got != want || err != nil {
+				t.Errorf("got %+v, %v; want %+v", got, err, want)
+			}
+		}
+		stats(webhooks.EndpointStats{Succeeded: 1, Failed: 3})
+		works.Store(true)
+		if err := client.RecoverEndpoint(t.Context(), ep, time.Now().Add(-time.Hour), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		stats(webhooks.EndpointStats{Succeeded: 1 + 3, Failed: 3})
+	})
+}
+
+func TestRangesThatTheServerDoesNotTake(t *testing.T) {
+	t.Parallel()
+	mock, now := harness.NewServer(t, svixmock.Config{}), time.Now()
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	for name, tt := range map[string]struct {
+		since, until  time.Time
+		stats, repair bool // fits
+	}{
+		"empty":          {now, now, false, false},
+		"backwards":      {now, now.Add(-time.Hour), false, false},
+		"over two weeks": {now.Add(-15 * 24 * time.Hour), now, true, false},
+		"over four":      {now.Add(-28*24*time.Hour - time.Second), now, false, false},
+		"in the future":  {now.Add(time.Hour), time.Time{}, false, false},
+	} {
+		_, errStats := client.GetEndpointStats(t.Context(), harness.KnownEndpoint(), tt.since, tt.until)
+		errRecover := client.RecoverEndpoint(t.Context(), harness.KnownEndpoint(), tt.since, tt.until)
+		for what, err := range map[string]error{"statistics": errStats, "recovery": errRecover} {
+			fits := what == "statistics" && tt.stats || what == "recovery" && tt.repair
+			if errors.Is(err, webhooks.ErrInvalidQuery) == fits {
+				t.Errorf("%s, %s: got %v", name, what, err)
+			}
+		}
 	}
 }

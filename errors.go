@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
@@ -284,6 +285,38 @@ func detailText(detail json.RawMessage) string {
 func location(header http.Header) string {
 	target, _, _ := strings.Cut(header.Get("Location"), "?")
 	return target
+}
+
+// missing turns a not-found answer to an operation on an endpoint into the error that says what is
+// missing, which the answer itself does not tell.
+func (c *Client) missing(ctx context.Context, ep Endpoint, err error) error {
+	if !isNotFound(err) {
+		return err
+	}
+	if _, errType := c.GetEventType(ctx, ep.EventType); errors.Is(errType, ErrEventTypeNotFound) {
+		return errType
+	}
+	return endpointNotFound(ep, err)
+}
+
+func endpointNotFound(ep Endpoint, answer error) error {
+	return fmt.Errorf("webhooks: %w: endpoint %s (%w)", ErrEndpointNotFound, ep.description(), answer)
+}
+
+// notThatOne says of an endpoint that was found that it is another one, or one of several.
+func notThatOne(err error) error {
+	if _, isOther := errors.AsType[*endpoint.OtherError](err); isOther || errors.Is(err, endpoint.ErrSeveral) {
+		return fmt.Errorf("webhooks: %w: %w", ErrInvalidEndpoint, err)
+	}
+	return err
+}
+
+// halfDone adds to the error of a later step what the earlier ones leave behind.
+func halfDone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w; the endpoint is set up in part, which creating it again completes", err)
 }
 
 func isNotFound(err error) bool {

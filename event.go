@@ -432,7 +432,7 @@ func (c *Client) findListeners(ctx context.Context, eventType string, wanted []s
 		switch {
 		case err != nil:
 			return listeners{}, err
-		case body.Disabled || !body.receivesType(eventType):
+		case body.Disabled || !body.ReceivesType(eventType):
 			continue
 		case len(body.Channels) == 0:
 			return listeners{all: true}, nil

@@ -271,6 +271,49 @@ func ExampleClient_SetEndpointDisabled() {
 	// disabled https://example.org/webhooks
 }
 
+func ExampleClient_EnsureEndpoint() {
+	client, _ := exampleSubscriber()
+	ctx := context.Background()
+	before, err := client.GetEndpointSecret(ctx, exampleEndpoint)
+	if err != nil {
+		log.Fatal(err)
+	}
+	// A service may do this each time it starts: what the receiver knows stays valid.
+	if err := client.EnsureEndpoint(ctx, exampleEndpoint); err != nil {
+		log.Fatal(err)
+	}
+	after, err := client.GetEndpointSecret(ctx, exampleEndpoint)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(before == after)
+	// Output:
+	// true
+}
+
+func ExampleClient_GetEndpointStats() {
+	client, _ := exampleSender()
+	stats, err := client.GetEndpointStats(context.Background(), exampleEndpoint, time.Time{}, time.Time{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("failed in the last four weeks:", stats.Failed)
+	// Output:
+	// failed in the last four weeks: 0
+}
+
+func ExampleClient_RecoverEndpoint() {
+	client, _ := exampleSubscriber()
+	// The receiver was down this morning: what it missed is delivered once more.
+	since := time.Now().Add(-6 * time.Hour)
+	if err := client.RecoverEndpoint(context.Background(), exampleEndpoint, since, time.Time{}); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("accepted")
+	// Output:
+	// accepted
+}
+
 func ExampleClient_DeleteEndpoint() {
 	client, _ := exampleSubscriber()
 	ctx := context.Background()

@@ -208,8 +208,8 @@ func (s *server) endpoints(eventType string, q webhooks.EndpointQuery) []webhook
 	return endpoints
 }
 
-// withoutIDs leaves the server's ids out of a comparison of endpoints.
-var withoutIDs = cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID")
+// withoutIDs leaves what the server sets, ids and times, out of a comparison of endpoints.
+var withoutIDs = cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID", "CreatedAt", "UpdatedAt")
 
 func (s *server) secret(ep webhooks.Endpoint) string {
 	s.Helper()

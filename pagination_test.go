@@ -256,7 +256,11 @@ func TestOddItemsCostNoPage(t *testing.T) {
 			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},` +
 				`"timestamp":"2026-11-23T09:00:00.123456"}`,
 		}
-		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+harness.KnownEndpoint().UID(), attempts...))
+		known, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mock.FailNext(1, pageAnswer("/attempt/endpoint/"+known[0].ID, attempts...))
 		before := len(mock.Requests())
 		events, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(),
 			harness.KnownEndpoint(), webhooks.SentEventQuery{}))

@@ -100,12 +100,17 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 	if err := q.validate(); err != nil {
 		return errorSeq[SentEvent](err)
 	}
-	if err := ep.validateAddress(); err != nil {
+	if err := ep.checkAddress(); err != nil {
 		return errorSeq[SentEvent](err)
 	}
 	return func(yield func(SentEvent, error) bool) {
 		if _, err := c.registered(ctx, ep.EventType); err != nil {
 			yield(SentEvent{}, err)
+			return
+		}
+		ep, err := c.find(ctx, ep)
+		if err != nil {
+			yield(SentEvent{}, c.missing(ctx, ep, err))
 			return
 		}
 		secret := sync.OnceValues(func() (string, error) { return c.signingSecret(ctx, ep) })
@@ -131,7 +136,8 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 func (c *Client) attemptsTo(ep Endpoint, q SentEventQuery) timeline[attemptBody] {
 	channel := q.svixChannel()
 	if channel == nil && ep.Channel != "" {
-		channel = &ep.svixChannels()[0]
+		uid := ep.description().SvixChannel()
+		channel = &uid
 	}
 	return timeline[attemptBody]{
 		timeRange: q.timeRange(),
@@ -273,7 +279,7 @@ func (c *Client) messagePage(ctx context.Context, eventType string, o svix.Messa
 
 func (c *Client) attemptsOfEndpoint(ctx context.Context, ep Endpoint, q SentEventQuery, iterator *string, before *time.Time) (Page[attemptBody], error) {
 	page, err := listPage[attemptBody](ctx, c, "attempt list", q.pageLimit(iterator), func(ctx context.Context, limit *uint64) error {
-		_, err := c.svix.MessageAttempt.ListByEndpoint(ctx, identity.Application(ep.EventType), ep.address(), &svix.MessageAttemptListByEndpointOptions{
+		_, err := c.svix.MessageAttempt.ListByEndpoint(ctx, identity.Application(ep.EventType), ep.ID, &svix.MessageAttemptListByEndpointOptions{
 			Limit: limit, Iterator: iterator, Before: before, Channel: q.svixChannel(),
 		})
 		return err

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -160,4 +161,21 @@ func ceilSecond(t time.Time) time.Time {
 		return whole.Add(time.Second)
 	}
 	return t
+}
+
+// boundedRange completes a range of time.
+func boundedRange(since, until time.Time, longest time.Duration) (from, to time.Time, err error) {
+	if until.IsZero() {
+		until = time.Now()
+	}
+	if since.IsZero() {
+		since = until.Add(-longest)
+	}
+	switch {
+	case !since.Before(until):
+		return from, to, fmt.Errorf("webhooks: %w: since %v is not before until %v", ErrInvalidQuery, since, until)
+	case until.Sub(since) > longest:
+		return from, to, fmt.Errorf("webhooks: %w: from %v to %v are more than %v", ErrInvalidQuery, since, until, longest)
+	}
+	return since.UTC(), until.UTC(), nil
 }

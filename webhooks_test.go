@@ -1346,11 +1346,20 @@ func TestEndpointsThatCannotBe(t *testing.T) {
 		},
 		"no URL":             {webhooks.Endpoint{}, "", webhooks.ErrInvalidEndpoint},
 		"URL without scheme": {webhooks.Endpoint{URL: "example.org"}, "", webhooks.ErrInvalidEndpoint},
-		"URL without host":   {webhooks.Endpoint{URL: "https:///path"}, "", webhooks.ErrInvalidEndpoint},
+		"URL without host":   {webhooks.Endpoint{URL: "https://"}, "", webhooks.ErrInvalidEndpoint},
 		"other scheme":       {webhooks.Endpoint{URL: "ftp://example.org/"}, "", webhooks.ErrInvalidEndpoint},
 		"path":               {webhooks.Endpoint{URL: "/webhook"}, "", webhooks.ErrInvalidEndpoint},
 		"not a URL":          {webhooks.Endpoint{URL: "https://exa mple.org:port"}, "", webhooks.ErrInvalidEndpoint},
-		"line break in URL":  {webhooks.Endpoint{URL: "https://example.org/\n"}, "", webhooks.ErrInvalidEndpoint},
+		"URL not UTF-8":      {webhooks.Endpoint{URL: "https://example.org/caf\xe9"}, "", webhooks.ErrInvalidEndpoint},
+		"channel not UTF-8": {
+			webhooks.Endpoint{URL: "https://example.org/", Channel: "caf\xe9"}, "", webhooks.ErrInvalidEndpoint,
+		},
+		"NUL in channel": {
+			webhooks.Endpoint{URL: "https://example.org/", Channel: "a\x00"}, "", webhooks.ErrInvalidEndpoint,
+		},
+		"NUL in metadata": {webhooks.Endpoint{
+			URL: "https://example.org/", Metadata: map[string]string{"team\x00": "archive"},
+		}, "", webhooks.ErrInvalidEndpoint},
 		"metadata too large": {webhooks.Endpoint{
 			URL:      "https://example.org/",
 			Metadata: map[string]string{"a": strings.Repeat("x", 4089)},
@@ -1541,7 +1550,7 @@ func TestListedEndpointsAreAddressedByTheirID(t *testing.T) {
 	s.must(s.RotateEndpointSecret(s.Context(), listed, harness.SecretA))
 	s.must(s.SetEndpointDisabled(s.Context(), listed, true))
 	listed.Disabled = true
-	s.wantEqual("endpoints", []webhooks.Endpoint{listed}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}))
+	s.wantEqual("endpoints", []webhooks.Endpoint{listed}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), cmpopts.IgnoreFields(webhooks.Endpoint{}, "UpdatedAt"))
 	s.wantEqual("secret by uid", harness.SecretA, s.secret(created))
 	s.must(s.DeleteEndpoint(s.Context(), listed))
 	s.wantError(s.CreateEndpoint(s.Context(), listed, ""), webhooks.ErrEndpointNotFound) // it is never created anew
@@ -1861,7 +1870,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 	t.Parallel()
 	const (
 		app      = "/app/e843df9e-aff7-5de9-829a-bb1c2311b4cc" // of origin.create, by the vectors
-		hook     = app + "/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1"
+		uid      = app + "/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1"
+		hook     = app + "/endpoint/ID"
 		hookURL  = "https://example.org/webhook"
 		channels = "b84ed8ed-a7b1-502f-83f6-90132e68adef" // of "foo"
 	)
@@ -1869,7 +1879,6 @@ func TestRequestsOnTheWire(t *testing.T) {
 		URL: hookURL, EventType: webhooks.TypeOriginCreate,
 		Metadata: map[string]string{"team": "archive"},
 	}
-	onChannel := webhooks.Endpoint{URL: hookURL, EventType: webhooks.TypeOriginCreate, Channel: "foo"}
 	collect := func(_ any, err error) error { return err }
 	before, after := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC), time.Date(2026, 11, 1, 10, 0, 0, 999, time.UTC)
 	tests := map[string]struct {
@@ -1914,9 +1923,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 					`"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels +
 					`":"foo","team":"archive"},"secret":"` + harness.SecretB +
 					`","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
-				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c/headers ` +
-					`{"headers":{"X-Swh-Event":"origin.create"}}`,
-				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":false}`,
+				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
+				`PATCH ` + hook + ` {"disabled":false}`,
 			},
 		},
 		"C.5 endpoint create, existing": {
@@ -1926,10 +1934,10 @@ func TestRequestsOnTheWire(t *testing.T) {
 					`{"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` +
 					harness.SecretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` +
 					hookURL + `","version":1}`,
-				"GET " + hook, "GET " + hook + "/secret",
+				"GET " + uid, "GET " + hook + "/secret",
 				`POST ` + hook + `/secret/rotate {"key":"` + harness.SecretB + `"}`,
 				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
-				`PATCH ` + hook + ` {"disabled":false,"metadata":{"team":"archive"}}`,
+				`PATCH ` + hook + ` {"disabled":false,"filterTypes":["origin.create"],"metadata":{"team":"archive"}}`,
 			},
 		},
 		"C.6 endpoint list": {
@@ -1948,11 +1956,11 @@ func TestRequestsOnTheWire(t *testing.T) {
 		},
 		"C.7 endpoint secret": {
 			func(ctx context.Context, c *webhooks.Client) error { return collect(c.GetEndpointSecret(ctx, ep)) },
-			[]string{"GET " + hook + "/secret"},
+			[]string{"GET " + uid, "GET " + hook + "/secret"},
 		},
 		"C.8 endpoint delete": {
 			func(ctx context.Context, c *webhooks.Client) error { return c.DeleteEndpoint(ctx, ep) },
-			[]string{"DELETE " + hook},
+			[]string{"GET " + uid, "DELETE " + hook},
 		},
 		"C.9 send": {
 			func(ctx context.Context, c *webhooks.Client) error {
@@ -1975,7 +1983,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 					webhooks.SentEventQuery{Channel: "foo", Before: before, Limit: 7})))
 			},
 			[]string{
-				"GET " + app + "/attempt/endpoint/3ae15672-268a-5ff1-a151-529a789e8bf1" +
+				"GET " + uid, "GET " + app + "/attempt/endpoint/ID" +
 					"?before=2026-11-01T10:00:01Z&channel=" + channels + "&expanded_statuses=true&limit=7",
 			},
 		},
@@ -1988,16 +1996,13 @@ func TestRequestsOnTheWire(t *testing.T) {
 		},
 		"rotate": {
 			func(ctx context.Context, c *webhooks.Client) error { return c.RotateEndpointSecret(ctx, ep, "") },
-			[]string{"POST " + hook + "/secret/rotate {}"},
+			[]string{"GET " + uid, "POST " + hook + "/secret/rotate {}"},
 		},
 		"disable": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return c.SetEndpointDisabled(ctx, onChannel, true)
+				return c.SetEndpointDisabled(ctx, ep, true)
 			},
-			[]string{
-				`PATCH ` + app + `/endpoint/2a1f7da5-8958-56c4-904a-15829860258c {"disabled":true}`,
-				"GET /event-type/origin.create",
-			},
+			[]string{"GET " + uid, `PATCH ` + hook + ` {"disabled":true}`},
 		},
 	}
 	for name, tt := range tests {
@@ -2026,9 +2031,11 @@ func TestRequestsOnTheWire(t *testing.T) {
 }
 
 // requestLine is a request in one line; the members of its body are sorted.
+var svixEndpointID = regexp.MustCompile(`ep_[0-9A-Za-z]{27}`)
+
 func requestLine(t *testing.T, r svixmock.Request) string {
 	t.Helper()
-	line := r.Method + " " + strings.TrimPrefix(r.Path, "/api/v1")
+	line := r.Method + " " + svixEndpointID.ReplaceAllString(strings.TrimPrefix(r.Path, "/api/v1"), "ID")
 	if r.RawQuery != "" {
 		line += "?" + strings.ReplaceAll(r.RawQuery, "%3A", ":")
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
@@ -67,6 +68,15 @@ func Operations() map[string]Operation {
 		},
 		"CreateEndpoint, existing": func(ctx context.Context, c *webhooks.Client) error {
 			return c.CreateEndpoint(ctx, KnownEndpoint(), SecretB)
+		},
+		"EnsureEndpoint, new":      func(ctx context.Context, c *webhooks.Client) error { return c.EnsureEndpoint(ctx, NewEndpoint()) },
+		"EnsureEndpoint, existing": func(ctx context.Context, c *webhooks.Client) error { return c.EnsureEndpoint(ctx, KnownEndpoint()) },
+		"GetEndpointStats": func(ctx context.Context, c *webhooks.Client) error {
+			_, err := c.GetEndpointStats(ctx, KnownEndpoint(), time.Time{}, time.Time{})
+			return err
+		},
+		"RecoverEndpoint": func(ctx context.Context, c *webhooks.Client) error {
+			return c.RecoverEndpoint(ctx, KnownEndpoint(), time.Time{}, time.Time{})
 		},
 		"ListEndpoints": func(ctx context.Context, c *webhooks.Client) error {
 			_, err := webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))

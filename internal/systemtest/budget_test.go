@@ -68,8 +68,8 @@ func TestRequestBudget(t *testing.T) {
 		"CreateEventType":   {nil, nil, operations["CreateEventType"], 2, nil},
 		"GetEventType":      {nil, nil, operations["GetEventType"], 1, nil},
 		"DeleteEventType":   {nil, nil, operations["DeleteEventType"], 1, nil},
-		"GetEndpointSecret": {nil, nil, operations["GetEndpointSecret"], 1, nil},
-		"DeleteEndpoint":    {nil, nil, operations["DeleteEndpoint"], 1, nil},
+		"GetEndpointSecret": {nil, nil, operations["GetEndpointSecret"], 2, nil},
+		"DeleteEndpoint":    {nil, nil, operations["DeleteEndpoint"], 2, nil},
 		"ListEventTypes":    {nil, nil, operations["ListEventTypes"], 1, nil},
 		"ListEventTypes, 251": {
 			has251EventTypes, nil,

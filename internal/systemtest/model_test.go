@@ -311,7 +311,7 @@ func (m *machine) ListEndpoints(t *rapid.T) {
 		}
 	}
 	sorted := cmpopts.SortSlices(func(a, b webhooks.Endpoint) bool { return a.URL+a.Channel < b.URL+b.Channel })
-	if diff := cmp.Diff(want, got, sorted, cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID"),
+	if diff := cmp.Diff(want, got, sorted, cmpopts.IgnoreFields(webhooks.Endpoint{}, "ID", "CreatedAt", "UpdatedAt"),
 		cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("endpoints (-want +got):\n%s", diff)
 	}
