@@ -151,7 +151,7 @@ func (c *Client) createOrFind(ctx context.Context, ep Endpoint, secret string) (
 		return ep, stored, false, err
 	}
 	if err := ep.description().Check(); err != nil {
-		return ep, stored, false, fmt.Errorf("webhooks: %w: %s: %w", ErrInvalidEndpoint, foreign.Quote(ep.URL), err)
+		return ep, stored, false, fmt.Errorf("webhooks: %w: %w", ErrInvalidEndpoint, err)
 	}
 	if _, err := c.registered(ctx, ep.EventType); err != nil {
 		return ep, stored, false, err

@@ -89,11 +89,10 @@ func (d Description) New(secret string) models.EndpointIn {
 	return in
 }
 
-// Check refuses what the server would refuse or could not keep. The error shows neither the URL nor
-// the metadata.
+// Check refuses what the server would refuse or could not keep. The error does not show the metadata.
 func (d Description) Check() error {
 	if err := hookurl.Check(d.URL); err != nil {
-		return fmt.Errorf("URL: %w", err)
+		return fmt.Errorf("URL %s: %w", foreign.Quote(d.URL), err)
 	}
 	if err := CheckChannel(d.Channel); err != nil {
 		return err

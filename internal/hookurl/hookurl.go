@@ -15,6 +15,8 @@ import (
 // maxLength is far beyond any URL, and such that a request with it stays below the server's limit.
 const maxLength = 1 << 20 // bytes
 
+var errNotAbsolute = errors.New("not an absolute http or https URL")
+
 // Check refuses a text that the server would not take as the URL of an endpoint: one that is not an
 // absolute http or https URL with a host. The error does not show the text.
 func Check(raw string) error {
@@ -26,10 +28,10 @@ func Check(raw string) error {
 	}
 	u, err := whatwg.Parse(raw)
 	if err != nil {
-		return errors.New("not an absolute URL") // the library's text quotes it
+		return errNotAbsolute // the library's text quotes it
 	}
 	if scheme := u.Scheme(); scheme != "http" && scheme != "https" {
-		return errors.New("not an http or https URL")
+		return errNotAbsolute
 	}
 	return nil
 }
