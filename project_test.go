@@ -63,7 +63,7 @@ func fences(t *testing.T) []fence {
 
 func readFile(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(name)
+	text, err := os.ReadFile(name) //nolint:gosec // a file of the project
 	if err != nil {
 		t.Fatal(err)
 	}
