@@ -145,8 +145,7 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkSendCost compares what the two do besides the network, whose answers come from memory.
 func BenchmarkSendCost(b *testing.B) {
-	mock := svixmock.New(svixmock.Config{})
-	b.Cleanup(mock.Close)
+	mock := harness.NewMock(b, svixmock.Config{})
 	canned := cannedAnswers{live: mock.RoundTripper()}
 	clients := []struct {
 		name string

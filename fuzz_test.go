@@ -91,8 +91,7 @@ func FuzzEventTypeName(f *testing.F) {
 		".a", "a.", "<html>", "a.b.c") {
 		f.Add(name)
 	}
-	mock := svixmock.New(svixmock.Config{})
-	f.Cleanup(mock.Close)
+	mock := harness.NewMock(f, svixmock.Config{})
 	wellFormed := regexp.MustCompile(`^[a-zA-Z0-9_-]+\.[a-zA-Z0-9_-]+$`)
 	f.Fuzz(func(t *testing.T, name string) {
 		withinTime(t)
@@ -132,8 +131,7 @@ func FuzzSchema(f *testing.F) {
 		}
 	}
 	f.Add([]byte("<html>"), []byte("{}"))
-	mock := svixmock.New(svixmock.Config{})
-	f.Cleanup(mock.Close)
+	mock := harness.NewMock(f, svixmock.Config{})
 	f.Fuzz(func(t *testing.T, schema, payload []byte) {
 		withinTime(t)
 		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
@@ -300,8 +298,7 @@ func FuzzEndpoint(f *testing.F) {
 		f.Add(id, id, id, id, id, id)
 		f.Add("http://receiver.test/"+id, id, "ep_"+id, "whsec_"+id, id, id)
 	}
-	mock := svixmock.New(svixmock.Config{KeepRequests: 100})
-	f.Cleanup(mock.Close)
+	mock := harness.NewMock(f, svixmock.Config{KeepRequests: 100})
 	if err := harness.NewClient(f, mock.RoundTripper(), mock.Token()).CreateEventType(f.Context(),
 		webhooks.DefaultEventTypes()[0]); err != nil {
 		f.Fatal(err)

@@ -92,8 +92,7 @@ func TestListingFindsLateAttempts(t *testing.T) {
 // historyServer is a server with attempts at the given times, in any order.
 func historyServer(t *testing.T, times []time.Time) (*svixmock.Server, *webhooks.Client) {
 	t.Helper()
-	mock := svixmock.New(svixmock.Config{KeepRequests: 10_000})
-	t.Cleanup(mock.Close)
+	mock := harness.NewMock(t, svixmock.Config{})
 	mock.Handle(harness.HookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"testing"
@@ -55,9 +56,15 @@ func Sized(normal, whole int) int {
 	return normal
 }
 
-// NewMock is a mock server without a socket that ends with the test. It keeps 10,000 requests and
+// A Scope is what a mock server ends with: a test, or one of the many that a property is made of.
+type Scope interface {
+	Helper()
+	Cleanup(end func())
+}
+
+// NewMock is a mock server without a socket that ends with its scope. It keeps 10,000 requests and
 // deliveries if cfg does not say how many.
-func NewMock(tb testing.TB, cfg svixmock.Config) *svixmock.Server {
+func NewMock(tb Scope, cfg svixmock.Config) *svixmock.Server {
 	tb.Helper()
 	cfg.WhiteLabel = true
 	cfg.KeepRequests = cmp.Or(cfg.KeepRequests, 10_000)
@@ -65,6 +72,17 @@ func NewMock(tb testing.TB, cfg svixmock.Config) *svixmock.Server {
 	mock := svixmock.New(cfg)
 	tb.Cleanup(mock.Close)
 	return mock
+}
+
+// Listen puts a mock server behind a socket and returns its URL.
+func Listen(tb testing.TB, mock *svixmock.Server) (serverURL string) {
+	tb.Helper()
+	srv := httptest.NewServer(mock)
+	tb.Cleanup(func() {
+		mock.Close() // it lets hanging requests go
+		srv.Close()
+	})
+	return srv.URL
 }
 
 // NewServer is a mock server with a receiver, on which there is all that Operations needs.

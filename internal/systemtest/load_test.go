@@ -9,7 +9,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"net/http/httptrace"
 	"os"
 	"runtime"
@@ -27,30 +26,17 @@ import (
 // loadServer is a mock server behind a socket, with the default event types.
 func loadServer(t *testing.T, cfg svixmock.Config, opts ...webhooks.Option) (*svixmock.Server, *webhooks.Client) {
 	t.Helper()
-	mock := svixmock.New(cfg)
-	srv := httptest.NewServer(mock)
-	t.Cleanup(srv.Close)
-	t.Cleanup(mock.Close) // before that: it lets hanging requests go
+	mock := harness.NewMock(t, cfg)
+	serverURL := harness.Listen(t, mock)
 	transport := &http.Transport{MaxIdleConnsPerHost: 1024}
 	t.Cleanup(transport.CloseIdleConnections)
-	opts = append([]webhooks.Option{
-		webhooks.WithConfig(webhooks.Config{}),
-		webhooks.WithServerURL(srv.URL), webhooks.WithAuthToken(mock.Token()),
-		webhooks.WithHTTPClient(&http.Client{Transport: transport}),
+	client := harness.NewClient(t, transport, mock.Token(), append([]webhooks.Option{
+		webhooks.WithServerURL(serverURL),
 		webhooks.WithRetry(webhooks.RetryPolicy{
-			MaxAttempts: 12, MinBackoff: time.Millisecond,
-			MaxBackoff: 20 * time.Millisecond,
+			MaxAttempts: 12, MinBackoff: time.Millisecond, MaxBackoff: 20 * time.Millisecond,
 		}),
-	}, opts...)
-	client, err := webhooks.NewClient(opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, et := range webhooks.DefaultEventTypes() {
-		if err := client.CreateEventType(t.Context(), et); err != nil {
-			t.Fatal(err)
-		}
-	}
+	}, opts...)...)
+	harness.CreateEventTypes(t, client)
 	return mock, client
 }
 

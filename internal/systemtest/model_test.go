@@ -45,7 +45,6 @@ func TestClientBehavesAsItsModel(t *testing.T) {
 				for range harness.Sized(1, 25) {
 					rapid.Check(notATest{t}, func(rt *rapid.T) {
 						m := newMachine(t, rt, test.cfg, test.clients, test.opts)
-						defer m.mock.Close()
 						rt.Repeat(rapid.StateMachineActions(m))
 						steps += m.steps
 					})
@@ -105,10 +104,8 @@ type machine struct {
 func newMachine(t *testing.T, rt *rapid.T, cfg svixmock.Config, clients int, opts []webhooks.Option) *machine {
 	t.Helper()
 	cfg.RetrySchedule = []time.Duration{}
-	cfg.KeepDeliveries = 10_000
 	cfg.Patient = true
-	cfg.WhiteLabel = true
-	m := &machine{ctx: t.Context(), mock: svixmock.New(cfg), types: map[string]*modelType{}}
+	m := &machine{ctx: t.Context(), mock: harness.NewMock(rt, cfg), types: map[string]*modelType{}}
 	m.mock.Handle(modelHost, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	m.mock.SetClock(func() time.Time { return time.Now().Add(m.offset) })
 	m.mock.FailRate(0.3, rapid.Uint64().Draw(rt, "seed of the faults"), harness.EveryFault(3*time.Second)...)
