@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -52,8 +53,12 @@ type SvixConfig struct {
 	AuthToken Secret `yaml:"auth_token"`
 }
 
-// A Secret is a text that must not be seen: printed, logged or encoded it is
-// "[redacted]". Convert it to a string to use it.
+// A Secret is a text that must not be seen: printed, logged or encoded it is "[redacted]". Convert it
+// to a string to use it.
+//
+// Package fmt calls no method of a value in an unexported field: printing a struct that holds a Config
+// or a Secret in one with %+v shows the text. Keep it in an exported field, or behind a pointer or a
+// function.
 type Secret string
 
 const redacted = foreign.Redacted
@@ -118,7 +123,8 @@ func readConfig(path string) (Config, []error) {
 	}
 	cfg, mistakes := parseConfig(data)
 	if len(mistakes) > 0 {
-		return Config{}, []error{fmt.Errorf("%s: %s", path, joinErrors(mistakes))}
+		mistakes[0] = fmt.Errorf("%s: %w", path, mistakes[0])
+		return Config{}, mistakes
 	}
 	return cfg, nil
 }
@@ -153,8 +159,8 @@ func parseConfig(data []byte) (Config, []error) {
 		} `yaml:"webhooks"`
 		Others map[string]yaml.Node `yaml:",inline"` // nodes: their aliases are not expanded
 	}
-	if err := checkKeys(data); err != nil {
-		return Config{}, []error{err}
+	if mistakes := checkKeys(data); len(mistakes) > 0 {
+		return Config{}, mistakes
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
@@ -170,28 +176,51 @@ func parseConfig(data []byte) (Config, []error) {
 	if cfg.EventRetentionPeriod, err = wholeNumber(file.Webhooks.EventRetentionPeriod); err != nil {
 		mistakes = append(mistakes, fmt.Errorf("event_retention_period: %w", err))
 	}
-	return cfg, append(mistakes, cfg.mistakes()...)
+	return cfg, append(mistakes, cfg.mistakes(urlKey, tokenKey)...)
 }
 
-// checkKeys refuses mappings whose decoding would take minutes.
-func checkKeys(data []byte) error {
+// checkKeys returns what is wrong with the keys of the mappings in a file. The library, too, finds the
+// ones that are there twice, but compares each with all others and then tells each pair.
+func checkKeys(data []byte) []error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil //nolint:nilerr // its mistakes are reported where it is decoded
 	}
-	return checkKeysOf(&document)
+	return checkKeysOf(nil, &document)
 }
 
-func checkKeysOf(node *yaml.Node) error {
-	if keys := len(node.Content) / 2; node.Kind == yaml.MappingNode && keys > maxConfigKeys {
-		return fmt.Errorf("line %d: a mapping of %d keys, at most %d are possible", node.Line, keys, maxConfigKeys)
-	}
-	for _, child := range node.Content {
-		if err := checkKeysOf(child); err != nil {
-			return err
+func checkKeysOf(mistakes []error, node *yaml.Node) []error {
+	if node.Kind == yaml.MappingNode {
+		lines := map[string]int{}
+		for key := range slices.Chunk(node.Content, 2) {
+			if key[0].Kind != yaml.ScalarNode {
+				continue
+			}
+			if line, ok := lines[key[0].Value]; ok && len(mistakes) < maxMistakes {
+				mistakes = append(mistakes, fmt.Errorf("line %d: mapping key%s already defined at line %d",
+					key[0].Line, plainKey(key[0].Value), line))
+			} else if !ok {
+				lines[key[0].Value] = key[0].Line
+			}
+		}
+		if len(lines) > maxConfigKeys {
+			mistakes = append(mistakes, fmt.Errorf("line %d: a mapping of %d keys, at most %d are possible",
+				node.Line, len(lines), maxConfigKeys))
 		}
 	}
-	return nil
+	for _, child := range node.Content {
+		mistakes = checkKeysOf(mistakes, child)
+	}
+	return mistakes
+}
+
+// plainKey shows a key, unless it may be something else: "auth_token:" without a blank after it makes
+// the token a part of the key.
+func plainKey(key string) string {
+	if !yamlPlainKey.MatchString(key) {
+		return ""
+	}
+	return fmt.Sprintf(" %q", key)
 }
 
 // wholeNumber returns the number that a node of a YAML file holds, 0 for none.
@@ -211,17 +240,23 @@ func wholeNumber(node yaml.Node) (int, error) {
 	return n, nil
 }
 
-// mistakes lists what is wrong with the values that are there.
-func (cfg Config) mistakes() []error {
+// urlKey and tokenKey are what values from a configuration are called in errors.
+const (
+	urlKey   = "svix.server_url"
+	tokenKey = "svix.auth_token" //nolint:gosec // a key, not a token
+)
+
+// mistakes lists what is wrong with the values that are there, by where they come from.
+func (cfg Config) mistakes(urlFrom, tokenFrom string) []error {
 	var mistakes []error
 	if cfg.Svix.ServerURL != "" {
 		if _, err := parseServerURL(cfg.Svix.ServerURL); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("svix.server_url: %w", err))
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", urlFrom, err))
 		}
 	}
 	if cfg.Svix.AuthToken != "" {
 		if err := checkToken(string(cfg.Svix.AuthToken)); err != nil {
-			mistakes = append(mistakes, fmt.Errorf("svix.auth_token: %w", err))
+			mistakes = append(mistakes, fmt.Errorf("%s: %w", tokenFrom, err))
 		}
 	}
 	if days := cfg.EventRetentionPeriod; days != 0 && (days < minRetention || days > maxRetention) {
@@ -230,21 +265,25 @@ func (cfg Config) mistakes() []error {
 	return mistakes
 }
 
-// configError returns the ErrInvalidConfig that lists the mistakes, nil where
-// there are none.
+// A configMistakes is the ErrInvalidConfig that lists mistakes; they are its causes.
+type configMistakes []error
+
+func (m configMistakes) Error() string {
+	texts := make([]string, len(m))
+	for i, err := range m {
+		texts[i] = err.Error()
+	}
+	return fmt.Sprintf("webhooks: %v: %s", ErrInvalidConfig, joinMistakes(texts))
+}
+
+func (m configMistakes) Unwrap() []error { return append([]error{ErrInvalidConfig}, m...) }
+
+// configError returns the error that lists the mistakes, nil if there are none.
 func configError(mistakes []error) error {
 	if len(mistakes) == 0 {
 		return nil
 	}
-	return fmt.Errorf("webhooks: %w: %s", ErrInvalidConfig, joinErrors(mistakes))
-}
-
-func joinErrors(errs []error) string {
-	texts := make([]string, len(errs))
-	for i, err := range errs {
-		texts[i] = err.Error()
-	}
-	return strings.Join(texts, "; ")
+	return configMistakes(mistakes)
 }
 
 // The YAML library quotes values, which may be secret, and names Go types,
@@ -274,10 +313,7 @@ func yamlMistakes(err error) []error {
 
 func yamlMistake(text string) string {
 	if m := yamlUnknownKey.FindStringSubmatch(text); m != nil {
-		if !yamlPlainKey.MatchString(m[2]) {
-			return "line " + m[1] + ": unknown key" // not shown: it may be "auth_token:" and, without a blank, the token
-		}
-		return fmt.Sprintf("line %s: unknown key %q", m[1], m[2])
+		return fmt.Sprintf("line %s: unknown key%s", m[1], plainKey(m[2]))
 	}
 	if m := yamlWrongType.FindStringSubmatch(text); m != nil {
 		want := "a mapping"

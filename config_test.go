@@ -3,6 +3,7 @@ package webhooks_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -361,7 +362,7 @@ func TestNewClientNamesEveryMistake(t *testing.T) {
 		"token with newline": {[]webhooks.Option{
 			webhooks.WithServerURL(fileURL),
 			webhooks.WithAuthToken(fileToken + "\n"),
-		}, []string{"svix.auth_token"}},
+		}, []string{"WithAuthToken"}},
 		"bad file, all explicit": {
 			[]webhooks.Option{
 				webhooks.WithConfigFile("missing.yml"),
@@ -371,7 +372,7 @@ func TestNewClientNamesEveryMistake(t *testing.T) {
 		"token outside ASCII": {[]webhooks.Option{
 			webhooks.WithServerURL(fileURL),
 			webhooks.WithAuthToken(fileToken + "é"),
-		}, []string{"svix.auth_token"}},
+		}, []string{"WithAuthToken"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -602,6 +603,32 @@ func TestTokenStaysAtHome(t *testing.T) {
 		_, _ = client.GetEventType(t.Context(), webhooks.TypeOriginCreate) // it fails
 		if host != "svix.test" {
 			t.Errorf("%s went to %q", token, host)
+		}
+	}
+}
+
+// TestMissingFileIsACause that a program can ask for.
+func TestMissingFileIsACause(t *testing.T) {
+	t.Setenv(webhooks.ConfigFileVariable, "")
+	_, err := webhooks.LoadConfig(filepath.Join(t.TempDir(), "webhooks.yml"))
+	if !errors.Is(err, fs.ErrNotExist) || !errors.Is(err, webhooks.ErrInvalidConfig) {
+		t.Errorf("got %v, want both %v and %v", err, fs.ErrNotExist, webhooks.ErrInvalidConfig)
+	}
+}
+
+// TestErrorOfAConfigurationIsShort, whatever is in it.
+func TestErrorOfAConfigurationIsShort(t *testing.T) {
+	t.Setenv(webhooks.ConfigFileVariable, "")
+	for name, text := range map[string]string{
+		"one key many times":    "webhooks:\n" + strings.Repeat("  a:\n", 1999),
+		"many keys twice":       "webhooks:\n" + strings.Repeat(manyKeys(900, "  "), 2),
+		"many unknown keys":     "webhooks:\n" + manyKeys(1900, "  "),
+		"a key of many letters": "webhooks:\n  " + strings.Repeat("a", 1<<19) + ": 1\n",
+		"an escape sequence":    "webhooks:\n  \"\\e[31m\": 1\n",
+	} {
+		_, err := loaded(t, text)
+		if !errors.Is(err, webhooks.ErrInvalidConfig) || len(err.Error()) > 8<<10 || strings.ContainsRune(err.Error(), 0x1b) {
+			t.Errorf("%s: got %d bytes: %.200v", name, len(err.Error()), err)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/softwareheritage/webhooks/internal/endpoint"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
@@ -20,6 +21,8 @@ var (
 	ErrInvalidConfig = errors.New("invalid configuration")
 	// ErrInvalidEventTypeName: [Client.CreateEventType] was given a name that is not "<group>.<event>".
 	ErrInvalidEventTypeName = errors.New("invalid event type name")
+	// ErrInvalidEventType: an [EventType] cannot be registered as it is described; nothing was changed.
+	ErrInvalidEventType = errors.New("invalid event type")
 	// ErrInvalidSchema: a JSON Schema is refused; the error is a [*SchemaError].
 	ErrInvalidSchema = errors.New("invalid JSON Schema")
 	// ErrInvalidPayload: a payload cannot be sent, so nothing was sent, or a
@@ -139,7 +142,7 @@ func (v Violation) String() string {
 	if v.Path == "" {
 		return v.Message
 	}
-	return v.Path + ": " + v.Message
+	return foreign.Quote(v.Path) + ": " + v.Message
 }
 
 // A LineError is a line that is no event, see [EventReader].
@@ -171,7 +174,8 @@ type PayloadError struct {
 
 // Error lists the violations.
 func (e *PayloadError) Error() string {
-	return fmt.Sprintf("webhooks: %v for event type %s, nothing was sent: %s", ErrInvalidPayload, e.EventType, joinViolations(e.Violations))
+	return fmt.Sprintf("webhooks: %v for event type %s, nothing was sent: %s",
+		ErrInvalidPayload, foreign.Quote(e.EventType), joinViolations(e.Violations))
 }
 
 // Is makes errors.Is(err, ErrInvalidPayload) hold.
@@ -205,7 +209,22 @@ func joinViolations(violations []Violation) string {
 	for i, v := range violations {
 		texts[i] = v.String()
 	}
-	return strings.Join(texts, "; ")
+	return joinMistakes(texts)
+}
+
+// maxMistakes is how many mistakes a text tells one by one.
+const maxMistakes = 20
+
+// joinMistakes returns the mistakes in one line, whoever chose the names and values in them.
+func joinMistakes(texts []string) string {
+	shown := make([]string, 0, maxMistakes)
+	for _, text := range texts[:min(len(texts), maxMistakes)] {
+		shown = append(shown, foreign.Filter{}.Text(text))
+	}
+	if more := len(texts) - len(shown); more > 0 {
+		shown = append(shown, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(shown, "; ")
 }
 
 // Codes of the server.

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	svix "github.com/svix/svix-webhooks/go"
 	"github.com/svix/svix-webhooks/go/models"
@@ -16,6 +18,7 @@ import (
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/schema"
+	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
 // An EventType is a kind of event and the shape of its payloads.
@@ -47,25 +50,51 @@ func validEventTypeName(name string) bool {
 	return len(name) <= maxEventTypeName && eventTypeName.MatchString(name)
 }
 
-// CreateEventType registers an event type. Where there is one of that name, it
-// gets the new description and schema; where it is archived, it is revived with
-// the endpoints it had.
+// CreateEventType registers an event type. If there is one of that name, it gets the new description
+// and schema; if it is archived, it is revived with the endpoints it had. It returns
+//   - [ErrInvalidEventTypeName] before any request, also for a name that begins with a hyphen: the
+//     server's listings, which go on from the last name, would never come past it,
+//   - a [*SchemaError] before any request,
+//   - [ErrInvalidEventType] before any request for a description that is not UTF-8, has a character
+//     from U+0000 to U+0008, or makes the request longer than 2 MiB,
+//   - an [*APIError] for any other answer.
 //
-// It returns [ErrInvalidEventTypeName] or a [*SchemaError] before any request,
-// and an [*APIError] for a refusal of the server. It can be repeated after any
-// error.
+// It can be repeated after any error.
 func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
-	if !validEventTypeName(et.Name) {
-		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' on both sides and at most %d bytes", ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
+	if !validEventTypeName(et.Name) || strings.HasPrefix(et.Name, "-") {
+		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' "+
+			"on both sides, no '-' in front and at most %d bytes", ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
 	if _, err := schema.Compile(et.Schema); err != nil {
 		return schemaError(err)
+	}
+	if err := et.check(); err != nil {
+		return fmt.Errorf("webhooks: %w %s: %w", ErrInvalidEventType, et.Name, err)
 	}
 	defer c.forget(et.Name)
 	if err := c.createApplication(ctx, et.Name); err != nil {
 		return err
 	}
 	return c.putEventType(ctx, et)
+}
+
+// check refuses what the server would refuse once the application is there already.
+func (et EventType) check() error {
+	switch {
+	case !utf8.ValidString(et.Description):
+		return errors.New("the description is not valid UTF-8")
+	case strings.ContainsFunc(et.Description, func(r rune) bool { return r <= 8 }):
+		return errors.New("the description has a control character, which the server does not take")
+	}
+	body, err := json.Marshal(et.update())
+	if err == nil && len(body) > transport.MaxRequest {
+		err = fmt.Errorf("the request is %d bytes long, at most %d are possible", len(body), transport.MaxRequest)
+	}
+	return err
+}
+
+func (et EventType) update() models.EventTypeUpdate {
+	return models.EventTypeUpdate{Description: et.Description, Schemas: &map[string]any{schemaVersion: et.Schema}}
 }
 
 // createApplication makes sure of the application that holds the endpoints and
@@ -84,10 +113,9 @@ func (c *Client) createApplication(ctx context.Context, eventType string) error 
 // putEventType creates, updates or revives an event type: a PUT does all three
 // in one request, where a POST refuses an event type that exists.
 func (c *Client) putEventType(ctx context.Context, et EventType) error {
-	schemas := map[string]any{schemaVersion: et.Schema}
 	return repeatOnConflict(func() error {
 		_, err := query[eventTypeBody](ctx, c, "event type create", func(ctx context.Context) error {
-			_, err := c.svix.EventType.Update(ctx, et.Name, models.EventTypeUpdate{Description: et.Description, Schemas: &schemas})
+			_, err := c.svix.EventType.Update(ctx, et.Name, et.update())
 			return err
 		})
 		return err

@@ -114,3 +114,44 @@ func TestSchemasOfOthersReachNoFile(t *testing.T) {
 		}
 	}
 }
+
+// TestEventTypesThatTheServerWouldRefuse are refused before any request: its application would be
+// left behind.
+func TestEventTypesThatTheServerWouldRefuse(t *testing.T) {
+	t.Parallel()
+	schema := json.RawMessage(`{"type":"object"}`)
+	for name, tt := range map[string]struct {
+		et   webhooks.EventType
+		want error
+	}{
+		"long description":       {webhooks.EventType{Name: "a.b", Description: strings.Repeat("d", 2<<20)}, webhooks.ErrInvalidEventType},
+		"escaped to six bytes":   {webhooks.EventType{Name: "a.b", Description: strings.Repeat("<", 400<<10)}, webhooks.ErrInvalidEventType},
+		"NUL in description":     {webhooks.EventType{Name: "a.b", Description: "a\x00"}, webhooks.ErrInvalidEventType},
+		"backspace":              {webhooks.EventType{Name: "a.b", Description: "a\b"}, webhooks.ErrInvalidEventType},
+		"description in Latin-1": {webhooks.EventType{Name: "a.b", Description: "caf\xe9"}, webhooks.ErrInvalidEventType},
+		"a hyphen in front":      {webhooks.EventType{Name: "-a.b"}, webhooks.ErrInvalidEventTypeName},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.et.Schema = schema
+			err := offline(t).CreateEventType(t.Context(), tt.et)
+			if !errors.Is(err, tt.want) || len(err.Error()) > 1000 {
+				t.Errorf("got %.200v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestEventTypesOfOthersWithAHyphenInFront can be used and deleted.
+func TestEventTypesOfOthersWithAHyphenInFront(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	harness.RawPost(t, mock, "/event-type", `{"name":"-other.type","description":""}`)
+	if _, err := client.GetEventType(t.Context(), "-other.type"); err != nil {
+		t.Error(err)
+	}
+	if err := client.DeleteEventType(t.Context(), "-other.type"); err != nil {
+		t.Error(err)
+	}
+}

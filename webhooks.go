@@ -274,9 +274,14 @@ func (o options) resolve() (Config, []error) {
 			return Config{}, mistakes
 		}
 	}
-	cfg.Svix.ServerURL = cmp.Or(o.serverURL, cfg.Svix.ServerURL)
-	cfg.Svix.AuthToken = cmp.Or(Secret(o.authToken), cfg.Svix.AuthToken)
-	mistakes := cfg.mistakes()
+	urlFrom, tokenFrom := urlKey, tokenKey
+	if o.serverURL != "" {
+		cfg.Svix.ServerURL, urlFrom = o.serverURL, "WithServerURL"
+	}
+	if o.authToken != "" {
+		cfg.Svix.AuthToken, tokenFrom = Secret(o.authToken), "WithAuthToken"
+	}
+	mistakes := cfg.mistakes(urlFrom, tokenFrom)
 	if cfg.Svix.ServerURL == "" {
 		mistakes = append(mistakes, errors.New("the URL of the Svix server is missing: set svix.server_url or use WithServerURL"))
 	}

@@ -160,7 +160,7 @@ func describeOne(err error) string {
 		return describeAnswer(api) + after(err, api)
 	case errors.As(err, &network):
 		return fmt.Sprintf("the Svix server at %s cannot be reached: %v (is the URL right, and does the server run?)", host(network.URL), network.Err) + after(err, network)
-	case errors.As(err, &file):
+	case errors.As(err, &file) && !errors.Is(err, webhooks.ErrInvalidConfig):
 		return file.Error()
 	}
 	return withoutPackage(err.Error())
