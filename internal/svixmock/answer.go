@@ -12,6 +12,7 @@ type answer struct {
 	status int
 	header http.Header // beside the content type; may be nil
 	body   []byte
+	bare   bool // not routed: without the headers that every routed answer has
 }
 
 // jsonAnswer answers with v as JSON.

@@ -1,8 +1,12 @@
 package svixmock
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // appSettings are what a request can change. A value never changes once stored.
@@ -15,51 +19,72 @@ type appSettings struct {
 
 // appIn is an application in a request.
 type appIn struct {
-	name      opt[string]
-	uid       opt[string]
-	rateLimit opt[int64]
-	throttle  opt[int64]
-	metadata  opt[map[string]string]
+	name      serde.Opt[string]
+	uid       serde.Opt[string]
+	rateLimit serde.Opt[int64]
+	throttle  serde.Opt[int64]
+	metadata  serde.Opt[map[string]string]
 }
 
-// members describes the body of POST and PUT; that of PATCH requires nothing.
-func (in *appIn) members(patch bool) []member {
-	name := required("name", &in.name, parseString)
-	metadata := nullable("metadata", &in.metadata, parseMetadata)
-	name.required = !patch
-	return []member{
-		name,
-		nullable("uid", &in.uid, parseString),
-		nullable("rateLimit", &in.rateLimit, parseInt("u16", 0, 65535)),
-		nullable("throttleRate", &in.throttle, parseInt("u16", 0, 65535)),
-		metadata,
+// describe describes the body of POST and PUT; that of PATCH requires nothing.
+func (in *appIn) describe(patch bool) serde.Struct {
+	return serde.Struct{Name: "ApplicationIn", Lenient: patch, Members: []serde.Member{
+		serde.RequiredIf(!patch, "name", &in.name, serde.String),
+		serde.Nullable("rateLimit", &in.rateLimit, u16),
+		serde.Nullable("throttleRate", &in.throttle, u16),
+		serde.Nullable("uid", &in.uid, serde.String),
+		serde.Nullable("metadata", &in.metadata, parseMetadata),
+	}}
+}
+
+// describeApp describes the application that a request for something else may bring along.
+func describeApp(in *appIn) serde.Struct { return in.describe(false) }
+
+var u16 = serde.Int("u16", 0, 65535)
+
+// metadataLimit is the largest metadata in bytes of JSON.
+const metadataLimit = 4096
+
+var parseMetadata = serde.Checked(serde.Map(serde.String), func(metadata map[string]string) error {
+	if len(marshal(metadata)) > metadataLimit {
+		return fmt.Errorf("metadata must be less than or equal to %d bytes", metadataLimit)
 	}
+	return nil
+})
+
+// checkMetadata refuses what the server's database does.
+func checkMetadata(metadata map[string]string) error {
+	for name, value := range metadata {
+		if strings.ContainsRune(name+value, 0) {
+			return errDatabase
+		}
+	}
+	return nil
 }
 
 // validate adds what is wrong with the values to p.
-func (in *appIn) validate(p *problems) {
-	if in.name.set && in.name.value == "" {
+func (in *appIn) validate(p *problems, patch bool) {
+	if in.name.Set && in.name.Value == "" {
 		p.add("Application names must be at least one character", "name")
 	}
 	p.text(in.name, "name")
-	p.atLeastOne(in.rateLimit, "rate_limit", "Application rate limits must be at least 1 if set")
-	p.atLeastOne(in.throttle, "throttle_rate", "Application throttle rate must be at least 1 if set")
+	const limits = "Application rate limits must be at least 1 if set"
+	throttle := "Application throttle rate must be at least 1 if set"
+	if patch {
+		throttle = limits
+	}
+	p.atLeastOne(in.rateLimit, "rate_limit", limits)
+	p.atLeastOne(in.throttle, "throttle_rate", throttle)
 	p.uid(in.uid, appPrefix)
 }
 
-// parseNestedApp reads the application that a request for something else may bring along.
-func parseNestedApp(d *decoder) (*appIn, error) {
-	in := new(appIn)
-	return in, d.structure(in.members(false))
-}
-
-// validateNestedApp adds what is wrong with such an application to p.
-func validateNestedApp(in opt[*appIn], p *problems) {
-	if !in.has() {
+// validateNestedApp adds what is wrong with a nested application to p.
+func validateNestedApp(in serde.Opt[*appIn], p *problems) {
+	if !in.Has() {
 		return
 	}
 	nested := problems{root: "application"}
-	in.value.validate(&nested)
+	in.Value.validate(&nested, false)
 	for _, item := range nested.items {
 		p.add(item.Msg, item.Loc...)
 	}
@@ -68,54 +93,55 @@ func validateNestedApp(in opt[*appIn], p *problems) {
 // settings are those of a new or replaced application.
 func (in *appIn) settings() appSettings {
 	return appSettings{
-		name:     in.name.value,
-		uid:      in.uid.ptr(),
+		name:     in.name.Value,
+		uid:      in.uid.Ptr(),
 		rate:     firstOf(in.throttle, in.rateLimit),
-		metadata: in.metadata.value,
+		metadata: in.metadata.Value,
 	}
 }
 
 // patched are old settings with the given members changed.
 func (in *appIn) patched(old appSettings) appSettings {
-	if in.name.set {
-		old.name = in.name.value
+	if in.name.Set {
+		old.name = in.name.Value
 	}
-	if in.uid.set {
-		old.uid = in.uid.ptr()
+	if in.uid.Set {
+		old.uid = in.uid.Ptr()
 	}
-	if in.metadata.set {
-		old.metadata = in.metadata.value
+	if in.metadata.Set {
+		old.metadata = in.metadata.Value
 	}
 	old.rate = patchedRate(old.rate, in.throttle, in.rateLimit)
 	return old
 }
 
 // firstOf is the first value that there is.
-func firstOf(a, b opt[int64]) *int64 {
-	if a.has() {
-		return a.ptr()
+func firstOf(a, b serde.Opt[int64]) *int64 {
+	if a.Has() {
+		return a.Ptr()
 	}
-	return b.ptr()
+	return b.Ptr()
 }
 
 // patchedRate is a throttle rate after a PATCH; the current spelling wins over the old one.
-func patchedRate(old *int64, throttle, rateLimit opt[int64]) *int64 {
+func patchedRate(old *int64, throttle, rateLimit serde.Opt[int64]) *int64 {
 	switch {
-	case throttle.set:
-		return throttle.ptr()
-	case rateLimit.set:
-		return rateLimit.ptr()
+	case throttle.Set:
+		return throttle.Ptr()
+	case rateLimit.Set:
+		return rateLimit.Ptr()
 	}
 	return old
 }
 
-func decodeApp(c *call, patch bool) (*appIn, error) {
+func decodeApp(c *call) (*appIn, error) {
 	in := new(appIn)
-	if err := decodeBody(c, in.members(patch)...); err != nil {
+	patch := c.Method == http.MethodPatch
+	if err := c.decode(in.describe(patch)); err != nil {
 		return nil, err
 	}
 	p := problems{root: "body"}
-	in.validate(&p)
+	in.validate(&p, patch)
 	return in, p.err()
 }
 
@@ -156,6 +182,9 @@ func (o *org) addApp(settings appSettings, now time.Time) (*app, error) {
 	if settings.uid != nil && o.appUIDs[*settings.uid] != nil {
 		return nil, fail(http.StatusConflict)
 	}
+	if err := checkMetadata(settings.metadata); err != nil {
+		return nil, err
+	}
 	a := &app{
 		id:           newID(now).text(appPrefix),
 		org:          o,
@@ -179,6 +208,9 @@ func (a *app) change(settings appSettings, now time.Time) error {
 			return fail(http.StatusConflict)
 		}
 	}
+	if err := checkMetadata(settings.metadata); err != nil {
+		return err
+	}
 	a.releaseUID()
 	if settings.uid != nil {
 		a.org.appUIDs[*settings.uid] = a
@@ -195,22 +227,11 @@ func (a *app) releaseUID() {
 	}
 }
 
-func (s *Server) createApp(c *call) (answer, error) {
-	ifExists, err := boolParam(c.query, "get_if_exists", false)
-	if err != nil {
-		return answer{}, err
-	}
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeApp(c, false)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if existing := o.appUIDs[in.uid.value]; existing != nil {
+// ifExists reads the parameter that turns a creation into get-or-create.
+func ifExists(q serde.Query) (bool, error) { return serde.BoolParam(q, "get_if_exists", false) }
+
+func createApp(c *call, o *org, ifExists bool, in *appIn) (answer, error) {
+	if existing := o.appUIDs[in.uid.Value]; existing != nil {
 		if !ifExists {
 			return answer{}, failWith(http.StatusConflict, "", "An application with that id or uid already exists")
 		}
@@ -223,79 +244,41 @@ func (s *Server) createApp(c *call) (answer, error) {
 	return jsonAnswer(http.StatusCreated, a.out()), nil
 }
 
-func (s *Server) getApp(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return jsonAnswer(http.StatusOK, a.out()), nil
-}
+func getApp(_ *call, a *app) (answer, error) { return jsonAnswer(http.StatusOK, a.out()), nil }
 
-func (s *Server) listApps(c *call) (answer, error) {
-	p, ascending, err := parseOrderedPaging(c.query, idRule(appPrefix), true)
-	if err != nil {
-		return answer{}, err
-	}
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	page, done := simplePage(o.apps, appKey, everything, p, ascending)
+func appPaging(q serde.Query) (paging, error) { return parseOrderedPaging(q, idRule(appPrefix), true) }
+
+func listApps(_ *call, o *org, p paging) (answer, error) {
+	page, done := simplePage(o.apps, appKey, everything, p)
 	return listAnswer(page, done, func(a *app) (appOut, string) { return a.out(), a.id }), nil
 }
 
-func (s *Server) putApp(c *call) (answer, error) {
-	o, err := s.organization(c)
+func putApp(c *call, o *org, in *appIn) (answer, error) {
+	ref, err := c.param(0)
 	if err != nil {
 		return answer{}, err
 	}
-	in, err := decodeApp(c, false)
+	status, a := http.StatusOK, o.app(ref)
+	if a == nil {
+		status = http.StatusCreated
+		a, err = o.addApp(in.settings(), c.now)
+	} else {
+		err = a.change(in.settings(), c.now)
+	}
 	if err != nil {
 		return answer{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if a := o.app(c.params[0]); a != nil {
-		if err := a.change(in.settings(), c.now); err != nil {
-			return answer{}, err
-		}
-		return jsonAnswer(http.StatusOK, a.out()), nil
-	}
-	a, err := o.addApp(in.settings(), c.now)
-	if err != nil {
-		return answer{}, err
-	}
-	return jsonAnswer(http.StatusCreated, a.out()), nil
+	return jsonAnswer(status, a.out()), nil
 }
 
-func (s *Server) patchApp(c *call) (answer, error) {
-	a, err := s.organizationApplication(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeApp(c, true)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func patchApp(c *call, a *app, in *appIn) (answer, error) {
 	if err := a.change(in.patched(a.settings), c.now); err != nil {
 		return answer{}, err
 	}
 	return jsonAnswer(http.StatusOK, a.out()), nil
 }
 
-func (s *Server) deleteApp(c *call) (answer, error) {
-	a, err := s.organizationApplication(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func deleteApp(_ *call, a *app) (answer, error) {
 	if !a.deleted {
 		a.deleted = true
 		a.releaseUID()

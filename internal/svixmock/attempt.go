@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // attempt is one delivery of a message to an endpoint. It is guarded by Server.mu; only response and next ever change.
@@ -80,11 +82,17 @@ func (t *attempt) out(withContent bool) attemptOut {
 
 // store adds the attempt to its message and its endpoint.
 func (t *attempt) store() {
+	if t.message.newestAttempt(t.endpoint) == nil {
+		t.endpoint.messages = insert(t.endpoint.messages, t.message, messageKey)
+	}
 	t.message.attempts = insert(t.message.attempts, t, attemptKey)
 	t.endpoint.attempts = insert(t.endpoint.attempts, t, attemptKey)
+	if t.failed {
+		t.endpoint.failures = insert(t.endpoint.failures, t, attemptKey)
+	}
 }
 
-// newestAttempt is the newest attempt at an endpoint, nil where there is none.
+// newestAttempt is the newest attempt at an endpoint, nil if there is none.
 func (m *message) newestAttempt(ep *endpoint) *attempt {
 	for _, t := range slices.Backward(m.attempts) {
 		if t.endpoint == ep {
@@ -94,53 +102,44 @@ func (m *message) newestAttempt(ep *endpoint) *attempt {
 	return nil
 }
 
-func (s *Server) listAttemptsByEndpoint(c *call) (answer, error) {
-	f, err := parseFilter(c.query, attemptPrefix, false)
+func attemptFilter(q serde.Query) (*filter, error) {
+	return parseAttemptFilter(q, filtersStatus|filtersClass|filtersContent)
+}
+
+func attemptByMessageFilter(q serde.Query) (*filter, error) {
+	return parseAttemptFilter(q, filtersEndpoint|filtersStatus|filtersClass|filtersContent)
+}
+
+func parseAttemptFilter(q serde.Query, has filters) (*filter, error) {
+	f, err := parseFilter(q, attemptPrefix, has)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
-	f.resolve(attemptPrefix)
+	return f, f.parseEventTypes()
+}
+
+func listAttemptsByEndpoint(c *call, ep *endpoint, f *filter) (answer, error) {
 	return f.attemptPage(ep.attempts, f.keepsAttempt, c.now), nil
 }
 
-func (s *Server) listAttemptsByMessage(c *call) (answer, error) {
-	f, err := parseFilter(c.query, attemptPrefix, true)
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	m, err := messageOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
+func listAttemptsByMessage(c *call, m *message, f *filter) (answer, error) {
 	keep := f.keepsAttempt
-	if f.endpoint.set {
-		ep := a.endpoint(f.endpoint.value)
+	if f.endpoint.Set {
+		ep := c.app.endpoint(f.endpoint.Value)
 		if ep == nil {
 			return answer{}, notFound()
 		}
-		keep = func(t *attempt) bool { return t.endpoint == ep && f.keepsAttempt(t) }
+		keep = f.keepsAttemptAt(ep)
 	}
-	f.resolve(attemptPrefix)
 	return f.attemptPage(m.attempts, keep, c.now), nil
 }
 
+func (f *filter) keepsAttemptAt(ep *endpoint) func(*attempt) bool {
+	return func(t *attempt) bool { return t.endpoint == ep && f.keepsAttempt(t) }
+}
+
 func (f *filter) attemptPage(attempts []*attempt, keep func(*attempt) bool, now time.Time) answer {
+	f.resolve(attemptPrefix)
 	page, done := timePage(attempts, attemptKey, keep, &f.timePaging, now)
 	return listAnswer(page, done, func(t *attempt) (attemptOut, string) {
 		out := t.out(f.withContent)
@@ -148,73 +147,34 @@ func (f *filter) attemptPage(attempts []*attempt, keep func(*attempt) bool, now 
 	})
 }
 
-// attemptOf finds the attempt that the path names; the lock must be held.
-func attemptOf(m *message, c *call) *attempt {
-	at, ok := parseID(attemptPrefix, c.params[2])
-	if !ok {
-		return nil
-	}
-	return findByID(m.attempts, at, attemptKey)
-}
-
-func (s *Server) getAttempt(c *call) (answer, error) {
-	a, err := s.application(c)
+func getAttempt(c *call, m *message) (answer, error) {
+	t, err := c.attempt(m, notFound())
 	if err != nil {
 		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	m, err := messageOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
-	t := attemptOf(m, c)
-	if t == nil {
-		return answer{}, notFound()
 	}
 	return jsonAnswer(http.StatusOK, t.out(true)), nil
 }
 
 // expungeAttempt forgets the response of an attempt.
-func (s *Server) expungeAttempt(c *call) (answer, error) {
-	a, err := s.organizationApplication(c)
+func expungeAttempt(c *call, m *message) (answer, error) {
+	t, err := c.attempt(m, failWith(http.StatusNotFound, "", "Message attempt not found"))
 	if err != nil {
 		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m := a.message(c.params[1])
-	if m == nil {
-		return answer{}, failWith(http.StatusNotFound, "", "Message not found")
-	}
-	t := attemptOf(m, c)
-	if t == nil {
-		return answer{}, failWith(http.StatusNotFound, "", "Message attempt not found")
 	}
 	t.response = "EXPUNGED"
 	return noContent, nil
 }
 
 // resend queues one manual attempt. A disabled endpoint gets none, and nobody is told.
-func (s *Server) resend(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, err := messageOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
-	if _, err := canonical(m.body(c.now)); err != nil {
+func resend(c *call, m *message) (answer, error) {
+	if _, err := serde.Canonical(m.body(c.now)); err != nil {
 		return answer{}, failWith(http.StatusBadRequest, "missing_payload",
 			"Unable to resend message. Payload is missing (probably expired).")
 	}
-	ep := a.endpoint(c.params[2])
-	if ep == nil {
-		return answer{}, notFound()
+	ep, err := c.endpoint(2)
+	if err != nil {
+		return answer{}, err
 	}
-	c.tasks = append(c.tasks, task{app: a, message: m, endpoint: ep, manual: true})
+	c.tasks = append(c.tasks, task{app: c.app, message: m, endpoint: ep, manual: true})
 	return jsonAnswer(http.StatusAccepted, struct{}{}), nil
 }

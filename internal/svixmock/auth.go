@@ -14,6 +14,9 @@ import (
 // defaultOrg is the organization for which the server's own token generator issues tokens.
 const defaultOrg = "org_23rb8YdGqMT0qIzpgGwdXfHirMu"
 
+// issuer is that of the server's tokens.
+const issuer = "svix-server"
+
 // clockTolerance is by how much the times of a token may be off.
 const clockTolerance = 15 * time.Minute
 
@@ -47,7 +50,7 @@ func (s *Server) sign(claims jwt.MapClaims) string {
 func (s *Server) orgToken() string {
 	now := s.now()
 	return s.sign(jwt.MapClaims{
-		"iss": "svix-server",
+		"iss": issuer,
 		"sub": defaultOrg,
 		"iat": now.Unix(),
 		"exp": now.AddDate(10, 0, 0).Unix(),
@@ -57,6 +60,7 @@ func (s *Server) orgToken() string {
 // identify finds out whom the request's token stands for.
 func (s *Server) identify(r *http.Request) (caller, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimLeft(token, " ")
 	switch {
 	case !strings.EqualFold(scheme, "Bearer"):
 		return caller{}, invalidToken("")
@@ -66,8 +70,8 @@ func (s *Server) identify(r *http.Request) (caller, error) {
 		return caller{}, invalidToken("Authentication failed. JWT signing secrets can not be used as tokens, " +
 			"please refer to https://github.com/svix/svix-webhooks#authentication for more information.")
 	}
-	claims, err := s.claims(token)
-	if err != nil {
+	claims, ok := s.verify(token)
+	if !ok {
 		return caller{}, invalidToken("")
 	}
 	return claims.caller()
@@ -80,87 +84,51 @@ func invalidToken(detail string) error {
 	return failWith(http.StatusUnauthorized, "", detail)
 }
 
-// tokenClaims are the claims that the server reads.
-type tokenClaims struct {
-	jwt.RegisteredClaims
-	Org   *string  `json:"org"`
-	Flags []string `json:"feature_flags"`
-}
-
-func (s *Server) claims(token string) (*tokenClaims, error) {
-	claims := new(tokenClaims)
-	_, err := jwt.ParseWithClaims(token, claims,
-		func(*jwt.Token) (any, error) { return []byte(s.secret), nil },
-		jwt.WithValidMethods([]string{"HS256"}),
-		jwt.WithLeeway(clockTolerance),
-		jwt.WithIssuedAt(),
-		jwt.WithTimeFunc(s.now))
-	return claims, err
-}
-
-// caller reads an organization's or an application's token.
-func (c *tokenClaims) caller() (caller, error) {
-	if c.Org == nil {
-		return c.organization()
+func admitAnybody(s *Server, c *call) (err error) {
+	if c.who, err = s.identify(c.Request); err != nil {
+		return err
 	}
-	switch {
-	case !strings.HasPrefix(*c.Org, orgPrefix):
-		return caller{}, failWith(http.StatusBadRequest, "bad token", "`org` is not a valid organization id")
-	case c.Subject == "":
-		return caller{}, missingSubject()
-	case !strings.HasPrefix(c.Subject, appPrefix):
-		return caller{}, failWith(http.StatusBadRequest, "bad token", "`sub` is not a valid application id")
-	}
-	return caller{org: *c.Org, app: c.Subject, flags: c.Flags}, nil
+	c.org = s.org(c.who.org)
+	return nil
 }
 
-func (c *tokenClaims) organization() (caller, error) {
-	switch {
-	case c.Subject == "":
-		return caller{}, missingSubject()
-	case !strings.HasPrefix(c.Subject, orgPrefix):
-		return caller{}, failWith(http.StatusBadRequest, "bad_token", "`sub` is not a valid organization id.")
+func admitOrg(s *Server, c *call) error {
+	if err := admitAnybody(s, c); err != nil {
+		return err
 	}
-	return caller{org: c.Subject}, nil
+	if c.who.app != "" {
+		return fail(http.StatusForbidden)
+	}
+	return nil
 }
 
-func missingSubject() error { return invalidToken("Invalid token (missing `sub`).") }
+// admitApp finds the application that the request's path names.
+func admitApp(s *Server, c *call) error {
+	if err := admitAnybody(s, c); err != nil {
+		return err
+	}
+	return s.lookUpApp(c)
+}
 
-// organization is the organization of a request that only it may make.
-func (s *Server) organization(c *call) (*org, error) {
-	who, err := s.identify(c.Request)
+func admitOwnApp(s *Server, c *call) error {
+	if err := admitOrg(s, c); err != nil {
+		return err
+	}
+	return s.lookUpApp(c)
+}
+
+func (s *Server) lookUpApp(c *call) error {
+	ref, err := c.param(0)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if who.app != "" {
-		return nil, fail(http.StatusForbidden)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c.app = c.org.app(ref)
+	if c.app == nil || c.who.app != "" && c.who.app != c.app.id {
+		return notFound()
 	}
-	return s.org(who.org), nil
-}
-
-// application is the application that the request's path names.
-func (s *Server) application(c *call) (*app, error) {
-	who, err := s.identify(c.Request)
-	if err != nil {
-		return nil, err
-	}
-	a := s.findApp(s.org(who.org), c.params[0])
-	if a == nil || who.app != "" && who.app != a.id {
-		return nil, notFound()
-	}
-	return a, nil
-}
-
-// organizationApplication is the application that the path of an organization's request names.
-func (s *Server) organizationApplication(c *call) (*app, error) {
-	o, err := s.organization(c)
-	if err != nil {
-		return nil, err
-	}
-	if a := s.findApp(o, c.params[0]); a != nil {
-		return a, nil
-	}
-	return nil, notFound()
+	return nil
 }
 
 // randomKey draws a signing key of n bytes.

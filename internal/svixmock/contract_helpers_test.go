@@ -19,8 +19,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/softwareheritage/webhooks/internal/openapi"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
+	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
 )
 
 // The contract tests are written from the description of the real server alone and see the mock only as an HTTP

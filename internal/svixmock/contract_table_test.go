@@ -93,9 +93,10 @@ func TestContractTable(t *testing.T) {
 }
 
 func rowMalformedBody(a *api) {
-	for _, body := range []string{"", "{", "nonsense"} {
+	for _, body := range []string{"", "nonsense"} {
 		a.post("/app", body).expect(http.StatusUnprocessableEntity, undecodable(root...))
 	}
+	a.post("/app", "{").expect(http.StatusUnprocessableEntity, undecodable("?"))
 }
 
 func rowLoc(a *api) {

@@ -23,9 +23,14 @@ func TestRouting(t *testing.T) {
 	}{
 		"trailing slash":            {http.MethodGet, "/api/v1" + app + "/", 200, ""},
 		"trailing slashes":          {http.MethodGet, "/api/v1" + app + "///", 200, ""},
-		"doubled leading slash":     {http.MethodGet, "//api/v1" + app, 404, noBody},
+		"slashes at the start":      {http.MethodGet, "///api/v1" + app, 200, ""},
+		"slashes behind the prefix": {http.MethodGet, "/api/v1//" + app, 200, ""},
+		"slashes in the prefix":     {http.MethodGet, "/api//v1" + app, 404, noBody},
+		"empty segment":             {http.MethodGet, "/api/v1/app//u", 404, noBody},
+		"empty application":         {http.MethodGet, "/api/v1/app//endpoint", 404, notFound},
+		"NUL in the path":           {http.MethodGet, "/api/v1/app/a%00b", 500, `{}`},
 		"unknown route":             {http.MethodGet, "/api/v1/apps", 404, noBody},
-		"no route":                  {http.MethodGet, "/", 404, noBody},
+		"no route":                  {http.MethodGet, "/x", 404, noBody},
 		"base only":                 {http.MethodGet, "/api/v1", 404, noBody},
 		"another version":           {http.MethodGet, "/api/v2/app", 404, noBody},
 		"unknown entity":            {http.MethodGet, "/api/v1/app/" + missing, 404, notFound},
@@ -111,7 +116,7 @@ func TestBodies(t *testing.T) {
 	endpoint := app + "/endpoint"
 	a.run(t, map[string]exchange{
 		"no body":                    {path: "/app", status: 422, want: undecodable(root...)},
-		"cut off":                    {path: "/app", body: `{"name":"a"`, status: 422, want: undecodable("*", "*")},
+		"cut off":                    {path: "/app", body: `{"name":"a"`, status: 422, want: undecodable("?")},
 		"not JSON":                   {path: "/app", body: `name=a`, status: 422, want: undecodable(root...)},
 		"missing field":              {path: "/app", body: `{}`, status: 422, want: undecodable(root...)},
 		"text for an object":         {path: "/app", body: `"a"`, status: 422, want: undecodable(root...)},

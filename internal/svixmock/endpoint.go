@@ -1,12 +1,14 @@
 package svixmock
 
 import (
+	"errors"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/nlnwa/whatwg-url/url"
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // endpoint is guarded by Server.mu.
@@ -16,6 +18,8 @@ type endpoint struct {
 	created  time.Time
 	settings *endpointSettings
 	attempts []*attempt // by id
+	failures []*attempt // those of them that failed
+	messages []*message // of the attempts, by id
 
 	failingSince time.Time // when a message's last attempt first failed since the last success; zero: never
 }
@@ -28,102 +32,103 @@ type endpointSettings struct {
 	description string
 	disabled    bool
 	deleted     bool
+	poisoned    bool // by a header: the server can no longer read the endpoint
 	version     int64
 	rate        *int64
 	eventTypes  []string // sorted; nil: all
 	channels    []string // sorted; nil: all
 	metadata    map[string]string
 	headers     map[string]string
-	key         secret
+	key         serde.Key
 	oldKeys     []oldKey // by expiry
 	updated     time.Time
 }
 
 // endpointIn is an endpoint in a request.
 type endpointIn struct {
-	url         opt[string]
-	description opt[string]
-	uid         opt[string]
-	disabled    opt[bool]
-	eventTypes  opt[[]string]
-	channels    opt[[]string]
-	metadata    opt[map[string]string]
-	key         opt[secret]
-	version     opt[int64]
-	rateLimit   opt[int64]
-	throttle    opt[int64]
+	url         serde.Opt[string]
+	description serde.Opt[string]
+	uid         serde.Opt[string]
+	disabled    serde.Opt[bool]
+	eventTypes  serde.Opt[[]string]
+	channels    serde.Opt[[]string]
+	metadata    serde.Opt[map[string]string]
+	key         serde.Opt[serde.Key]
+	version     serde.Opt[int64]
+	rateLimit   serde.Opt[int64]
+	throttle    serde.Opt[int64]
 }
 
-func (in *endpointIn) members(method string) []member {
-	url := required("url", &in.url, parseURL)
-	url.required = method != http.MethodPatch
-	version := nullable("version", &in.version, parseInt("u16", 0, 65535))
-	version.nullable = method != http.MethodPatch
-	eventTypes := nullable("eventTypes", &in.eventTypes, parseSet)
-	eventTypes.alias = "filterTypes"
-	members := []member{
-		optional("description", &in.description, parseString),
-		nullable("rateLimit", &in.rateLimit, parseInt("u16", 0, 65535)),
-		nullable("throttleRate", &in.throttle, parseInt("u16", 0, 65535)),
-		nullable("uid", &in.uid, parseString),
-		url,
-		version,
-		optional("disabled", &in.disabled, parseBool),
-		eventTypes,
-		nullable("channels", &in.channels, parseSet),
-		nullable("metadata", &in.metadata, parseMetadata),
-	}
+func (in *endpointIn) describe(method string) serde.Struct {
+	patch := method == http.MethodPatch
+	s := serde.Struct{Name: "EndpointIn", Lenient: patch, Members: []serde.Member{
+		serde.Optional("description", &in.description, serde.String),
+		serde.Nullable("rateLimit", &in.rateLimit, u16),
+		serde.Nullable("throttleRate", &in.throttle, u16),
+		serde.Nullable("uid", &in.uid, serde.String),
+		serde.RequiredIf(!patch, "url", &in.url, serde.URL),
+		serde.NullableIf(!patch, "version", &in.version, u16),
+		serde.Optional("disabled", &in.disabled, serde.Bool),
+		serde.Nullable("eventTypes", &in.eventTypes, serde.Set(nil)).Or("filterTypes"),
+		serde.Nullable("channels", &in.channels, serde.Set(nil)),
+	}}
 	if method == http.MethodPost {
-		members = append(members, nullable("secret", &in.key, parseSecret))
+		s.Members = append(s.Members, serde.Nullable("secret", &in.key, serde.Secret))
 	}
-	return members
+	s.Members = append(s.Members, serde.Nullable("metadata", &in.metadata, parseMetadata))
+	return s
 }
 
-// parseURL reads a URL and normalises it as browsers do.
-func parseURL(d *decoder) (string, error) {
-	text, err := parseString(d)
-	if err != nil {
-		return "", err
+// validate adds what is wrong with the values to p. A PATCH has words of its own for some of it.
+func (in *endpointIn) validate(p *problems, patch, httpsOnly bool) {
+	limits, throttle := "Endpoint rate limits must be at least one if set", "Endpoint throttle rate must be at least one if set"
+	version := "Endpoint versions must be at least one if set"
+	if patch {
+		limits, version = "Endpoint rate limits must be at least 1 if set", "Endpoint versions must be at least one"
+		throttle = limits
 	}
-	u, err := url.Parse(text)
-	if err != nil {
-		return "", d.fail("%s", err)
-	}
-	return u.String(), nil
-}
-
-func (in *endpointIn) validate(p *problems) {
 	p.text(in.description, "description")
-	p.atLeastOne(in.rateLimit, "rate_limit", "Endpoint rate limits must be at least one if set")
-	p.atLeastOne(in.throttle, "throttle_rate", "Endpoint throttle rate must be at least one if set")
+	p.atLeastOne(in.rateLimit, "rate_limit", limits)
+	p.atLeastOne(in.throttle, "throttle_rate", throttle)
 	p.uid(in.uid, endpointPrefix)
-	if in.url.set && !strings.HasPrefix(in.url.value, "http:") && !strings.HasPrefix(in.url.value, "https:") {
-		p.add("Endpoint URL schemes must be http or https", "url")
+	if in.url.Set {
+		p.url(in.url.Value, httpsOnly)
 	}
-	p.atLeastOne(in.version, "version", "Endpoint versions must be at least one if set")
-	p.set(in.eventTypes, len(in.eventTypes.value) > 0, "event_types",
+	p.atLeastOne(in.version, "version", version)
+	p.set(in.eventTypes, len(in.eventTypes.Value) > 0, "event_types",
 		"eventTypes can't be empty, it must have at least one item.")
-	count := len(in.channels.value)
+	count := len(in.channels.Value)
 	p.set(in.channels, 1 <= count && count <= 10, "channels",
 		"Channels must have at least 1 and at most 10 items, or be set to null.")
-	if in.key.has() {
-		p.addAll(in.key.value.complaints(), "key")
+	if in.key.Has() {
+		p.addAll(keyRule(in.key.Value), "key")
+	}
+}
+
+// url checks the scheme of an endpoint's URL.
+func (p *problems) url(normal string, httpsOnly bool) {
+	switch {
+	case strings.HasPrefix(normal, "https:"):
+	case !strings.HasPrefix(normal, "http:"):
+		p.add("Endpoint URL schemes must be http or https", "url")
+	case httpsOnly:
+		p.add("Endpoint URL schemes must be https when endpoint_https_only is set.", "url")
 	}
 }
 
 func decodeEndpoint(c *call) (*endpointIn, error) {
 	in := new(endpointIn)
-	if err := decodeBody(c, in.members(c.Method)...); err != nil {
+	if err := c.decode(in.describe(c.Method)); err != nil {
 		return nil, err
 	}
 	p := problems{root: "body"}
-	in.validate(&p)
+	in.validate(&p, c.Method == http.MethodPatch, c.httpsOnly)
 	return in, p.err()
 }
 
 // checkEventTypes refuses filters that name event types which do not exist or are archived.
 func (in *endpointIn) checkEventTypes(o *org) error {
-	missing := slices.DeleteFunc(slices.Clone(in.eventTypes.value), func(name string) bool {
+	missing := slices.DeleteFunc(slices.Clone(in.eventTypes.Value), func(name string) bool {
 		t := o.eventType(name)
 		return t != nil && !t.settings.archived
 	})
@@ -139,36 +144,36 @@ func (in *endpointIn) checkEventTypes(o *org) error {
 
 // replaced are the settings after a PUT: everything but the secrets, the headers and the state.
 func (in *endpointIn) replaced(old endpointSettings) endpointSettings {
-	old.uid = in.uid.ptr()
-	old.url = in.url.value
-	old.description = in.description.value
-	old.disabled = in.disabled.value
-	old.version = in.version.or(1)
+	old.uid = in.uid.Ptr()
+	old.url = in.url.Value
+	old.description = in.description.Value
+	old.disabled = in.disabled.Value
+	old.version = in.version.Or(1)
 	old.rate = firstOf(in.throttle, in.rateLimit)
-	old.eventTypes = in.eventTypes.value
-	old.channels = in.channels.value
-	old.metadata = in.metadata.value
+	old.eventTypes = in.eventTypes.Value
+	old.channels = in.channels.Value
+	old.metadata = in.metadata.Value
 	return old
 }
 
 // patched are the settings after a PATCH.
 func (in *endpointIn) patched(old endpointSettings) endpointSettings {
-	old.url = in.url.or(old.url)
-	old.description = in.description.or(old.description)
-	old.disabled = in.disabled.or(old.disabled)
-	old.version = in.version.or(old.version)
+	old.url = in.url.Or(old.url)
+	old.description = in.description.Or(old.description)
+	old.disabled = in.disabled.Or(old.disabled)
+	old.version = in.version.Or(old.version)
 	old.rate = patchedRate(old.rate, in.throttle, in.rateLimit)
-	if in.uid.set {
-		old.uid = in.uid.ptr()
+	if in.uid.Set {
+		old.uid = in.uid.Ptr()
 	}
-	if in.eventTypes.set {
-		old.eventTypes = in.eventTypes.value
+	if in.eventTypes.Set {
+		old.eventTypes = in.eventTypes.Value
 	}
-	if in.channels.set {
-		old.channels = in.channels.value
+	if in.channels.Set {
+		old.channels = in.channels.Value
 	}
-	if in.metadata.set {
-		old.metadata = in.metadata.value
+	if in.metadata.Set {
+		old.metadata = in.metadata.Value
 	}
 	return old
 }
@@ -193,6 +198,7 @@ type endpointOut struct {
 
 func (ep *endpoint) out() endpointOut {
 	set := ep.settings
+	eventTypes := shuffled(set.eventTypes)
 	return endpointOut{
 		Description:  set.description,
 		RateLimit:    set.rate,
@@ -201,9 +207,9 @@ func (ep *endpoint) out() endpointOut {
 		URL:          set.url,
 		Version:      set.version,
 		Disabled:     set.disabled,
-		EventTypes:   set.eventTypes,
-		FilterTypes:  set.eventTypes,
-		Channels:     set.channels,
+		EventTypes:   eventTypes,
+		FilterTypes:  eventTypes,
+		Channels:     shuffled(set.channels),
 		CreatedAt:    timeText(ep.created),
 		UpdatedAt:    timeText(set.updated),
 		ID:           ep.id,
@@ -211,11 +217,24 @@ func (ep *endpoint) out() endpointOut {
 	}
 }
 
+// shuffled is a set as answers show it: in any order, each time another.
+func shuffled(set []string) []string {
+	if len(set) < 2 {
+		return set
+	}
+	shown := slices.Clone(set)
+	rand.Shuffle(len(shown), func(i, j int) { shown[i], shown[j] = shown[j], shown[i] })
+	return shown
+}
+
 // addEndpoint stores a new endpoint.
 func (a *app) addEndpoint(in *endpointIn, now time.Time) (*endpoint, error) {
-	settings := in.replaced(endpointSettings{key: in.key.or(secret{}), updated: now})
-	if !in.key.has() {
+	settings := in.replaced(endpointSettings{key: in.key.Value, updated: now})
+	if !in.key.Has() {
 		settings.key = drawKey()
+	}
+	if err := checkMetadata(settings.metadata); err != nil {
+		return nil, err
 	}
 	if settings.uid != nil && a.endpointUIDs[*settings.uid] != nil {
 		return nil, fail(http.StatusConflict)
@@ -235,6 +254,9 @@ func (ep *endpoint) change(settings endpointSettings, now time.Time) error {
 	if uid := settings.uid; uid != nil && uids[*uid] != nil && uids[*uid] != ep {
 		return fail(http.StatusConflict)
 	}
+	if err := checkMetadata(settings.metadata); err != nil {
+		return err
+	}
 	if old := ep.settings.uid; old != nil {
 		delete(uids, *old)
 	}
@@ -252,25 +274,7 @@ func (ep *endpoint) store(settings endpointSettings, now time.Time) {
 	ep.settings = &settings
 }
 
-// endpointOf finds the endpoint that the path names; the lock must be held.
-func endpointOf(a *app, c *call) (*endpoint, error) {
-	if ep := a.endpoint(c.params[1]); ep != nil {
-		return ep, nil
-	}
-	return nil, notFound()
-}
-
-func (s *Server) createEndpoint(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeEndpoint(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func createEndpoint(c *call, a *app, in *endpointIn) (answer, error) {
 	if err := in.checkEventTypes(a.org); err != nil {
 		return answer{}, err
 	}
@@ -281,54 +285,32 @@ func (s *Server) createEndpoint(c *call) (answer, error) {
 	return jsonAnswer(http.StatusCreated, ep.out()), nil
 }
 
-func (s *Server) getEndpoint(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
+func getEndpoint(_ *call, ep *endpoint) (answer, error) {
 	return jsonAnswer(http.StatusOK, ep.out()), nil
 }
 
-func (s *Server) listEndpoints(c *call) (answer, error) {
-	p, ascending, err := parseOrderedPaging(c.query, idRule(endpointPrefix), false)
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	page, done := simplePage(a.endpoints, endpointKey, everything, p, ascending)
+func endpointPaging(q serde.Query) (paging, error) {
+	return parseOrderedPaging(q, idRule(endpointPrefix), false)
+}
+
+func listEndpoints(_ *call, a *app, p paging) (answer, error) {
+	a.mustBeReadable()
+	page, done := simplePage(a.endpoints, endpointKey, everything, p)
 	return listAnswer(page, done, func(ep *endpoint) (endpointOut, string) { return ep.out(), ep.id }), nil
 }
 
-func (s *Server) putEndpoint(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeEndpoint(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func putEndpoint(c *call, a *app, in *endpointIn) (answer, error) {
 	if err := in.checkEventTypes(a.org); err != nil {
 		return answer{}, err
 	}
-	status, ep := http.StatusOK, a.endpoint(c.params[1])
-	if ep == nil {
+	status := http.StatusOK
+	ep, err := findEndpoint(c)
+	switch {
+	case errors.Is(err, errDatabase):
+	case err != nil:
 		status = http.StatusCreated
 		ep, err = a.addEndpoint(in, c.now)
-	} else {
+	default:
 		err = ep.change(in.replaced(*ep.settings), c.now)
 	}
 	if err != nil {
@@ -337,21 +319,11 @@ func (s *Server) putEndpoint(c *call) (answer, error) {
 	return jsonAnswer(status, ep.out()), nil
 }
 
-func (s *Server) patchEndpoint(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeEndpoint(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func patchEndpoint(c *call, a *app, in *endpointIn) (answer, error) {
 	if err := in.checkEventTypes(a.org); err != nil {
 		return answer{}, err
 	}
-	ep, err := endpointOf(a, c)
+	ep, err := findEndpoint(c)
 	if err != nil {
 		return answer{}, err
 	}
@@ -361,20 +333,10 @@ func (s *Server) patchEndpoint(c *call) (answer, error) {
 	return jsonAnswer(http.StatusOK, ep.out()), nil
 }
 
-func (s *Server) deleteEndpoint(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
+func deleteEndpoint(c *call, ep *endpoint) (answer, error) {
 	gone := *ep.settings
 	gone.uid = nil
 	gone.deleted = true
-	a.endpoints = removeKey(a.endpoints, ep, endpointKey)
+	ep.app.endpoints = removeKey(ep.app.endpoints, ep, endpointKey)
 	return noContent, ep.change(gone, c.now)
 }

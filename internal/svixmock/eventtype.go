@@ -3,7 +3,10 @@ package svixmock
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // eventType is guarded by Server.mu.
@@ -25,78 +28,77 @@ type eventTypeSettings struct {
 
 // eventTypeIn is an event type in a request.
 type eventTypeIn struct {
-	name        opt[string]
-	description opt[string]
-	archived    opt[bool]
-	deprecated  opt[bool]
-	schemas     opt[map[string]json.RawMessage]
-	flag        opt[string]
+	name        serde.Opt[string]
+	description serde.Opt[string]
+	archived    serde.Opt[bool]
+	deprecated  serde.Opt[bool]
+	schemas     serde.Opt[map[string]json.RawMessage]
+	flag        serde.Opt[string]
 }
 
-func (in *eventTypeIn) members(method string) []member {
-	description := required("description", &in.description, parseString)
-	description.required = method != http.MethodPatch
-	members := []member{
-		description,
-		optional("archived", &in.archived, parseBool),
-		optional("deprecated", &in.deprecated, parseBool),
-		nullable("schemas", &in.schemas, parseSchemas),
-		nullable("featureFlag", &in.flag, parseFlag),
+func (in *eventTypeIn) describe(method string) serde.Struct {
+	s := serde.Struct{Name: "EventTypeUpdate", Members: []serde.Member{
+		serde.RequiredIf(method != http.MethodPatch, "description", &in.description, serde.String),
+		serde.Optional("archived", &in.archived, serde.Bool),
+		serde.Optional("deprecated", &in.deprecated, serde.Bool),
+		serde.Nullable("schemas", &in.schemas, parseSchemas),
+		serde.Nullable("featureFlag", &in.flag, serde.Ruled(limited)),
+	}}
+	switch method {
+	case http.MethodPost:
+		s.Name = "EventTypeIn"
+		s.Members = append([]serde.Member{serde.Required("name", &in.name, serde.String)}, s.Members...)
+	case http.MethodPatch:
+		s.Name = "EventTypePatch"
+		s.Lenient = true
 	}
-	if method == http.MethodPost {
-		members = append([]member{required("name", &in.name, parseString)}, members...)
-	}
-	return members
-}
-
-// parseFlag reads a feature flag, whose rule is part of parsing.
-func parseFlag(d *decoder) (string, error) {
-	flag, err := parseString(d)
-	if err != nil {
-		return "", err
-	}
-	if msgs := limited(flag); msgs != nil {
-		return "", d.fail("%s: %s", all, msgs[0])
-	}
-	return flag, nil
+	return s
 }
 
 // settings are those of a new or replaced event type.
 func (in *eventTypeIn) settings() eventTypeSettings {
 	return eventTypeSettings{
-		description: in.description.value,
-		archived:    in.archived.value,
-		deprecated:  in.deprecated.value,
-		schemas:     in.schemas.value,
-		flag:        in.flag.ptr(),
+		description: in.description.Value,
+		archived:    in.archived.Value,
+		deprecated:  in.deprecated.Value,
+		schemas:     in.schemas.Value,
+		flag:        in.flag.Ptr(),
 	}
 }
 
 // patched are old settings with the given members changed.
 func (in *eventTypeIn) patched(old eventTypeSettings) eventTypeSettings {
-	old.description = in.description.or(old.description)
-	old.archived = in.archived.or(old.archived)
-	old.deprecated = in.deprecated.or(old.deprecated)
-	if in.schemas.set {
-		old.schemas = in.schemas.value
+	old.description = in.description.Or(old.description)
+	old.archived = in.archived.Or(old.archived)
+	old.deprecated = in.deprecated.Or(old.deprecated)
+	if in.schemas.Set {
+		old.schemas = in.schemas.Value
 	}
-	if in.flag.set {
-		old.flag = in.flag.ptr()
+	if in.flag.Set {
+		old.flag = in.flag.Ptr()
 	}
 	return old
 }
 
 func decodeEventType(c *call) (*eventTypeIn, error) {
 	in := new(eventTypeIn)
-	if err := decodeBody(c, in.members(c.Method)...); err != nil {
+	if err := c.decode(in.describe(c.Method)); err != nil {
 		return nil, err
 	}
 	p := problems{root: "body"}
-	if in.name.set {
-		p.addAll(limited(in.name.value), "name")
+	if in.name.Set {
+		p.addAll(limited(in.name.Value), "name")
 	}
 	p.text(in.description, "description")
-	return in, p.err()
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	for version, schema := range in.schemas.Value {
+		if strings.ContainsRune(version, 0) || serde.HasNUL(schema) {
+			return nil, errDatabase
+		}
+	}
+	return in, nil
 }
 
 // eventTypeOut is an event type in an answer.
@@ -135,21 +137,11 @@ func (o *org) addEventType(name string, settings eventTypeSettings, now time.Tim
 	return t
 }
 
-func (s *Server) createEventType(c *call) (answer, error) {
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeEventType(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := o.eventType(in.name.value)
+func createEventType(c *call, o *org, in *eventTypeIn) (answer, error) {
+	t := o.eventType(in.name.Value)
 	switch {
 	case t == nil:
-		t = o.addEventType(in.name.value, in.settings(), c.now)
+		t = o.addEventType(in.name.Value, in.settings(), c.now)
 	case t.settings.archived:
 		t.change(in.settings(), c.now)
 	default:
@@ -158,64 +150,54 @@ func (s *Server) createEventType(c *call) (answer, error) {
 	return jsonAnswer(http.StatusCreated, t.out()), nil
 }
 
-func (s *Server) getEventType(c *call) (answer, error) {
-	who, err := s.identify(c.Request)
-	if err != nil {
+func getEventType(c *call, _ *org) (answer, error) {
+	t, err := findEventType(c)
+	switch {
+	case err != nil:
 		return answer{}, err
-	}
-	o := s.org(who.org)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	t := o.eventType(c.params[0])
-	if t == nil || !who.sees(t.settings.flag) {
+	case !c.who.sees(t.settings.flag):
 		return answer{}, notFound()
 	}
 	return jsonAnswer(http.StatusOK, t.out()), nil
 }
 
-func (s *Server) listEventTypes(c *call) (answer, error) {
-	p, _, err := parseOrderedPaging(c.query, limited, true) // the order is accepted and ignored
-	if err != nil {
-		return answer{}, err
+// eventTypeList are the parameters of the list of event types.
+type eventTypeList struct {
+	paging
+	archived, content bool
+}
+
+func parseEventTypeList(q serde.Query) (list eventTypeList, err error) {
+	if list.paging, err = parseOrderedPaging(q, limited, true); err != nil {
+		return list, err
 	}
-	archived, err := boolParam(c.query, "include_archived", false)
-	if err != nil {
-		return answer{}, err
+	list.up = true // the order is accepted and ignored
+	if list.archived, err = serde.BoolParam(q, "include_archived", false); err != nil {
+		return list, err
 	}
-	content, err := boolParam(c.query, "with_content", false)
-	if err != nil {
-		return answer{}, err
+	list.content, err = serde.BoolParam(q, "with_content", false)
+	return list, err
+}
+
+func listEventTypes(c *call, o *org, list eventTypeList) (answer, error) {
+	shown := func(t *eventType) bool {
+		return (list.archived || !t.settings.archived) && c.who.sees(t.settings.flag)
 	}
-	who, err := s.identify(c.Request)
-	if err != nil {
-		return answer{}, err
-	}
-	o := s.org(who.org)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	shown := func(t *eventType) bool { return (archived || !t.settings.archived) && who.sees(t.settings.flag) }
-	page, done := simplePage(o.eventTypes, eventTypeKey, shown, p, true)
+	page, done := simplePage(o.eventTypes, eventTypeKey, shown, list.paging)
 	return listAnswer(page, done, func(t *eventType) (eventTypeOut, string) {
 		out := t.out()
-		if !content {
+		if !list.content {
 			out.Schemas = nil
 		}
 		return out, t.name
 	}), nil
 }
 
-func (s *Server) putEventType(c *call) (answer, error) {
-	o, err := s.organization(c)
+func putEventType(c *call, o *org, in *eventTypeIn) (answer, error) {
+	name, err := c.param(0)
 	if err != nil {
 		return answer{}, err
 	}
-	in, err := decodeEventType(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	name := c.params[0]
 	if t := o.eventType(name); t != nil {
 		t.change(in.settings(), c.now)
 		return jsonAnswer(http.StatusOK, t.out()), nil
@@ -223,46 +205,21 @@ func (s *Server) putEventType(c *call) (answer, error) {
 	return jsonAnswer(http.StatusCreated, o.addEventType(name, in.settings(), c.now).out()), nil
 }
 
-func (s *Server) patchEventType(c *call) (answer, error) {
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeEventType(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := o.eventType(c.params[0])
-	if t == nil {
-		return answer{}, notFound()
-	}
+func patchEventType(c *call, t *eventType, in *eventTypeIn) (answer, error) {
 	t.change(in.patched(t.settings), c.now)
 	return jsonAnswer(http.StatusOK, t.out()), nil
 }
 
-func (s *Server) deleteEventType(c *call) (answer, error) {
-	expunge, err := boolParam(c.query, "expunge", false)
-	if err != nil {
-		return answer{}, err
+// expunge reads the parameter that turns archiving into removal.
+func expunge(q serde.Query) (bool, error) { return serde.BoolParam(q, "expunge", false) }
+
+func deleteEventType(c *call, t *eventType, expunge bool, _ none) (answer, error) {
+	if expunge {
+		c.org.eventTypes = removeKey(c.org.eventTypes, t, eventTypeKey)
+		return noContent, nil
 	}
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := o.eventType(c.params[0])
-	switch {
-	case t == nil:
-		return answer{}, notFound()
-	case expunge:
-		o.eventTypes = removeKey(o.eventTypes, t, eventTypeKey)
-	default:
-		archived := t.settings
-		archived.archived = true
-		t.change(archived, c.now)
-	}
+	archived := t.settings
+	archived.archived = true
+	t.change(archived, c.now)
 	return noContent, nil
 }

@@ -3,6 +3,9 @@ package svixmock
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // pingEventType is an event type that needs no schema for an example.
@@ -11,32 +14,26 @@ const (
 	pingPayload   = `{"success": true}`
 )
 
+func decodeExample(c *call) (eventType string, err error) {
+	var in serde.Opt[string]
+	err = c.decode(serde.Struct{Name: "EventExampleIn", Members: []serde.Member{
+		serde.Required("eventType", &in, serde.String),
+	}})
+	return in.Value, err
+}
+
 // sendExample sends the first example of an event type's schema of version 1 to an endpoint, whose filters apply.
-func (s *Server) sendExample(c *call) (answer, error) {
-	a, err := s.organizationApplication(c)
+func sendExample(c *call, ep *endpoint, eventType string) (answer, error) {
+	payload, err := c.org.example(eventType)
 	if err != nil {
 		return answer{}, err
 	}
-	var eventType opt[string]
-	if err := decodeBody(c, required("eventType", &eventType, parseString)); err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
-	payload, err := a.org.example(eventType.value)
-	if err != nil {
-		return answer{}, err
-	}
-	in := messageIn{eventType: eventType, payload: opt[[]byte]{value: payload, set: true}}
+	in := messageIn{eventType: serde.Some(eventType), payload: serde.Some(payload)}
 	m := in.message(c.now)
-	if err := a.addMessage(m); err != nil {
+	if err := c.app.addMessage(m); err != nil {
 		return answer{}, err
 	}
-	c.dispatch(a, m, ep)
+	c.dispatch(c.app, m, ep)
 	return jsonAnswer(http.StatusOK, m.out(false, c.now)), nil
 }
 
@@ -44,6 +41,9 @@ func (s *Server) sendExample(c *call) (answer, error) {
 func (o *org) example(eventType string) ([]byte, error) {
 	if eventType == pingEventType {
 		return []byte(pingPayload), nil
+	}
+	if strings.ContainsRune(eventType, 0) {
+		return nil, errDatabase
 	}
 	t := o.eventType(eventType)
 	if t == nil {

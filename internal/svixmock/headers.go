@@ -1,14 +1,21 @@
 package svixmock
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // maxHeaderValue is the longest custom header value in bytes.
 const maxHeaderValue = 4096
+
+// maxHeaderName is the longest header name that the server's library takes.
+const maxHeaderName = 1<<16 - 1
 
 // sensitiveHeaders are shown by name only.
 var sensitiveHeaders = []string{
@@ -21,14 +28,15 @@ var forbiddenHeaders = []string{
 	"content-type", "content-encoding", "content-language", "content-location",
 }
 
+// forbiddenHeaderPrefixes has one twice, as the server's list does: it is reported twice.
 var forbiddenHeaderPrefixes = []string{
-	"x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-",
+	"x-amz-", "x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-",
 }
 
 // headerNameRule checks the name of a custom header.
 func headerNameRule(name string) (msgs []string) {
 	name = strings.ToLower(name)
-	if !isToken(name) {
+	if !isToken(name) || len(name) > maxHeaderName {
 		msgs = append(msgs, "Invalid Header Name.")
 	}
 	if slices.Contains(forbiddenHeaders, name) {
@@ -60,12 +68,8 @@ func isVisible(s string) bool {
 	return isHeaderValue(s) && !strings.ContainsFunc(s, func(r rune) bool { return r > 127 })
 }
 
-// parseHeaders reads the headers of a PUT, whose rules are part of parsing.
-func parseHeaders(d *decoder) (map[string]string, error) {
-	headers, err := parseMap(parseString)(d)
-	if err != nil {
-		return nil, err
-	}
+// parseHeaders reads the headers of a PUT, whose rules are part of the reading.
+var parseHeaders = serde.Checked(serde.Map(serde.String), func(headers map[string]string) error {
 	var msgs []string
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		msgs = append(msgs, headerNameRule(name)...)
@@ -76,23 +80,55 @@ func parseHeaders(d *decoder) (map[string]string, error) {
 			msgs = append(msgs, "Maximum header length is 4096 bytes")
 		}
 	}
-	if msgs != nil {
-		return nil, d.fail("%s: %s", all, strings.Join(msgs, ", "))
+	if msgs == nil {
+		return nil
 	}
-	return headers, nil
+	return fmt.Errorf("%s: %s", all, strings.Join(msgs, ", "))
+})
+
+func decodeHeaders(c *call) (map[string]string, error) {
+	var headers serde.Opt[map[string]string]
+	err := c.decode(serde.Struct{Name: "EndpointHeadersIn", Members: []serde.Member{
+		serde.Required("headers", &headers, parseHeaders),
+	}})
+	return headers.Value, err
 }
 
+// headerPatch are the headers of a PATCH; null removes one.
+type headerPatch map[string]serde.Opt[string]
+
 // decodeHeaderPatch reads the headers of a PATCH, of which only the names are checked.
-func decodeHeaderPatch(c *call) (map[string]opt[string], error) {
-	var headers opt[map[string]opt[string]]
-	if err := decodeBody(c, required("headers", &headers, parseMap(parseOptString))); err != nil {
+func decodeHeaderPatch(c *call) (headerPatch, error) {
+	var headers serde.Opt[map[string]serde.Opt[string]]
+	err := c.decode(serde.Struct{Name: "EndpointHeadersPatchIn", Members: []serde.Member{
+		serde.Required("headers", &headers, serde.Map(serde.OptString)),
+	}})
+	if err != nil {
 		return nil, err
 	}
 	p := problems{root: "body"}
-	for _, name := range slices.Sorted(maps.Keys(headers.value)) {
+	for _, name := range slices.Sorted(maps.Keys(headers.Value)) {
 		p.addAll(headerNameRule(name), "headers")
 	}
-	return headers.value, p.err()
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	for _, value := range headers.Value {
+		if strings.ContainsRune(value.Value, 0) {
+			return nil, errDatabase
+		}
+	}
+	return headers.Value, nil
+}
+
+// poisons reports whether a value is stored that the server can then not read.
+func (patch headerPatch) poisons() bool {
+	for _, value := range patch {
+		if !isHeaderValue(value.Value) || len(value.Value) > maxHeaderValue {
+			return true
+		}
+	}
+	return false
 }
 
 // headersOut are the custom headers in an answer.
@@ -113,65 +149,55 @@ func showHeaders(headers map[string]string) headersOut {
 	return out
 }
 
-func (s *Server) getHeaders(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
+func getHeaders(_ *call, ep *endpoint) (answer, error) {
 	return jsonAnswer(http.StatusOK, showHeaders(ep.settings.headers)), nil
 }
 
-func (s *Server) putHeaders(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	var headers opt[map[string]string]
-	if err := decodeBody(c, required("headers", &headers, parseHeaders)); err != nil {
-		return answer{}, err
-	}
-	return s.changeHeaders(a, c, func(map[string]string) map[string]string { return headers.value })
-}
-
-func (s *Server) patchHeaders(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	patch, err := decodeHeaderPatch(c)
-	if err != nil {
-		return answer{}, err
-	}
-	return s.changeHeaders(a, c, func(old map[string]string) map[string]string {
-		headers := notNil(maps.Clone(old))
-		for name, value := range patch {
-			if value.null {
-				delete(headers, name)
-			} else {
-				headers[name] = value.value
-			}
-		}
-		return headers
-	})
-}
-
-// changeHeaders replaces the headers of the endpoint that the path names. The recipient cache is not told, so
-// deliveries may use the old ones for as long as it lasts.
-func (s *Server) changeHeaders(a *app, c *call, change func(map[string]string) map[string]string) (answer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
-	settings := *ep.settings
-	settings.headers = change(settings.headers)
-	ep.store(settings, c.now)
+func putHeaders(c *call, ep *endpoint, headers map[string]string) (answer, error) {
+	ep.setHeaders(headers, c.now)
 	return noContent, nil
+}
+
+// patchHeaders merges headers. A value that the PATCH of the real server does not check, though it cannot read it,
+// makes the endpoint unusable, and with it its application's messages.
+func (s *Server) patchHeaders(c *call, ep *endpoint, patch headerPatch) (answer, error) {
+	headers := notNil(maps.Clone(ep.settings.headers))
+	for name, value := range patch {
+		if value.Null {
+			delete(headers, name)
+		} else {
+			headers[name] = value.Value
+		}
+	}
+	ep.setHeaders(headers, c.now)
+	if patch.poisons() {
+		ep.poison()
+		s.log.Error("the endpoint has a header value that no Svix server can read: requests about it, its application's "+
+			"list of endpoints and every new message fail until the application is deleted", "endpoint", ep.id)
+		panic(http.ErrAbortHandler)
+	}
+	return noContent, nil
+}
+
+// setHeaders replaces the headers. The recipient cache is not told, so that deliveries may use the old ones for as long
+// as it lasts.
+func (ep *endpoint) setHeaders(headers map[string]string, now time.Time) {
+	settings := *ep.settings
+	settings.headers = headers
+	ep.store(settings, now)
+}
+
+// poison makes an endpoint unreadable.
+func (ep *endpoint) poison() {
+	settings := *ep.settings
+	settings.poisoned = true
+	ep.settings = &settings
+	ep.app.poisoned = true
+}
+
+// mustBeReadable drops the request if an endpoint of the application is unreadable.
+func (a *app) mustBeReadable() {
+	if a.poisoned {
+		panic(http.ErrAbortHandler)
+	}
 }

@@ -1,10 +1,6 @@
 package svixmock
 
-import (
-	"net/http"
-
-	"github.com/golang-jwt/jwt/v5"
-)
+import "net/http"
 
 // health says that all is well.
 func (s *Server) health(*call) (answer, error) {
@@ -20,37 +16,21 @@ func (s *Server) logout(*call) (answer, error) {
 	return answer{}, fail(http.StatusNotImplemented)
 }
 
-// portalAccess issues a token for one application.
-func (s *Server) portalAccess(c *call) (answer, error) {
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	var flags opt[[]string]
-	var create opt[*appIn]
-	err = decodeBody(c,
-		optional("featureFlags", &flags, parseSet),
-		nullable("application", &create, parseNestedApp))
-	if err != nil {
-		return answer{}, err
-	}
-	p := problems{root: "body"}
-	validateNestedApp(create, &p)
-	if err := p.err(); err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	a, err := o.appOrCreate(c.params[0], create, c.now)
-	s.mu.Unlock()
-	if err != nil {
-		return answer{}, err
-	}
-	claims := jwt.MapClaims{"org": o.id, "sub": a.id, "iat": c.now.Unix(), "exp": c.now.AddDate(0, 0, 28).Unix()}
-	if flags.value != nil {
-		claims["feature_flags"] = flags.value
-	}
-	return jsonAnswer(http.StatusOK, struct {
-		URL   string `json:"url"`
-		Token string `json:"token"`
-	}{"https://docs.svix.com/app-portal/oss", s.sign(claims)}), nil
+// home leads to the documentation.
+func (s *Server) home(*call) (answer, error) {
+	return answer{status: http.StatusTemporaryRedirect, header: http.Header{"Location": {"/docs"}}}, nil
+}
+
+// docs stands for the documentation, which the mock does not have.
+func (s *Server) docs(*call) (answer, error) {
+	return answer{
+		status: http.StatusOK,
+		header: http.Header{"Content-Type": {"text/html; charset=utf-8"}},
+		body:   []byte("<!doctype html><title>Mock of a Svix server</title><p>This mock has no documentation."),
+	}, nil
+}
+
+// openAPI stands for the OpenAPI document, which the mock does not have.
+func (s *Server) openAPI(*call) (answer, error) {
+	return jsonAnswer(http.StatusOK, map[string]string{"info": "not imitated"}), nil
 }

@@ -23,6 +23,8 @@ const (
 // idEpoch is the Unix time at which the seconds of an id begin.
 const idEpoch = 1_400_000_000
 
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
 // id is an id without its prefix: 4 bytes of seconds since idEpoch, 1 byte of 4 ms units, 15 random bytes.
 // Its byte order is the byte order of its text form.
 type id [20]byte
@@ -66,12 +68,15 @@ func (i id) compare(o id) int {
 	return bytes.Compare(i[:], o[:])
 }
 
-// parseID reads the text form of an id. It reports false for another prefix and for anything but 27 base62 digits.
+// parseID reads the text form of an id. It reports false for another prefix and for anything but 27 base62 digits. A
+// number that is too large counts as the largest.
 func parseID(prefix, text string) (id, bool) {
 	digits, ok := strings.CutPrefix(text, prefix)
 	if !ok {
 		return id{}, false
 	}
-	k, err := ksuid.Parse(digits)
-	return id(k), err == nil
+	if k, err := ksuid.Parse(digits); err == nil {
+		return id(k), true
+	}
+	return id(ksuid.Max), len(digits) == len(ksuid.Max.String()) && strings.Trim(digits, base62) == ""
 }

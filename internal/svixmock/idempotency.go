@@ -42,7 +42,7 @@ func newIdempotencyCache(now func() time.Time) *idempotencyCache {
 // idempotent answers a POST that has a key with what the first request with that key was answered. Where act panics,
 // which stands for a handler that is dropped, the key stays locked.
 func (s *Server) idempotent(c *call, act func() answer) answer {
-	key, ok := idempotencyKeyOf(c.Request)
+	key, ok := idempotencyKeyOf(c)
 	if s.idempotency == nil || !ok {
 		return act()
 	}
@@ -63,12 +63,12 @@ func (s *Server) idempotent(c *call, act func() answer) answer {
 	return a
 }
 
-func idempotencyKeyOf(r *http.Request) (idempotencyKey, bool) {
-	key, auth := r.Header["Idempotency-Key"], r.Header["Authorization"]
-	if r.Method != http.MethodPost || len(key) == 0 || len(auth) == 0 || !isVisible(key[0]) || !isVisible(auth[0]) {
+func idempotencyKeyOf(c *call) (idempotencyKey, bool) {
+	key, auth := c.Header["Idempotency-Key"], c.Header["Authorization"]
+	if c.Method != http.MethodPost || len(key) == 0 || len(auth) == 0 || !isVisible(key[0]) || !isVisible(auth[0]) {
 		return idempotencyKey{}, false
 	}
-	uri := trimSlashes(r.URL.EscapedPath()) + "?" + r.URL.RawQuery
+	uri := c.path + "?" + c.rawQuery
 	return sha256.Sum256([]byte(strings.Join([]string{auth[0], key[0], uri}, ":"))), true
 }
 

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // Message is a stored message.
@@ -28,8 +30,8 @@ func (s *Server) Messages() []Message {
 	var all []Message
 	for _, o := range s.orgs {
 		for _, a := range o.apps {
-			all = slices.Grow(all, len(a.messages))
-			for _, m := range a.messages {
+			all = slices.Grow(all, len(a.messages.all))
+			for _, m := range a.messages.all {
 				all = append(all, a.show(m, now))
 			}
 		}
@@ -103,9 +105,9 @@ func (o *org) seeded(ref string) *app {
 func (a *app) seed(ep *endpoint, n int, seed Seed) {
 	messages := make([]message, n)
 	attempts := make([]attempt, n)
-	a.messages = slices.Grow(a.messages, n)
+	a.messages.all = slices.Grow(a.messages.all, n)
 	ep.attempts = slices.Grow(ep.attempts, n)
-	channels := sortedSet(slices.Clone(seed.Channels))
+	channels := serde.SortedSet(slices.Clone(seed.Channels))
 	for i := range n {
 		at := seed.At(i).UTC().Truncate(time.Microsecond)
 		m, t := &messages[i], &attempts[i]
@@ -118,7 +120,7 @@ func (a *app) seed(ep *endpoint, n int, seed Seed) {
 			content:   seed.Payload(i),
 		}
 		*t = attempt{id: newID(at), message: m, endpoint: ep, url: ep.settings.url, at: at, code: http.StatusOK}
-		a.messages = insert(a.messages, m, messageKey)
+		a.messages.add(m)
 		t.store()
 	}
 }

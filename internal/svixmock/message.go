@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // message is guarded by Server.mu; only content and attempts ever change.
@@ -26,15 +28,18 @@ func (m *message) body(now time.Time) []byte {
 	return nil
 }
 
+// expired is what the API shows for a payload that is gone or that it cannot parse.
+const expired = `{"expired":true}`
+
 // messageIn is a message in a request.
 type messageIn struct {
-	eventID   opt[string]
-	eventType opt[string]
-	payload   opt[[]byte]
-	channels  opt[[]string]
-	retention opt[int64]
-	raw       opt[string]
-	app       opt[*appIn]
+	eventID   serde.Opt[string]
+	eventType serde.Opt[string]
+	payload   serde.Opt[[]byte]
+	channels  serde.Opt[[]string]
+	retention serde.Opt[int64]
+	params    serde.Opt[*messageParams]
+	app       serde.Opt[*appIn]
 }
 
 const (
@@ -42,33 +47,45 @@ const (
 	maxRetention = 90
 )
 
-func (in *messageIn) members() []member {
-	payload := required("payload", &in.payload, parseRaw)
-	payload.alias = "data"
-	var params opt[struct{}]
-	return []member{
-		nullable("eventId", &in.eventID, parseString),
-		required("eventType", &in.eventType, parseString),
-		payload,
-		nullable("channels", &in.channels, parseSet),
-		optional("payloadRetentionPeriod", &in.retention, parseInt("i64", -1<<63, 1<<63-1)),
-		nullable("transformationsParams", &params, func(d *decoder) (struct{}, error) {
-			return struct{}{}, d.structure([]member{nullable("rawPayload", &in.raw, parseString)})
-		}),
-		nullable("application", &in.app, parseNestedApp),
+func (in *messageIn) describe() serde.Struct {
+	return serde.Struct{Name: "MessageIn", Members: []serde.Member{
+		serde.Nullable("eventId", &in.eventID, serde.String),
+		serde.Required("eventType", &in.eventType, serde.String),
+		serde.Required("payload", &in.payload, serde.Raw).Or("data"),
+		serde.Nullable("channels", &in.channels, serde.Set(nil)),
+		serde.Optional("payloadRetentionPeriod", &in.retention, serde.Int("i64", -1<<63, 1<<63-1)),
+		serde.Nullable("transformationsParams", &in.params, serde.Nested(describeParams)),
+		serde.Nullable("application", &in.app, serde.Nested(describeApp)),
+	}}
+}
+
+// messageParams is the part of a message's transformation parameters that the server reads.
+type messageParams struct{ raw serde.Opt[string] }
+
+func describeParams(in *messageParams) serde.Struct {
+	return serde.Struct{Name: "MessageInExtraParams", Members: []serde.Member{
+		serde.Nullable("rawPayload", &in.raw, serde.String),
+	}}
+}
+
+// raw is the text that is delivered instead of the payload, if there is one.
+func (in *messageIn) raw() serde.Opt[string] {
+	if !in.params.Has() {
+		return serde.Opt[string]{}
 	}
+	return in.params.Value.raw
 }
 
 func (in *messageIn) validate(p *problems) {
 	p.uid(in.eventID, messagePrefix)
-	p.addAll(limited(in.eventType.value), "event_type")
-	if in.payload.value[0] != '{' {
+	p.addAll(limited(in.eventType.Value), "event_type")
+	if in.payload.Value[0] != '{' {
 		p.add("Payload must be an object.", "payload")
 	}
-	count := len(in.channels.value)
+	count := len(in.channels.Value)
 	p.set(in.channels, 1 <= count && count <= 5, "channels",
 		"Channels must have at least 1 and at most 5 items, or be set to null.")
-	if days := in.retention.or(maxRetention); days < minRetention || days > maxRetention {
+	if days := in.retention.Or(maxRetention); days < minRetention || days > maxRetention {
 		p.add("Validation error", "payload_retention_period")
 	}
 	validateNestedApp(in.app, p)
@@ -76,27 +93,33 @@ func (in *messageIn) validate(p *problems) {
 
 func decodeMessage(c *call) (*messageIn, error) {
 	in := new(messageIn)
-	if err := decodeBody(c, in.members()...); err != nil {
+	if err := c.decode(in.describe()); err != nil {
 		return nil, err
 	}
 	p := problems{root: "body"}
 	in.validate(&p)
+	if err := p.err(); err != nil {
+		return nil, err
+	}
+	p = problems{root: "path"}
+	p.addAll(limited(c.params[0]), "app_id_or_uid")
 	return in, p.err()
 }
 
 // message is the message to be stored. Its content does not keep the request alive.
 func (in *messageIn) message(now time.Time) *message {
-	content := []byte(in.raw.value)
-	if !in.raw.has() {
-		content = append([]byte(nil), in.payload.value...)
+	raw := in.raw()
+	content := []byte(raw.Value)
+	if !raw.Has() {
+		content = append([]byte(nil), in.payload.Value...)
 	}
 	return &message{
 		id:        newID(now),
 		at:        now,
-		expires:   now.Add(time.Duration(in.retention.or(maxRetention)) * 24 * time.Hour),
-		eventType: in.eventType.value,
-		eventID:   in.eventID.or(""),
-		channels:  in.channels.value,
+		expires:   now.Add(time.Duration(in.retention.Or(maxRetention)) * 24 * time.Hour),
+		eventType: in.eventType.Value,
+		eventID:   in.eventID.Or(""),
+		channels:  in.channels.Value,
 		content:   content,
 	}
 }
@@ -115,7 +138,7 @@ func (m *message) out(withContent bool, now time.Time) messageOut {
 	out := messageOut{
 		EventType: m.eventType,
 		Payload:   m.shown(withContent, now),
-		Channels:  m.channels,
+		Channels:  shuffled(m.channels),
 		ID:        m.id.text(messagePrefix),
 		Timestamp: timeText(m.at),
 	}
@@ -130,7 +153,7 @@ func (m *message) shown(withContent bool, now time.Time) json.RawMessage {
 	if !withContent {
 		return json.RawMessage("{}")
 	}
-	text, err := canonical(m.body(now))
+	text, err := serde.Canonical(m.body(now))
 	if err != nil {
 		return json.RawMessage(expired)
 	}
@@ -139,115 +162,64 @@ func (m *message) shown(withContent bool, now time.Time) json.RawMessage {
 
 // addMessage stores a message.
 func (a *app) addMessage(m *message) error {
+	a.mustBeReadable()
 	if m.eventID != "" {
 		if a.eventIDs[m.eventID] != nil {
 			return fail(http.StatusConflict)
 		}
 		a.eventIDs[m.eventID] = m
 	}
-	a.messages = insert(a.messages, m, messageKey)
+	a.messages.add(m)
 	return nil
 }
 
-func (s *Server) createMessage(c *call) (answer, error) {
-	withContent, err := boolParam(c.query, "with_content", true)
+func createMessage(c *call, o *org, withContent bool, in *messageIn) (answer, error) {
+	a, err := o.appOrCreate(c.params[0], in.app, c.now)
 	if err != nil {
-		return answer{}, err
-	}
-	o, err := s.organization(c)
-	if err != nil {
-		return answer{}, err
-	}
-	in, err := decodeMessage(c)
-	if err != nil {
-		return answer{}, err
-	}
-	p := problems{root: "path"}
-	p.addAll(limited(c.params[0]), "app_id_or_uid")
-	if err := p.err(); err != nil {
 		return answer{}, err
 	}
 	m := in.message(c.now)
-	out := m.out(withContent, c.now)
-	if err := s.acceptMessage(c, o, in.app, m); err != nil {
+	if err := a.addMessage(m); err != nil {
 		return answer{}, err
 	}
-	return jsonAnswer(http.StatusAccepted, out), nil
-}
-
-// acceptMessage stores a message and plans its deliveries.
-func (s *Server) acceptMessage(c *call, o *org, create opt[*appIn], m *message) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, err := o.appOrCreate(c.params[0], create, m.at)
-	if err != nil {
-		return err
-	}
-	if err := a.addMessage(m); err != nil {
-		return err
-	}
 	c.dispatch(a, m, nil)
-	return nil
+	return jsonAnswer(http.StatusAccepted, m.out(withContent, c.now)), nil
 }
 
 // appOrCreate finds an application, or creates it where the request describes one.
-func (o *org) appOrCreate(ref string, create opt[*appIn], now time.Time) (*app, error) {
+func (o *org) appOrCreate(ref string, create serde.Opt[*appIn], now time.Time) (*app, error) {
 	if a := o.app(ref); a != nil {
 		return a, nil
 	}
-	if !create.has() {
+	if !create.Has() {
 		return nil, failWith(http.StatusNotFound, "", "Application not found")
 	}
-	uid := create.value.uid
+	uid := create.Value.uid
 	loc := []string{"body", "application", "uid"}
-	if !uid.has() {
+	if !uid.Has() {
 		return nil, unprocessable(problem{loc, "Application UID not set in body", "application_uid_missing"})
 	}
-	if uid.value != ref {
+	if uid.Value != ref {
 		return nil, unprocessable(problem{loc, "Application UID in the path and body must match", "application_uid_mismatch"})
 	}
-	return o.addApp(create.value.settings(), now)
+	return o.addApp(create.Value.settings(), now)
 }
 
-// messageOf finds the message that the path names; the lock must be held.
-func messageOf(a *app, c *call) (*message, error) {
-	if m := a.message(c.params[1]); m != nil {
-		return m, nil
-	}
-	return nil, notFound()
-}
-
-func (s *Server) getMessage(c *call) (answer, error) {
-	withContent, err := boolParam(c.query, "with_content", true)
-	if err != nil {
-		return answer{}, err
-	}
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	m, err := messageOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
+func getMessage(c *call, m *message, withContent bool) (answer, error) {
 	return jsonAnswer(http.StatusOK, m.out(withContent, c.now)), nil
 }
 
-func (s *Server) listMessages(c *call) (answer, error) {
-	f, err := parseFilter(c.query, messagePrefix, false)
+func messageFilter(q serde.Query) (*filter, error) {
+	f, err := parseFilter(q, messagePrefix, filtersContent)
 	if err != nil {
-		return answer{}, err
+		return nil, err
 	}
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
+	return f, f.parseEventTypes()
+}
+
+func listMessages(c *call, a *app, f *filter) (answer, error) {
 	f.resolve(messagePrefix)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	page, done := timePage(a.messages, messageKey, f.keepsMessage, &f.timePaging, c.now)
+	page, done := timePage(a.messages.candidates(f), messageKey, f.keepsMessage, &f.timePaging, c.now)
 	return listAnswer(page, done, func(m *message) (messageOut, string) {
 		out := m.out(f.withContent, c.now)
 		return out, out.ID
@@ -255,17 +227,7 @@ func (s *Server) listMessages(c *call) (answer, error) {
 }
 
 // expungeMessage forgets a message's content.
-func (s *Server) expungeMessage(c *call) (answer, error) {
-	a, err := s.organizationApplication(c)
-	if err != nil {
-		return answer{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, err := messageOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
+func expungeMessage(_ *call, m *message) (answer, error) {
 	m.content = nil
 	return noContent, nil
 }

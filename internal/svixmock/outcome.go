@@ -23,6 +23,9 @@ type outcome struct {
 
 // headers are those of the answer as sent.
 func (o outcome) headers() http.Header {
+	if o.bare {
+		return http.Header{"Content-Length": {strconv.Itoa(len(o.body))}}
+	}
 	h := http.Header{
 		"Access-Control-Allow-Origin": {"*"},
 		"Vary":                        {"origin, access-control-request-method, access-control-request-headers"},

@@ -7,6 +7,8 @@ import (
 	"sort"
 	"strings"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 const (
@@ -47,29 +49,31 @@ type paging struct {
 	iterator string // without its sign
 	given    bool   // there is an iterator
 	prev     bool   // and it travels back
+	up       bool   // the list ascends, if it has no order of its own
 }
 
 // parsePaging reads limit and iterator. rule gives the complaints about an iterator.
-func parsePaging(q query, rule func(string) []string) (paging, error) {
-	limit, err := parseParam(q, "limit", unsignedValue)
+func parsePaging(q serde.Query, rule func(string) []string) (paging, error) {
+	limit, err := serde.Param(q, "limit", serde.Unsigned)
 	if err != nil {
 		return paging{}, err
 	}
-	iterator, err := parseParam(q, "iterator", textValue)
+	iterator, err := serde.Param(q, "iterator", serde.Text)
 	if err != nil {
 		return paging{}, err
 	}
 	return newPaging(limit, iterator, rule)
 }
 
-// parseOrderedPaging reads limit, iterator and order, and reports whether the list ascends.
-func parseOrderedPaging(q query, rule func(string) []string, ascending bool) (paging, bool, error) {
-	order, err := parseParam(q, "order", orderValue)
+// parseOrderedPaging reads limit, iterator and order.
+func parseOrderedPaging(q serde.Query, rule func(string) []string, ascending bool) (paging, error) {
+	order, err := serde.Param(q, "order", orderValue)
 	if err != nil {
-		return paging{}, false, err
+		return paging{}, err
 	}
 	p, err := parsePaging(q, rule)
-	return p, order.or(ascending), err
+	p.up = order.Or(ascending)
+	return p, err
 }
 
 func orderValue(s string) (ascending bool, err error) {
@@ -80,19 +84,19 @@ func orderValue(s string) (ascending bool, err error) {
 }
 
 // newPaging validates the parameters.
-func newPaging(limit opt[uint64], iterator opt[string], rule func(string) []string) (paging, error) {
+func newPaging(limit serde.Opt[uint64], iterator serde.Opt[string], rule func(string) []string) (paging, error) {
 	p := problems{root: "query"}
-	if limit.or(defaultLimit) > maxLimit {
+	if limit.Or(defaultLimit) > maxLimit {
 		p.add("Given limit must not exceed 250", "limit", "limit")
 	}
-	text, prev := strings.CutPrefix(iterator.value, "-")
-	if iterator.set {
+	text, prev := strings.CutPrefix(iterator.Value, "-")
+	if iterator.Set {
 		p.addAll(rule(text), "iterator")
 	}
 	return paging{
-		limit:    int(min(limit.or(defaultLimit), maxLimit)),
+		limit:    int(min(limit.Or(defaultLimit), maxLimit)),
 		iterator: text,
-		given:    iterator.set,
+		given:    iterator.Set,
 		prev:     prev,
 	}, p.err()
 }
@@ -108,8 +112,8 @@ func idRule(prefix string) func(string) []string {
 }
 
 // simplePage cuts a page out of items, which are sorted by key. keep selects the items that the list shows at all.
-func simplePage[T any](items []T, key func(T) string, keep func(T) bool, p paging, ascending bool) ([]T, bool) {
-	up := ascending != p.prev
+func simplePage[T any](items []T, key func(T) string, keep func(T) bool, p paging) ([]T, bool) {
+	up := p.up != p.prev
 	low, high := 0, len(items)
 	if p.given && up {
 		low = sort.Search(high, func(i int) bool { return key(items[i]) > p.iterator })
@@ -145,15 +149,15 @@ func collect[T any](items []T, keep func(T) bool, limit int, up bool) (page []T,
 type timePaging struct {
 	paging
 	at            id // of the iterator
-	before, after opt[time.Time]
+	before, after serde.Opt[time.Time]
 }
 
 // parseTimes reads before and after, which follow the paging parameters in the order of checks.
-func (p *timePaging) parseTimes(q query) (err error) {
-	if p.before, err = parseParam(q, "before", timestamp); err != nil {
+func (p *timePaging) parseTimes(q serde.Query) (err error) {
+	if p.before, err = serde.Param(q, "before", serde.ParseDate); err != nil {
 		return err
 	}
-	p.after, err = parseParam(q, "after", timestamp)
+	p.after, err = serde.Param(q, "after", serde.ParseDate)
 	return err
 }
 
@@ -175,15 +179,15 @@ func (p *timePaging) bounds(now time.Time) (low, high id) {
 	above := func(i id) { low = slices.MaxFunc([]id{low, i}, id.compare) }
 	below := func(i id) { high = slices.MinFunc([]id{high, i}, id.compare) }
 	limited := false
-	if p.before.set {
-		below(firstID(p.before.value))
-		above(firstID(p.before.value.Add(-queryWindow)))
+	if p.before.Set {
+		below(firstID(p.before.Value))
+		above(firstID(p.before.Value.Add(-queryWindow)))
 		limited = true
 	}
-	if p.after.set {
-		above(firstID(p.after.value))
+	if p.after.Set {
+		above(firstID(p.after.Value))
 		if !limited {
-			below(lastID(p.after.value.Add(queryWindow)))
+			below(lastID(p.after.Value.Add(queryWindow)))
 		}
 		limited = true
 	}
@@ -213,7 +217,7 @@ func timePage[T any](items []T, key func(T) id, keep func(T) bool, p *timePaging
 	if from >= to {
 		return nil, true
 	}
-	up := p.prev || !p.given && !p.before.set && p.after.set
+	up := p.prev || !p.given && !p.before.Set && p.after.Set
 	page, done := collect(items[from:to], keep, p.limit, up)
 	if up {
 		slices.Reverse(page)

@@ -1,10 +1,13 @@
 package svixmock
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // recoverWindow is how far back a recovery may reach.
@@ -18,32 +21,30 @@ type recoverOut struct {
 	UpdatedAt string `json:"updatedAt"`
 }
 
+// recovery is the body of a request for one.
+type recovery struct{ since, until time.Time }
+
+func decodeRecovery(c *call) (recovery, error) {
+	var since, until serde.Opt[time.Time]
+	err := c.decode(serde.Struct{Name: "RecoverIn", Members: []serde.Member{
+		serde.Required("since", &since, serde.Date), serde.Nullable("until", &until, serde.Date),
+	}})
+	if err != nil {
+		return recovery{}, err
+	}
+	in := recovery{since.Value, until.Or(c.now)}
+	p := problems{root: "body"}
+	if in.since.Before(in.until.Add(-recoverWindow)) {
+		p.add("Cannot recover more than 14 days of messages", "since")
+	}
+	return in, p.err()
+}
+
 // recoverFailed resends to an endpoint, as manual attempts, the messages that failed in a time window and did not succeed
 // in it.
-func (s *Server) recoverFailed(c *call) (answer, error) {
-	a, err := s.application(c)
-	if err != nil {
-		return answer{}, err
-	}
-	var since, until opt[time.Time]
-	err = decodeBody(c, required("since", &since, parseTime), nullable("until", &until, parseTime))
-	if err != nil {
-		return answer{}, err
-	}
-	end := until.or(c.now)
-	if since.value.Before(end.Add(-recoverWindow)) {
-		p := problems{root: "body"}
-		p.add("Cannot recover more than 14 days of messages", "since")
-		return answer{}, p.err()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ep, err := endpointOf(a, c)
-	if err != nil {
-		return answer{}, err
-	}
-	for _, m := range ep.failedBetween(since.value, end) {
-		c.tasks = append(c.tasks, task{app: a, message: m, endpoint: ep, manual: true})
+func recoverFailed(c *call, ep *endpoint, in recovery) (answer, error) {
+	for _, m := range ep.failedBetween(in.since, in.until) {
+		c.tasks = append(c.tasks, task{app: c.app, message: m, endpoint: ep, manual: true})
 	}
 	taskID := newID(c.now)
 	return jsonAnswer(http.StatusAccepted, recoverOut{
@@ -57,26 +58,25 @@ func (s *Server) recoverFailed(c *call) (answer, error) {
 // failedBetween are the messages, oldest first, with failed and without successful attempts in a time window.
 func (ep *endpoint) failedBetween(since, until time.Time) []*message {
 	failed := map[*message]bool{}
-	for _, t := range ep.attemptsBetween(since, until) {
-		earlier, known := failed[t.message]
-		failed[t.message] = t.failed && (earlier || !known)
+	for _, t := range between(ep.failures, since, until) {
+		failed[t.message] = true
 	}
-	var messages []*message
-	for m, yes := range failed {
-		if yes {
-			messages = append(messages, m)
-		}
-	}
+	messages := slices.Collect(maps.Keys(failed))
+	messages = slices.DeleteFunc(messages, func(m *message) bool {
+		return slices.ContainsFunc(between(m.attempts, since, until), func(t *attempt) bool {
+			return t.endpoint == ep && !t.failed
+		})
+	})
 	slices.SortFunc(messages, func(a, b *message) int { return a.id.compare(b.id) })
 	return messages
 }
 
-// attemptsBetween are the attempts from the slot of since to before that of until.
-func (ep *endpoint) attemptsBetween(since, until time.Time) []*attempt {
+// between are the attempts from the slot of since to before that of until.
+func between(attempts []*attempt, since, until time.Time) []*attempt {
 	index := func(t time.Time) int {
 		first := firstID(t)
-		return sort.Search(len(ep.attempts), func(i int) bool { return ep.attempts[i].id.compare(first) >= 0 })
+		return sort.Search(len(attempts), func(i int) bool { return attempts[i].id.compare(first) >= 0 })
 	}
 	from := index(since)
-	return ep.attempts[from:max(from, index(until))]
+	return attempts[from:max(from, index(until))]
 }

@@ -3,27 +3,19 @@ package svixmock
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
-	"time"
 	"unicode/utf8"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
+
+// http.ServeMux is no router for this server: it redirects what has doubled slashes or dots where the server serves or
+// refuses it, does not match an empty segment, and has texts of its own for 404 and 405.
 
 // handler answers a request that was routed to it. An error that is no *failure becomes an internal error.
 type handler func(*call) (answer, error)
 
-// call is a request on its way to a handler.
-type call struct {
-	*http.Request
-	params []string // the variable segments of the path, decoded
-	query  query
-	body   *requestBody
-	now    time.Time
-	fault  Fault
-	tasks  []task // to be queued in the end, if the client is still there
-}
-
-// router finds the handler of a path. A segment in braces matches any text but none.
+// router finds the handler of a path. A segment in braces matches any text.
 type router struct {
 	root node
 }
@@ -39,10 +31,10 @@ type method struct {
 	handle handler
 }
 
-// handle registers a handler, below the prefix of the API.
+// handle registers a handler.
 func (r *router) handle(name, path string, h handler) {
 	n := &r.root
-	for segment := range strings.SplitSeq("api/v1"+path, "/") {
+	for segment := range strings.SplitSeq(path[1:], "/") {
 		n = n.child(segment)
 	}
 	n.methods = append(n.methods, method{name, h})
@@ -77,19 +69,15 @@ func (n *node) find(segments, params []string) (*node, []string) {
 			return found, p
 		}
 	}
-	if n.param == nil || segments[0] == "" {
+	if n.param == nil {
 		return nil, nil
 	}
 	return n.param.find(segments[1:], append(params, segments[0]))
 }
 
-// route answers a request, trailing slashes of its path aside.
+// route answers a request.
 func (r *router) route(c *call) answer {
-	path, rooted := strings.CutPrefix(trimSlashes(c.URL.EscapedPath()), "/")
-	if !rooted {
-		return answer{status: http.StatusNotFound}
-	}
-	n, params := r.root.find(strings.Split(path, "/"), make([]string, 0, 3))
+	n, params := r.root.find(strings.Split(c.path[1:], "/"), make([]string, 0, 3))
 	if n == nil {
 		return answer{status: http.StatusNotFound}
 	}
@@ -98,23 +86,36 @@ func (r *router) route(c *call) answer {
 		return answer{status: http.StatusMethodNotAllowed, header: http.Header{"Allow": {n.allow()}}}
 	}
 	for i, param := range params {
-		text, err := url.PathUnescape(param)
-		if err != nil || !utf8.ValidString(text) {
+		params[i] = serde.Unescape(param)
+		if !utf8.ValidString(params[i]) {
 			return internalError
 		}
-		params[i] = text
 	}
 	c.params = params
 	a, err := handle(c)
-	var f *failure
+	if err != nil {
+		return failureOf(err)
+	}
+	return a
+}
+
+// failureOf is the answer that reports an error.
+func failureOf(err error) answer {
+	var (
+		f     *failure
+		query *serde.QueryError
+		body  *serde.BodyError
+	)
 	switch {
-	case err == nil:
-		return a
 	case errors.As(err, &f):
-		return f.answer
+	case errors.As(err, &query):
+		errors.As(failWith(http.StatusBadRequest, "", query.Error()), &f)
+	case errors.As(err, &body):
+		errors.As(unprocessable(problem{Loc: body.Loc, Msg: body.Msg, Type: "value_error.jsondecode"}), &f)
 	default:
 		return internalError
 	}
+	return f.answer
 }
 
 // method is the handler of a method; HEAD is served as GET.
@@ -139,8 +140,4 @@ func (n *node) allow() string {
 		}
 	}
 	return strings.Join(names, ",")
-}
-
-func trimSlashes(path string) string {
-	return strings.TrimRight(path, "/")
 }

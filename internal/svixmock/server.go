@@ -27,6 +27,8 @@ type Config struct {
 	RetrySchedule []time.Duration
 	// WhiteLabel selects webhook-* headers for deliveries instead of svix-* ones.
 	WhiteLabel bool
+	// HTTPSOnly refuses endpoints whose URL is not https.
+	HTTPSOnly bool
 	// NoIdempotency ignores idempotency keys, as a server without a cache does.
 	NoIdempotency bool
 	// Patient finishes requests whose clients went away, which no real server does. It is for tests of clients that do
@@ -51,6 +53,7 @@ type Server struct {
 	faults      faults
 	idempotency *idempotencyCache // nil: none
 	patient     bool
+	httpsOnly   bool
 	requests    ring[Request]
 	worker      worker
 
@@ -65,12 +68,13 @@ type Server struct {
 // Close in the end.
 func New(cfg Config) *Server {
 	s := &Server{
-		secret:   cfg.Secret,
-		tokenOrg: defaultOrg,
-		log:      cfg.Logger,
-		requests: ring[Request]{size: cfg.KeepRequests},
-		patient:  cfg.Patient,
-		orgs:     map[string]*org{},
+		secret:    cfg.Secret,
+		tokenOrg:  defaultOrg,
+		log:       cfg.Logger,
+		requests:  ring[Request]{size: cfg.KeepRequests},
+		patient:   cfg.Patient,
+		httpsOnly: cfg.HTTPSOnly,
+		orgs:      map[string]*org{},
 	}
 	s.ctx, s.close = context.WithCancel(context.Background())
 	if s.log == nil {
@@ -123,54 +127,6 @@ func (s *Server) Close() {
 // Requests are the logged requests, oldest first. A request is logged just before it is answered.
 func (s *Server) Requests() []Request { return s.requests.all() }
 
-func (s *Server) routes() {
-	r := &s.router
-	r.handle("GET", "/health", s.health)
-	r.handle("GET", "/health/ping", s.ping)
-	r.handle("POST", "/auth/logout", s.logout)
-	r.handle("POST", "/auth/app-portal-access/{app}", s.portalAccess)
-
-	r.handle("POST", "/app", s.createApp)
-	r.handle("GET", "/app", s.listApps)
-	r.handle("GET", "/app/{app}", s.getApp)
-	r.handle("PUT", "/app/{app}", s.putApp)
-	r.handle("PATCH", "/app/{app}", s.patchApp)
-	r.handle("DELETE", "/app/{app}", s.deleteApp)
-
-	r.handle("POST", "/event-type", s.createEventType)
-	r.handle("GET", "/event-type", s.listEventTypes)
-	r.handle("GET", "/event-type/{name}", s.getEventType)
-	r.handle("PUT", "/event-type/{name}", s.putEventType)
-	r.handle("PATCH", "/event-type/{name}", s.patchEventType)
-	r.handle("DELETE", "/event-type/{name}", s.deleteEventType)
-
-	r.handle("POST", "/app/{app}/endpoint", s.createEndpoint)
-	r.handle("GET", "/app/{app}/endpoint", s.listEndpoints)
-	r.handle("GET", "/app/{app}/endpoint/{endpoint}", s.getEndpoint)
-	r.handle("PUT", "/app/{app}/endpoint/{endpoint}", s.putEndpoint)
-	r.handle("PATCH", "/app/{app}/endpoint/{endpoint}", s.patchEndpoint)
-	r.handle("DELETE", "/app/{app}/endpoint/{endpoint}", s.deleteEndpoint)
-	r.handle("GET", "/app/{app}/endpoint/{endpoint}/secret", s.getSecret)
-	r.handle("POST", "/app/{app}/endpoint/{endpoint}/secret/rotate", s.rotateSecret)
-	r.handle("GET", "/app/{app}/endpoint/{endpoint}/headers", s.getHeaders)
-	r.handle("PATCH", "/app/{app}/endpoint/{endpoint}/headers", s.patchHeaders)
-	r.handle("PUT", "/app/{app}/endpoint/{endpoint}/headers", s.putHeaders)
-	r.handle("POST", "/app/{app}/endpoint/{endpoint}/recover", s.recoverFailed)
-	r.handle("POST", "/app/{app}/endpoint/{endpoint}/send-example", s.sendExample)
-	r.handle("GET", "/app/{app}/endpoint/{endpoint}/stats", s.endpointStats)
-
-	r.handle("POST", "/app/{app}/msg", s.createMessage)
-	r.handle("GET", "/app/{app}/msg", s.listMessages)
-	r.handle("GET", "/app/{app}/msg/{msg}", s.getMessage)
-	r.handle("DELETE", "/app/{app}/msg/{msg}/content", s.expungeMessage)
-
-	r.handle("GET", "/app/{app}/attempt/endpoint/{endpoint}", s.listAttemptsByEndpoint)
-	r.handle("GET", "/app/{app}/attempt/msg/{msg}", s.listAttemptsByMessage)
-	r.handle("GET", "/app/{app}/msg/{msg}/attempt/{attempt}", s.getAttempt)
-	r.handle("DELETE", "/app/{app}/msg/{msg}/attempt/{attempt}/content", s.expungeAttempt)
-	r.handle("POST", "/app/{app}/msg/{msg}/endpoint/{endpoint}/resend", s.resend)
-}
-
 // ServeHTTP answers a request of the API. Where the connection has to end without an answer it panics with
 // http.ErrAbortHandler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -184,15 +140,15 @@ func (s *Server) serve(r *http.Request) outcome {
 	if fault.holds() {
 		_, _ = body.bytes() // until then net/http does not notice that the client is gone
 	}
-	out := s.meet(fault, r, func() outcome { return s.answer(r, body, fault) }) //nolint:contextcheck // it is the request's
+	out := s.meet(fault, r, func() outcome { return s.act(r, body, fault) }) //nolint:contextcheck // it is the request's
 	s.requests.add(func() Request { return newRequest(r, body, out) })
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.Int("status", out.status))
 	return out
 }
 
-// answer is what the server itself does with a request.
-func (s *Server) answer(r *http.Request, body *requestBody, fault Fault) (out outcome) {
+// act is what the server itself does with a request.
+func (s *Server) act(r *http.Request, body *requestBody, fault Fault) (out outcome) {
 	defer func() {
 		switch p := recover(); {
 		case p == nil:
@@ -202,10 +158,14 @@ func (s *Server) answer(r *http.Request, body *requestBody, fault Fault) (out ou
 			panic(p)
 		}
 	}()
+	if status := tooLong(r); status != 0 {
+		return outcome{answer: answer{status: status, bare: true}}
+	}
 	if r.Method == http.MethodOptions {
 		return outcome{answer: preflight(r)}
 	}
-	c := &call{Request: r, query: parseQuery(r.URL.RawQuery), body: body, now: s.now(), fault: fault}
+	c := newCall(r, body, fault, s.now())
+	c.httpsOnly = s.httpsOnly
 	return outcome{answer: s.idempotent(c, func() answer { return s.handle(c) })}
 }
 
@@ -225,6 +185,26 @@ func (s *Server) handle(c *call) answer {
 func asError(p any) error {
 	err, _ := p.(error)
 	return err
+}
+
+const (
+	maxTarget  = 65_534 // bytes of a request's target
+	maxHeaders = 100    // lines of a request's header
+)
+
+// tooLong gives the status of a request that is too long to be routed, 0 if it is not.
+func tooLong(r *http.Request) int {
+	lines := 1 // Host
+	for _, values := range r.Header {
+		lines += len(values)
+	}
+	switch {
+	case len(r.URL.RequestURI()) > maxTarget:
+		return http.StatusRequestURITooLong
+	case lines > maxHeaders:
+		return http.StatusRequestHeaderFieldsTooLarge
+	}
+	return 0
 }
 
 // preflight answers what a browser asks before a request from another origin.

@@ -25,10 +25,11 @@ type app struct {
 	created  time.Time
 	updated  time.Time
 	deleted  bool
+	poisoned bool // an endpoint cannot be read any more
 
 	endpoints    []*endpoint // by id, without deleted ones
 	endpointUIDs map[string]*endpoint
-	messages     []*message // by id
+	messages     messageIndex
 	eventIDs     map[string]*message
 	recipients   recipientCache
 }
@@ -47,13 +48,6 @@ func (s *Server) org(id string) *org {
 		s.orgs[id] = &org{id: id, appUIDs: map[string]*app{}}
 	}
 	return s.orgs[id]
-}
-
-// findApp finds an application by id or uid, nil where there is none.
-func (s *Server) findApp(o *org, ref string) *app {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return o.app(ref)
 }
 
 func (o *org) app(ref string) *app {
@@ -83,7 +77,36 @@ func (a *app) message(ref string) *message {
 	if !ok {
 		return nil
 	}
-	return findByID(a.messages, at, messageKey)
+	return findByID(a.messages.all, at, messageKey)
+}
+
+// messageIndex are messages by id, and those of each event type and channel.
+type messageIndex struct {
+	all       []*message
+	byType    map[string][]*message
+	byChannel map[string][]*message
+}
+
+func (x *messageIndex) add(m *message) {
+	if x.byType == nil {
+		x.byType, x.byChannel = map[string][]*message{}, map[string][]*message{}
+	}
+	x.all = insert(x.all, m, messageKey)
+	x.byType[m.eventType] = insert(x.byType[m.eventType], m, messageKey)
+	for _, channel := range m.channels {
+		x.byChannel[channel] = insert(x.byChannel[channel], m, messageKey)
+	}
+}
+
+// candidates are the messages among which those are that a filter keeps.
+func (x *messageIndex) candidates(f *filter) []*message {
+	switch {
+	case f.channel.Set:
+		return x.byChannel[f.channel.Value]
+	case len(f.eventTypes) == 1:
+		return x.byType[f.eventTypes[0]]
+	}
+	return x.all
 }
 
 func appKey(a *app) string             { return a.id }

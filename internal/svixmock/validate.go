@@ -3,6 +3,8 @@ package svixmock
 import (
 	"slices"
 	"strings"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 // problem is one item of a 422 answer.
@@ -79,41 +81,35 @@ func firstLimited(set []string) []string {
 }
 
 // uid checks an optional uid.
-func (p *problems) uid(o opt[string], prefix string) {
-	if o.has() {
-		p.addAll(uidRule(prefix, o.value), "uid")
+func (p *problems) uid(o serde.Opt[string], prefix string) {
+	if o.Has() {
+		p.addAll(uidRule(prefix, o.Value), "uid")
 	}
 }
 
 // text checks that a string has no control characters 0x00 to 0x08.
-func (p *problems) text(o opt[string], loc string) {
-	if strings.ContainsFunc(o.value, func(r rune) bool { return r <= 8 }) {
+func (p *problems) text(o serde.Opt[string], loc string) {
+	if strings.ContainsFunc(o.Value, func(r rune) bool { return r <= 8 }) {
 		p.add("Control characters 0x00-0x08 not allowed.", loc)
 	}
 }
 
 // atLeastOne checks an optional number.
-func (p *problems) atLeastOne(o opt[int64], loc, msg string) {
-	if o.has() && o.value < 1 {
+func (p *problems) atLeastOne(o serde.Opt[int64], loc, msg string) {
+	if o.Has() && o.Value < 1 {
 		p.add(msg, loc)
 	}
 }
 
 // set checks the size of an optional set with ok and, where that holds, its elements.
-func (p *problems) set(o opt[[]string], ok bool, loc, msg string) {
+func (p *problems) set(o serde.Opt[[]string], ok bool, loc, msg string) {
 	switch {
-	case !o.has():
+	case !o.Has():
 	case !ok:
 		p.add(msg, loc)
 	default:
-		p.addAll(firstLimited(o.value), loc)
+		p.addAll(firstLimited(o.Value), loc)
 	}
-}
-
-// sortedSet sorts and drops duplicates.
-func sortedSet(s []string) []string {
-	slices.Sort(s)
-	return slices.Compact(s)
 }
 
 // contains reports whether a sorted set has s.

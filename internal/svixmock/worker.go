@@ -168,7 +168,7 @@ func (s *Server) census() (messages, endpoints, disabled int) {
 	defer s.mu.RUnlock()
 	for _, o := range s.orgs {
 		for _, a := range o.apps {
-			messages += len(a.messages)
+			messages += len(a.messages.all)
 			endpoints += len(a.endpoints)
 			for _, ep := range a.endpoints {
 				if ep.settings.disabled {

@@ -8,6 +8,7 @@ package openapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -138,10 +139,13 @@ func excepted(c *compiler) ([]answer, error) {
 	return answers, nil
 }
 
+// prefix is that of the API's paths, behind which the server ignores further slashes.
+const prefix = "/api/v1/"
+
 const jsonType = "application/json"
 
 // Check reports whether an answer is one that the document, or an exception to it, declares for the request. The path
-// is the escaped path of the request's URL; trailing slashes are ignored, as by the server. An answer to HEAD is one
+// is the escaped path of the request's URL; slashes that the server ignores are ignored. An answer to HEAD is one
 // to GET without its body.
 func (d *Document) Check(method, path string, status int, header http.Header, body []byte) error {
 	candidates := d.candidates(method, path, status)
@@ -174,13 +178,18 @@ func (d *Document) candidates(method, path string, status int) []answer {
 		all = slices.Concat(r.answers, all)
 	}
 	return slices.DeleteFunc(slices.Clone(all), func(a answer) bool {
-		return a.status != status || a.method != "" && a.method != method || a.template != "" && a.template != template
+		return a.status != status || a.method != "" && a.method != method ||
+			a.template != "" && a.template != template && a.template != path
 	})
 }
 
 // find returns the route of a path, nil where there is none. Of several the most literal one is taken.
 func (d *Document) find(path string) *route {
-	got := segments(strings.TrimRight(path, "/"))
+	path = "/" + strings.Trim(path, "/")
+	if rest, ok := strings.CutPrefix(path, prefix); ok {
+		path = prefix + strings.TrimLeft(rest, "/")
+	}
+	got := segments(path)
 	var best *route
 	most := -1
 	for i := range d.routes {
@@ -203,7 +212,7 @@ func literals(template, path []string) int {
 		switch {
 		case want == path[i]:
 			n++
-		case !strings.HasPrefix(want, "{") || path[i] == "":
+		case !strings.HasPrefix(want, "{"):
 			return -1
 		}
 	}
@@ -214,11 +223,15 @@ func (a answer) check(header http.Header, body []byte) error {
 	if a.header != "" && header.Get(a.header) == "" {
 		return fmt.Errorf("header %s is missing", a.header)
 	}
-	if a.schema == nil {
+	if a.schema == nil && a.text == "" {
 		return checkEmpty(body)
 	}
-	if got, _, err := mime.ParseMediaType(header.Get("Content-Type")); err != nil || got != jsonType {
-		return fmt.Errorf("content type is %q, want %s", header.Get("Content-Type"), jsonType)
+	want := cmp.Or(a.text, jsonType)
+	if got, _, err := mime.ParseMediaType(header.Get("Content-Type")); err != nil || got != want {
+		return fmt.Errorf("content type is %q, want %s", header.Get("Content-Type"), want)
+	}
+	if a.text != "" {
+		return nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()

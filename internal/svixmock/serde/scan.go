@@ -1,4 +1,4 @@
-package svixmock
+package serde
 
 import (
 	"bytes"
@@ -9,12 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deeply a value may be nested where the server parses it strictly (serde_json's recursion limit).
-const maxDepth = 127
-
-// scanner reads JSON text with the tolerance of serde_json, which differs from encoding/json where it matters here:
-// a skipped value may hold lone surrogate escapes and any depth, a string that is read may not, and text after the
-// first value is not looked at.
+// scanner reads JSON text with the tolerance of serde_json, which differs from encoding/json where it matters here: a
+// skipped value may hold lone surrogate escapes and any depth, a string that is read may not, and text after the first
+// value is not looked at.
 type scanner struct {
 	data []byte
 	pos  int
@@ -48,32 +45,58 @@ func (s *scanner) peek() byte {
 // atEnd tells the end of the text from a NUL byte in it.
 func (s *scanner) atEnd() bool { return s.pos >= len(s.data) }
 
-// object reads an object, calling member with each key; member must consume the value.
-func (s *scanner) object(member func(key string) error) error {
-	s.pos++ // '{'
-	for first := true; ; first = false {
-		more, err := s.next('}', first, "an object")
-		if err != nil || !more {
-			return err
-		}
-		if err := s.member(member); err != nil {
-			return err
-		}
-	}
+// container is how the two kinds of containers end, and what they are called.
+type container struct {
+	end  byte
+	what string
+	// extra is what a skipped container says of a comma before its end. One that is read says "trailing comma".
+	extra string
 }
 
-func (s *scanner) member(member func(key string) error) error {
-	if c := s.peek(); c != '"' {
-		return s.fail("key must be a string")
+var (
+	object = container{'}', "an object", "key must be a string"}
+	array  = container{']', "a list", "expected value"}
+)
+
+// next moves to the next element of a container and reports false behind its end.
+func (s *scanner) next(in container, first, skipped bool) (bool, error) {
+	c := s.peek()
+	switch {
+	case s.atEnd():
+		return false, s.fail("EOF while parsing %s", in.what)
+	case c == in.end:
+		s.pos++
+		return false, nil
+	case first:
+		return true, nil
+	case c != ',':
+		return false, s.fail("expected `,` or `%c`", in.end)
 	}
-	key, err := s.str()
-	if err != nil {
-		return err
+	s.pos++
+	c = s.peek()
+	switch {
+	case s.atEnd():
+		return false, s.fail("EOF while parsing a value")
+	case c == in.end && skipped:
+		return false, s.fail("%s", in.extra)
+	case c == in.end:
+		return false, s.fail("trailing comma")
 	}
-	if err := s.colon(); err != nil {
-		return err
+	return true, nil
+}
+
+// nextKey moves to the next member of an object and reads its key. It reports false behind the object's end.
+func (s *scanner) nextKey(first bool) (key string, more bool, err error) {
+	if more, err = s.next(object, first, false); err != nil || !more {
+		return "", false, err
 	}
-	return member(key)
+	if s.peek() != '"' {
+		return "", false, s.fail("key must be a string")
+	}
+	if key, err = s.str(); err != nil {
+		return "", false, err
+	}
+	return key, true, s.colon()
 }
 
 func (s *scanner) colon() error {
@@ -85,41 +108,6 @@ func (s *scanner) colon() error {
 	}
 	s.pos++
 	return nil
-}
-
-// array reads an array, calling element with each index; element must consume the value.
-func (s *scanner) array(element func(index int) error) error {
-	s.pos++ // '['
-	for index := 0; ; index++ {
-		more, err := s.next(']', index == 0, "a list")
-		if err != nil || !more {
-			return err
-		}
-		if err := element(index); err != nil {
-			return err
-		}
-	}
-}
-
-// next moves to the next element of a container and reports false behind its end.
-func (s *scanner) next(end byte, first bool, what string) (bool, error) {
-	c := s.peek()
-	switch {
-	case s.atEnd():
-		return false, s.fail("EOF while parsing %s", what)
-	case c == end:
-		s.pos++
-		return false, nil
-	case first:
-		return true, nil
-	case c != ',':
-		return false, s.fail("expected `,` or `%c`", end)
-	}
-	s.pos++
-	if s.peek() == end {
-		return false, s.fail("trailing comma")
-	}
-	return true, nil
 }
 
 // raw skips one value and returns its text.
@@ -138,70 +126,54 @@ func (s *scanner) raw() ([]byte, error) {
 
 // skip passes over one value of any depth without recursion.
 func (s *scanner) skip() error {
-	var open []byte // the closing brackets still to come
+	var open []container // the containers that are still to end
 	for {
-		c := s.peek()
-		if c == '{' || c == '[' {
-			more, err := s.enter(c)
-			if err != nil {
-				return err
+		more, err := false, error(nil)
+		switch s.peek() {
+		case '{':
+			open = append(open, object)
+			more, err = s.enter(object)
+		case '[':
+			open = append(open, array)
+			more, err = s.enter(array)
+		default:
+			err = s.skipScalar()
+			if err == nil && len(open) > 0 {
+				more, err = s.advance(open[len(open)-1])
 			}
-			if more {
-				open = append(open, c+2) // '{'+2 == '}', '['+2 == ']'
-				continue
+		}
+		for err == nil && !more && len(open) > 0 {
+			if open = open[:len(open)-1]; len(open) > 0 {
+				more, err = s.advance(open[len(open)-1])
 			}
-		} else if err := s.skipScalar(); err != nil {
+		}
+		if err != nil || len(open) == 0 {
 			return err
 		}
-		for {
-			if len(open) == 0 {
-				return nil
-			}
-			more, err := s.advance(open[len(open)-1])
-			if err != nil {
-				return err
-			}
-			if more {
-				break
-			}
-			open = open[:len(open)-1]
-		}
 	}
 }
 
-// enter opens a container and reports false where it is empty.
-func (s *scanner) enter(bracket byte) (bool, error) {
+// enter opens a skipped container and reports false if it is empty.
+func (s *scanner) enter(in container) (bool, error) {
 	s.pos++
-	if bracket == '[' {
-		return s.next(']', true, "a list")
-	}
-	more, err := s.next('}', true, "an object")
-	if err != nil || !more {
-		return more, err
-	}
-	return true, s.skipKey()
+	return s.toElement(in, true)
 }
 
-// advance moves behind a value of a container and reports false where that ended.
-func (s *scanner) advance(end byte) (bool, error) {
-	if end == ']' {
-		return s.next(']', false, "a list")
-	}
-	more, err := s.next('}', false, "an object")
-	if err != nil || !more {
+// advance moves behind a value of a skipped container and reports false if that ended.
+func (s *scanner) advance(in container) (bool, error) { return s.toElement(in, false) }
+
+func (s *scanner) toElement(in container, first bool) (bool, error) {
+	more, err := s.next(in, first, true)
+	if err != nil || !more || in == array {
 		return more, err
 	}
-	return true, s.skipKey()
-}
-
-func (s *scanner) skipKey() error {
 	if s.peek() != '"' {
-		return s.fail("key must be a string")
+		return false, s.fail("key must be a string")
 	}
 	if err := s.skipString(); err != nil {
-		return err
+		return false, err
 	}
-	return s.colon()
+	return true, s.colon()
 }
 
 func (s *scanner) skipScalar() error {
@@ -317,6 +289,9 @@ func (s *scanner) unescape() (string, error) {
 
 // lowSurrogate reads the second half of the pair that high begins.
 func (s *scanner) lowSurrogate(high rune) (rune, error) {
+	if high >= 0xdc00 {
+		return 0, s.fail("lone leading surrogate in hex escape")
+	}
 	if !bytes.HasPrefix(s.data[s.pos:], []byte(`\u`)) {
 		return 0, s.fail("unexpected end of hex escape")
 	}
@@ -334,50 +309,66 @@ func (s *scanner) lowSurrogate(high rune) (rune, error) {
 // number returns the text of a number.
 func (s *scanner) number() (string, error) {
 	start := s.pos
-	if s.data[s.pos] == '-' {
-		s.pos++
-	}
-	if s.pos < len(s.data) && s.data[s.pos] == '0' {
-		s.pos++
+	s.accept("-")
+	if s.accept("0") {
 		if s.pos < len(s.data) && isDigit(s.data[s.pos]) {
 			return "", s.fail("invalid number")
 		}
-	} else if !s.digits() {
-		return "", s.fail("invalid number")
+	} else if err := s.digits(); err != nil {
+		return "", err
 	}
-	if s.pos < len(s.data) && s.data[s.pos] == '.' {
-		s.pos++
-		if !s.digits() {
-			return "", s.fail("invalid number")
+	if s.accept(".") {
+		if err := s.digits(); err != nil {
+			return "", err
 		}
 	}
-	if s.pos < len(s.data) && s.data[s.pos]|0x20 == 'e' {
-		s.pos++
-		if s.pos < len(s.data) && (s.data[s.pos] == '+' || s.data[s.pos] == '-') {
-			s.pos++
-		}
-		if !s.digits() {
-			return "", s.fail("invalid number")
+	if s.accept("eE") {
+		s.accept("+-")
+		if err := s.digits(); err != nil {
+			return "", err
 		}
 	}
 	return string(s.data[start:s.pos]), nil
 }
 
-// digits passes over decimal digits and reports whether there was one.
-func (s *scanner) digits() bool {
+// accept passes over one byte if it is one of those given.
+func (s *scanner) accept(bytes string) bool {
+	if s.pos < len(s.data) && strings.IndexByte(bytes, s.data[s.pos]) >= 0 {
+		s.pos++
+		return true
+	}
+	return false
+}
+
+// digits passes over at least one decimal digit.
+func (s *scanner) digits() error {
 	start := s.pos
 	for s.pos < len(s.data) && isDigit(s.data[s.pos]) {
 		s.pos++
 	}
-	return s.pos > start
+	switch {
+	case s.pos > start:
+		return nil
+	case s.atEnd():
+		return s.fail("EOF while parsing a value")
+	}
+	return s.fail("invalid number")
 }
 
 // literal reads true, false or null.
 func (s *scanner) literal() (string, error) {
 	for _, word := range []string{"true", "false", "null"} {
-		if bytes.HasPrefix(s.data[s.pos:], []byte(word)) {
+		switch {
+		case bytes.HasPrefix(s.data[s.pos:], []byte(word)):
 			s.pos += len(word)
 			return word, nil
+		case s.data[s.pos] != word[0]:
+		case strings.HasPrefix(word, string(s.data[s.pos:])):
+			s.pos = len(s.data)
+			return "", s.fail("EOF while parsing a value")
+		default:
+			s.pos++
+			return "", s.fail("expected ident")
 		}
 	}
 	s.pos++

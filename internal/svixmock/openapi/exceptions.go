@@ -23,7 +23,10 @@ type form struct {
 	template string // path template of the document, or unknownPath
 	status   int
 	header   string // that must be there
+	text     string // media type of a body that is no JSON
 }
+
+const statsPath = "/api/v1/app/{app_id}/endpoint/{endpoint_id}/stats"
 
 // unknownPath stands for every path that no template of the document matches.
 const unknownPath = "unknown"
@@ -42,6 +45,9 @@ const (
 // exceptions are all known differences.
 var exceptions = []exception{
 	{name: "router 404", section: "1.1", answer: &form{template: unknownPath, status: http.StatusNotFound}},
+	{name: "home", section: "12.4", answer: &form{template: "/", status: http.StatusTemporaryRedirect, header: "Location"}},
+	{name: "docs", section: "12.4", answer: &form{template: "/docs", status: http.StatusOK, text: "text/html"}},
+	{name: "statistics", section: "12.4", answer: &form{template: statsPath, status: http.StatusBadRequest, text: "text/plain"}},
 	{name: "router 405", section: "1.1", answer: &form{status: http.StatusMethodNotAllowed, header: "Allow"}},
 	{name: "preflight", section: "1.1", answer: &form{method: http.MethodOptions, status: http.StatusOK}},
 	{name: "bad path segment", section: "1.1, 1.2", answer: &form{status: http.StatusInternalServerError}, schema: emptyBody},
