@@ -149,7 +149,7 @@ func FuzzSchema(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(decoded(t, schema), decoded(t, et.Schema)); diff != "" {
+		if diff := cmp.Diff(exactJSON(t, string(schema)), exactJSON(t, string(et.Schema))); diff != "" {
 			t.Errorf("schema (-want +got):\n%s", diff)
 		}
 		if _, err = client.SendEvent(t.Context(),
@@ -177,6 +177,9 @@ func plainNumbers(value any) any {
 	switch value := value.(type) {
 	case json.Number:
 		text := strings.Replace(value.String(), "E", "e", 1)
+		if text == "-0" {
+			return json.Number("0")
+		}
 		if mantissa, exponent, ok := strings.Cut(text, "e"); ok && exponent[0] != '-' {
 			text = mantissa + "e+" + strings.TrimPrefix(exponent, "+")
 		}

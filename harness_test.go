@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -23,7 +24,7 @@ import (
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
-	"github.com/softwareheritage/webhooks/internal/openapi"
+	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
 	"github.com/softwareheritage/webhooks/testdata"
 	"github.com/softwareheritage/webhooks/webhookstest"
 )
@@ -469,6 +470,26 @@ func exactJSON(t *testing.T, text string) any {
 	var value any
 	if err := dec.Decode(&value); err != nil {
 		t.Fatal(err)
+	}
+	return writtenOut(value)
+}
+
+// writtenOut is a JSON value without exponents in its numbers, as a server's database shows a schema.
+func writtenOut(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for name := range value {
+			value[name] = writtenOut(value[name])
+		}
+	case []any:
+		for i := range value {
+			value[i] = writtenOut(value[i])
+		}
+	case json.Number:
+		exact, ok := new(big.Rat).SetString(value.String())
+		if ok && strings.ContainsAny(value.String(), "eE") {
+			return json.Number(exact.RatString())
+		}
 	}
 	return value
 }

@@ -839,7 +839,6 @@ func TestValidSchemasAreReadBackAsTheyWere(t *testing.T) {
 		name := s.createType(strings.TrimSuffix(strings.ReplaceAll(file, ".", "_"), "_json"), text)
 		got, err := s.GetEventType(s.Context(), name)
 		s.must(err)
-		text = strings.ReplaceAll(text, "1e400", "1e+400")
 		s.wantEqual(file+" as JSON", exactJSON(t, text), exactJSON(t, string(got.Schema)))
 		s.wantEqual(file+" as text", compacted(t, string(got.Schema)), string(got.Schema))
 	}
@@ -861,11 +860,6 @@ func TestDraftOfASchema(t *testing.T) {
 			"ref-siblings-in-2020",
 			`{"$schema":"https://json-schema.org/draft/2020-12/schema","$defs":{"any":{}},` +
 				`"properties":{"a":{"$ref":"#/$defs/any","type":"string"}}}`, `{"a":"x"}`, `{"a":1}`,
-		},
-		{
-			"exclusive-minimum-of-draft-4",
-			`{"$schema":"http://json-schema.org/draft-04/schema#","properties":{"a":{"minimum":0,` +
-				`"exclusiveMinimum":true}}}`, `{"a":1}`, `{"a":0}`,
 		},
 		{
 			"format-is-an-annotation", `{"properties":{"a":{"type":"string","format":"date-time"}}}`,
@@ -920,7 +914,7 @@ func TestPayloadBytesAreCanonical(t *testing.T) {
 		},
 		"numbers to the digit": {
 			json.RawMessage(`{"a":[1.00,-0,0.10,123456789012345678901234567890,1E5,1e-05,2.50E+10]}`),
-			`{"a":[1.00,-0,0.10,123456789012345678901234567890,1e+5,1e-05,2.50e+10]}`,
+			`{"a":[1.00,0,0.10,123456789012345678901234567890,1e+5,1e-05,2.50e+10]}`,
 		},
 		"numbers of Go": {map[string]any{
 			"a": json.Number("1.50"), "b": 1e21,

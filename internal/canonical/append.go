@@ -99,8 +99,11 @@ func appendEscaped(dst []byte, c byte) []byte {
 }
 
 // appendNumber appends a number with its exponent, if any, in lower case and
-// with its sign.
+// with its sign. The server reads -0 back as 0, so that is what is sent.
 func appendNumber(dst []byte, number string) []byte {
+	if number == "-0" {
+		return append(dst, '0')
+	}
 	e := strings.IndexAny(number, "eE")
 	if e < 0 {
 		return append(dst, number...)
