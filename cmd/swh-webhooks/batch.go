@@ -2,162 +2,181 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
-	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
 )
 
-func newEventSendBatchCommand(s *settings) *cobra.Command {
-	b := batch{concurrency: 64, firstLine: 1}
-	output := formatText
-	cmd := &cobra.Command{
-		Use:   "send-batch FILE",
-		Short: "Send many events, one per line of a file, each only once",
-		Long: `Send many events. Each line of FILE ("-" is standard input) is a JSON object with the members type, payload and, if
-wanted, channel and id:
+const (
+	// maxFailures is how many lines in a row may fail because of the server or the network before
+	// the batch ends.
+	maxFailures = 100
 
-  {"type": "origin.create", "channel": "https://a.org", "payload": {"origin_url": "https://a.org"}}
+	// maxInFlight is how many events the library has on their way at most.
+	maxInFlight = 1 << 16
 
-No event is sent twice, however often the command is repeated: an event without an id gets one made of its line's text
-and number, so that the same file sends the same events, under any name. Lines can be appended to a file or corrected in
-it; where lines are inserted or removed, those that follow count as new. On the other hand, a line that equals the one
-with the same number in a file sent before is taken for the same event: to send it once more, give a --batch-id, which
-goes into the ids.
-
-Lines that fail go to another file (of events.ndjson to events.failed.ndjson) with their ids and errors, and can be sent
-from there as they are. Sending goes on, unless the server cannot be reached or refuses everything. An interrupt (Ctrl-C) lets the events on their way
-arrive, says how to go on and ends with status 1; a second one ends at once, which loses nothing either.
-
-With -o json the summary is an object with the members events, sent (now or earlier), unheard (no endpoint listens, so
-they were not sent), failed, failed_file (null: none), next_line (the first that was not dealt with) and seconds.`,
-		Example: `  swh-webhooks event send-batch events.ndjson
-
-  # make the lines from a file that has a payload on each
-  sed 's/.*/{"type": "origin.create", "payload": &}/' origins.ndjson | swh-webhooks event send-batch -
-
-  # once the causes are gone
-  swh-webhooks event send-batch events.failed.ndjson`,
-		Args: arguments("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var err error
-			if b.client, err = s.client(cmd); err != nil {
-				return err
-			}
-			in, closeInput, err := openInput(cmd, "FILE", args[0])
-			if err != nil {
-				return err
-			}
-			defer closeInput()
-			if err := b.prepare(args[0], in); err != nil {
-				return err
-			}
-			b.progress = newProgress(cmd.ErrOrStderr(), in)
-			summary, err := b.send(cmd.Context(), in)
-			if output == formatJSON {
-				return errors.Join(err, printJSON(cmd.OutOrStdout(), summary))
-			}
-			return errors.Join(err, printSummary(cmd.OutOrStdout(), summary))
-		},
-	}
-	flags := cmd.Flags()
-	flags.Var(count{&b.concurrency}, "concurrency", "`N` events at most are on their way at once")
-	flags.StringVar(&b.id, "batch-id", "",
-		"`TEXT` that goes into the ids made for events that have none")
-	flags.Var(count{&b.firstLine}, "from-line", "begin with line `N`")
-	flags.StringVar(&b.failed.path, "failed", "",
-		"`FILE` to append failed lines to (default: FILE.failed.ndjson)")
-	addFormat(cmd, &output)
-	return cmd
-}
-
-// maxFailures is how many lines in a row may fail because of the server or the network before the
-// batch ends.
-const maxFailures = 100
+	// saveEvery is how much work is done again, though to no effect, after a run was cut off.
+	saveEvery = time.Second
+)
 
 // A batch sends the events of one input.
 type batch struct {
 	client      *webhooks.Client
-	source      string
+	target      string
 	id          string
 	concurrency int
-	firstLine   int
-	failed      failedLines
-	progress    *progressbar.ProgressBar
+
+	in      io.Reader
+	regular bool // whether in is a file that can be read again from its beginning
+	failed  *failedLines
+	file    *stateFile
+	state   batchState // as it will be saved; until then lines may be dealt with again
+	saved   time.Time
 
 	inFlight chan line // those whose results are to come, in this order
+	failures int       // of the server or network, in a row
+	worst    error     // of the lines that failed, one that may succeed later if there is any
+	progress *progress
 	summary  summary
-	failures int   // of the server or network, in a row
-	worst    error // of the lines that failed, one that may succeed later if there is any
+	skipped  atomic.Int64 // lines
 }
 
-// A summary is what became of a batch, in the documented form.
-type summary struct {
-	Events     int     `json:"events"`
-	Sent       int     `json:"sent"`
-	Unheard    int     `json:"unheard"`
-	Failed     int     `json:"failed"`
-	FailedFile *string `json:"failed_file"`
-	NextLine   int     `json:"next_line"`
-	Seconds    float64 `json:"seconds"`
-}
-
-func (b *batch) prepare(source string, in io.Reader) error {
-	b.source = source
-	if b.failed.path == "" {
-		b.failed.path = failedName(source)
+// open opens and locks all files, before anything is sent, and finds out what an earlier run that
+// did not come to its end has done.
+func (b *batch) open(in io.Reader, argument, failedPath string) (err error) {
+	b.in = in
+	if err := b.lockInput(argument, failedPath); err != nil {
+		return err
 	}
-	input, ok := in.(*os.File)
-	if !ok {
-		return nil
+	if b.failed, err = openFailedLines(failedPath); err != nil {
+		return err
 	}
-	inputInfo, errInput := input.Stat()
-	failedInfo, errFailed := os.Stat(b.failed.path)
-	if errInput == nil && errFailed == nil && os.SameFile(inputInfo, failedInfo) {
-		return unusable("--failed", b.failed.path, errors.New("is the input itself"))
+	if b.file, err = openState(failedPath + ".state"); err != nil {
+		return errors.Join(err, b.failed.close())
+	}
+	before := b.file.read()
+	if err := b.failed.restore(before); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", failedPath, err), b.failed.close())
+	}
+	b.state = batchState{Target: b.target, BatchID: b.id, Running: true}
+	if before.Target == b.target && before.BatchID == b.id {
+		if err := b.resume(before); err != nil {
+			return errors.Join(err, b.failed.close())
+		}
+	}
+	if err := b.save(); err != nil {
+		return errors.Join(err, b.failed.close())
 	}
 	return nil
 }
 
+// lockInput keeps other runs from the input if it is a file.
+func (b *batch) lockInput(argument, failedPath string) error {
+	file, ok := b.in.(*os.File)
+	if !ok {
+		return nil
+	}
+	info, err := file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil //nolint:nilerr // a pipe, say
+	}
+	b.regular = true
+	if failed, err := os.Stat(failedPath); err == nil && os.SameFile(info, failed) {
+		return unusable("--failed", failedPath, errors.New("is the input itself"))
+	}
+	if err := lock(file); err != nil {
+		return fmt.Errorf("%s: %w", argument, err)
+	}
+	return nil
+}
+
+// resume takes over how far an earlier run has come, if the lines that it had dealt with are still
+// the same. Of an input that cannot be read twice nobody can know that beforehand.
+func (b *batch) resume(before batchState) error {
+	if !b.regular || before.Lines == 0 {
+		return nil
+	}
+	file, _ := b.in.(*os.File)
+	start, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	reader := newLineReader(file, b.id)
+	for {
+		l, err := reader.nextText()
+		if errors.Is(err, io.EOF) || err == nil && l.Number > before.Lines {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if l.Number == before.Lines && fmt.Sprintf("%x", reader.sum) == before.Sum {
+			b.state.Lines, b.state.Sum = before.Lines, before.Sum
+			break
+		}
+	}
+	_, err = file.Seek(start, io.SeekStart)
+	return err
+}
+
 // send sends the events until the input or ctx ends or it is no use to go on.
-func (b *batch) send(ctx context.Context, in io.Reader) (summary, error) {
+func (b *batch) send(ctx context.Context) error {
 	start := time.Now()
-	b.summary.NextLine = b.firstLine
+	b.saved = start
 	b.inFlight = make(chan line, b.concurrency)
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	defer context.AfterFunc(ctx, func() { b.progress.Describe("interrupted, finishing") })()
-	reader := newLineReader(in, b.id)
-	events := b.events(reading, reader.from(reading, b.firstLine))
+	defer context.AfterFunc(ctx, b.progress.interrupt)()
+	reader := newLineReader(b.in, b.id)
+	events := b.events(reading, reader.all(reading))
 	err := b.sendAll(context.WithoutCancel(ctx), events, stop)
-	if ctx.Err() == nil && err == nil {
-		err = reader.err
+	if err == nil {
+		if err = ctx.Err(); err == nil {
+			err = reader.err
+		}
 	}
-	_ = b.progress.Clear()
+	b.summary.Skipped = int(b.skipped.Load())
 	b.summary.Seconds = time.Since(start).Seconds()
 	if b.summary.Failed > 0 {
 		b.summary.FailedFile = &b.failed.path
 	}
-	return b.summary, errors.Join(b.verdict(ctx, err), b.failed.close())
+	b.summary.Complete = err == nil
+	b.progress.end()
+	return errors.Join(err, b.close(err == nil))
 }
 
-// events yields the events of lines and notes which line comes next. A line without event yields
-// one that is refused without a request.
+// close leaves behind what the next run needs.
+func (b *batch) close(complete bool) error {
+	if complete {
+		return errors.Join(b.failed.sync(), b.file.remove(), b.failed.close())
+	}
+	b.state.Running = false
+	return errors.Join(b.save(), b.file.file.Close(), b.failed.close())
+}
+
+// events yields the events of lines that were not dealt with before, or failed then, and notes
+// which line comes next. A line without event yields one that is refused without a request.
 func (b *batch) events(ctx context.Context, lines <-chan line) iter.Seq[webhooks.Event] {
+	done, failedBefore := b.state.Lines, maps.Clone(b.failed.known)
 	return func(yield func(webhooks.Event) bool) {
 		for {
 			select {
 			case l, ok := <-lines:
 				if !ok {
 					return
+				}
+				if l.Number <= done && !failedBefore[l.key()] {
+					b.skipped.Add(1)
+					continue
 				}
 				b.inFlight <- l
 				if !yield(l.event) {
@@ -170,7 +189,7 @@ func (b *batch) events(ctx context.Context, lines <-chan line) iter.Seq[webhooks
 	}
 }
 
-// sendAll returns an error where it is no use to go on. It calls stop then, which has to end the
+// sendAll returns an error if it is no use to go on. It calls stop then, which has to end the
 // events.
 func (b *batch) sendAll(ctx context.Context, events iter.Seq[webhooks.Event], stop func()) error {
 	for result := range b.client.SendEvents(ctx, events, b.concurrency) {
@@ -182,45 +201,67 @@ func (b *batch) sendAll(ctx context.Context, events iter.Seq[webhooks.Event], st
 	return nil
 }
 
-// note counts a result.
+// note counts a result. The line is dealt with only if no error is returned.
 func (b *batch) note(l line, result webhooks.SendResult) error {
 	err := l.err
 	if err == nil && result.Err != nil {
 		err = explain(result.Err, webhooks.Endpoint{EventType: l.event.Type})
 	}
-	if err != nil && refusesEverybody(err) {
-		return err
-	}
-	b.summary.Events++
-	b.summary.NextLine = l.number + 1
-	_ = b.progress.Set64(l.end)
 	switch {
+	case err != nil && refusesEverybody(err):
+		return err
 	case err != nil:
-		return b.noteFailure(l, err)
+		if err := b.failed.add(l, err); err != nil {
+			return err
+		}
+		b.summary.Failed++
 	case result.Message.IsZero():
 		b.summary.Unheard++
 	default:
 		b.summary.Sent++
+		if result.Message.Repeated {
+			b.summary.Repeated++
+		}
 	}
-	b.failures = 0
+	b.summary.Events++
+	b.progress.update(l.End, b.summary)
+	if l.Number > b.state.Lines { // else it failed in an earlier run
+		b.state.Lines, b.state.Sum = l.Number, hex.EncodeToString(l.sum[:])
+	}
+	if time.Since(b.saved) > saveEvery {
+		if err := b.save(); err != nil {
+			return err
+		}
+	}
+	return b.noteFailure(err)
+}
+
+// noteFailure ends a batch in which every event fails, for reasons that may pass.
+func (b *batch) noteFailure(err error) error {
+	if err == nil || exitStatus(err) == exitWrong {
+		b.failures = 0
+	} else {
+		b.failures++
+	}
+	if b.worst == nil || exitStatus(b.worst) == exitWrong && exitStatus(err) == exitFailure {
+		b.worst = err
+	}
+	if b.failures == maxFailures {
+		return namedError{fmt.Sprintf("%d events in a row failed, the last one: %s",
+			maxFailures, inOneLine(err)), err}
+	}
 	return nil
 }
 
-func (b *batch) noteFailure(l line, err error) error {
-	b.summary.Failed++
-	if b.worst == nil || exitStatus(b.worst) == exitWrong && exitStatus(err) != exitWrong {
-		b.worst = err
-	}
-	if err := b.failed.add(l, err); err != nil {
+// save makes it durable how far the batch has come: first the records of lines that failed, then
+// that these lines were dealt with.
+func (b *batch) save() error {
+	if err := b.failed.sync(); err != nil {
 		return err
 	}
-	if exitStatus(err) == exitWrong {
-		b.failures = 0
-	} else if b.failures++; b.failures == maxFailures {
-		return namedError{fmt.Sprintf("%d events in a row failed, the last one: %s", maxFailures,
-			inOneLine(err)), err}
-	}
-	return nil
+	b.state.FailedLength, b.state.FailedSum = b.failed.length, hexSum(b.failed.sum)
+	b.saved = time.Now()
+	return b.file.write(b.state)
 }
 
 // refusesEverybody tells whether the server's answer would be the same for any event: the token or
@@ -236,49 +277,4 @@ func refusesEverybody(err error) bool {
 		return true
 	}
 	return api.StatusCode >= 300 && api.StatusCode <= 399
-}
-
-// verdict returns the error that the command ends with: that of ending early, or that lines failed.
-func (b *batch) verdict(ctx context.Context, err error) error {
-	goOn := fmt.Sprintf("to go on: swh-webhooks event send-batch --from-line %d %s",
-		b.summary.NextLine, b.source)
-	if b.summary.Failed > 0 {
-		goOn += "; lines that failed are in " + b.failed.path
-	}
-	switch {
-	case err != nil:
-		return namedError{inOneLine(err) + "; " + goOn, err}
-	case ctx.Err() != nil:
-		return namedError{"interrupted; " + goOn, ctx.Err()}
-	case b.worst != nil:
-		return namedError{fmt.Sprintf("%d of %d events failed, such as: %s; once the causes are gone: swh-webhooks event send-batch %s",
-			b.summary.Failed, b.summary.Events, inOneLine(b.worst), b.failed.path), b.worst}
-	}
-	return nil
-}
-
-func printSummary(w io.Writer, s summary) error {
-	rate := float64(s.Events) / max(s.Seconds, 1e-3)
-	_, err := fmt.Fprintf(w,
-		"%d events in %.1f s (%.0f/s): %d sent, %d without listener, %d failed\n",
-		s.Events, s.Seconds, rate, s.Sent, s.Unheard, s.Failed)
-	return err
-}
-
-// newProgress returns a progress bar for a terminal, and an invisible one for anything else.
-func newProgress(w io.Writer, in io.Reader) *progressbar.ProgressBar {
-	size := int64(-1)
-	if file, ok := in.(*os.File); ok {
-		if info, err := file.Stat(); err == nil && info.Mode().IsRegular() {
-			size = info.Size()
-		}
-	}
-	return progressbar.NewOptions64(size,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetVisibility(isTerminal(w)),
-		progressbar.OptionSetDescription("sending"),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-	)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -10,64 +9,47 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strings"
+	"unicode/utf8"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/eventtext"
 )
-
-// maxLine is room for the largest payload and all else that a line has.
-const maxLine = 1<<20 + 64<<10 // bytes
 
 // A line is one line of a batch that is not blank.
 type line struct {
-	number int   // in its file, from 1
-	end    int64 // where the next line begins, in bytes
-	text   []byte
-	event  webhooks.Event // zero if the line holds none
-	err    error          // why it holds none
+	eventtext.Line
+
+	sum   [sha256.Size]byte // of this line and those before it
+	event webhooks.Event    // always with an id, also if the line holds no event
+	err   error             // why it holds none
 }
 
-// An eventLine is the documented form of a line, and of one that failed.
-type eventLine struct {
-	Type    string          `json:"type,omitempty"`
-	Channel string          `json:"channel,omitempty"`
-	ID      string          `json:"id,omitempty"`
-	Payload json.RawMessage `json:"payload,omitempty"`
+// key is what the event is for the server: two lines with the same one are the same event.
+func (l line) key() eventKey { return eventKey{l.event.Type, l.event.ID} }
 
-	// Only in lines that failed; ignored when they are sent again.
-	Line  int    `json:"line,omitempty"`
-	Error string `json:"error,omitempty"`
-
-	// The line itself where it was no eventLine. Once it is corrected it counts as the line.
-	Text string `json:"text,omitempty"`
-}
+type eventKey struct{ eventType, id string }
 
 // A lineReader reads the lines of a batch.
 type lineReader struct {
-	in      *bufio.Reader
+	lines   *eventtext.Lines
 	batchID string
-
-	number int
-	offset int64
-	err    error // why reading ended, nil at the end of the input
+	sum     [sha256.Size]byte
+	err     error // why reading ended, nil at the end of the input
 }
 
 func newLineReader(in io.Reader, batchID string) *lineReader {
-	return &lineReader{
-		in:      bufio.NewReaderSize(in, maxLine+2),
-		batchID: batchID,
-	} // 2: the line's end
+	return &lineReader{lines: eventtext.NewLines(in), batchID: batchID}
 }
 
-// from returns the lines with the number first and later ones. It ends with the input or with ctx,
-// even while the input has nothing to read.
-func (r *lineReader) from(ctx context.Context, first int) <-chan line {
+// all returns the lines. It ends with the input or with ctx, even while the input has nothing to
+// read; err is to be read after that.
+func (r *lineReader) all(ctx context.Context) <-chan line {
 	lines := make(chan line)
 	go func() { // may wait for the input longer than anybody waits for it
 		defer close(lines)
 		for {
-			l, err := r.next(first)
+			l, err := r.next()
 			if err != nil {
 				if !errors.Is(err, io.EOF) {
 					r.err = err
@@ -84,131 +66,141 @@ func (r *lineReader) from(ctx context.Context, first int) <-chan line {
 	return lines
 }
 
-// next returns the next line that is not blank and whose number is at least first.
-func (r *lineReader) next(first int) (line, error) {
-	for {
-		text, whole, err := r.read()
-		if err != nil {
-			return line{}, err
-		}
-		if len(text) == 0 && whole || r.number < first {
-			continue
-		}
-		l := line{number: r.number, end: r.offset, text: bytes.Clone(text)}
-		if !whole {
-			l.text, l.err = nil, inputError{fmt.Errorf("the line is longer than %d bytes", maxLine)}
-			return l, nil
-		}
-		l.event, l.err = parseEvent(l.text)
-		if l.err == nil && l.event.ID == "" {
-			l.event.ID = r.derivedID(l)
-		}
-		return l, nil
+func (r *lineReader) next() (line, error) {
+	read, err := r.nextText()
+	if err != nil {
+		return line{}, err
 	}
+	l := line{Line: read, sum: r.sum}
+	if l.TooLong() {
+		l.err = inputError{fmt.Errorf("the line is longer than %d bytes", eventtext.MaxLine)}
+	} else {
+		l.event, l.err = parseLine(l.Text)
+	}
+	if l.err == nil && l.event.Type == "" {
+		l.err = inputError{errors.New("the event's type is empty")}
+	}
+	if l.event.ID == "" {
+		l.event.ID = derivedID(r.batchID, l.Line)
+	}
+	return l, nil
 }
 
-// read returns a line without the white space around it, valid until the next call. Of one that is
-// too long it returns nothing but that it is not whole.
-func (r *lineReader) read() (text []byte, whole bool, err error) {
-	whole = true
-	for {
-		text, err = r.in.ReadSlice('\n')
-		r.offset += int64(len(text))
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			break
-		}
-		whole = false
+// nextText reads a line without looking for an event in it.
+func (r *lineReader) nextText() (eventtext.Line, error) {
+	read, err := r.lines.Next()
+	if err != nil {
+		return read, err
 	}
-	if err != nil && (!errors.Is(err, io.EOF) || len(text) == 0 && whole) {
-		return nil, false, err
-	}
-	r.number++
-	text = bytes.TrimSpace(text)
-	whole = whole && len(text) <= maxLine
-	return text, whole, nil
+	hash := sha256.New()
+	_, _ = fmt.Fprintf(hash, "%x %d %d ", r.sum, read.Number, read.Length) // a hash takes anything
+	_, _ = hash.Write(read.Text)
+	hash.Sum(r.sum[:0])
+	return read, nil
 }
 
 // derivedID makes an id for an event that has none. The same line at the same place of a file has
 // the same id whenever and under whichever name the file is sent; equal lines of one file are
 // different events.
-func (r *lineReader) derivedID(l line) string {
+func derivedID(batchID string, l eventtext.Line) string {
 	hash := sha256.New()
-	_, _ = fmt.Fprintf(hash, "%q %d %s", r.batchID, l.number, l.text) // a hash takes anything
+	_, _ = fmt.Fprintf(hash, "%q %d %s", batchID, l.Number, l.Text)
+	if l.TooLong() {
+		_, _ = fmt.Fprintf(hash, " %d", l.Length)
+	}
 	return "batch-" + hex.EncodeToString(hash.Sum(nil)[:16])
 }
 
-func parseEvent(text []byte) (webhooks.Event, error) {
-	var parsed eventLine
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.DisallowUnknownFields() // a misspelt channel must not make the event one for everybody
-	err := dec.Decode(&parsed)
-	if _, more := dec.Token(); err == nil && !errors.Is(more, io.EOF) {
-		err = errors.New("there is something after the JSON object")
+// parseLine reads an event, or a record of a line that failed. The id of a record is kept whatever
+// else it holds, so that the event is the same one under any correction.
+func parseLine(text []byte) (webhooks.Event, error) {
+	var ev webhooks.Event
+	errEvent := ev.UnmarshalJSON(text)
+	if errEvent == nil {
+		return ev, nil
 	}
-	switch {
-	case err != nil:
-		err = fmt.Errorf("not a line of a batch: %s", strings.TrimPrefix(err.Error(), "json: "))
-	case parsed.Text != "":
-		return parseEvent([]byte(parsed.Text))
-	case parsed.Type == "":
-		err = errors.New("the event's type is missing")
-	case parsed.Payload == nil:
-		err = errors.New("the event's payload is missing")
+	members, err := canonical.Members(text)
+	if err != nil || members["line"] == nil && members["error"] == nil && members["text"] == nil {
+		return webhooks.Event{}, inputError{errEvent}
 	}
+	delete(members, "line")
+	delete(members, "error")
+	id, err := eventtext.String(members, "id")
 	if err != nil {
 		return webhooks.Event{}, inputError{err}
 	}
-	return webhooks.Event{
-		Type: parsed.Type, Channel: parsed.Channel, ID: parsed.ID,
-		Payload: parsed.Payload,
-	}, nil
+	ev, err = parseRecord(members)
+	if ev.ID == "" {
+		ev.ID = id
+	}
+	return ev, err
 }
 
-// failedLines writes lines that failed to a file, which exists only if there are any. What the file
-// has is kept: to send a line twice does no harm.
-type failedLines struct {
-	path string
-	file *os.File
-}
-
-func (f *failedLines) add(l line, why error) error {
-	if f.file == nil {
-		var err error
-		if f.file, err = os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY,
-			0o600); err != nil {
-			return unusable("--failed", f.path, err)
+// parseRecord reads the event of a record: the line as it was or as it was corrected, or members
+// like those of an event.
+func parseRecord(members map[string][]byte) (webhooks.Event, error) {
+	if members["text"] == nil {
+		ev, err := eventtext.FromMembers(members)
+		if err != nil {
+			return webhooks.Event{}, inputError{err}
 		}
+		return webhooks.Event{
+			Type: ev.Type, Channel: ev.Channel, ID: ev.ID, Payload: json.RawMessage(ev.Payload),
+		}, nil
 	}
-	failed := eventLine{
-		Type: l.event.Type, Channel: l.event.Channel, ID: l.event.ID,
-		Line: l.number, Error: inOneLine(why),
+	text, err := eventtext.String(members, "text")
+	if err != nil {
+		return webhooks.Event{}, inputError{err}
 	}
-	if l.err == nil {
-		failed.Payload, _ = l.event.Payload.(json.RawMessage)
-	} else {
-		failed.Text = string(l.text)
+	if members["type"] != nil || members["payload"] != nil || members["channel"] != nil {
+		return webhooks.Event{}, inputError{errors.New(
+			"both the text of a line and members of an event: correct one, and take the other out")}
 	}
+	return parseLine(bytes.TrimSpace([]byte(text)))
+}
+
+// A failedRecord is the documented form of a line that failed. It can be sent as it is.
+type failedRecord struct {
+	Type    string          `json:"type,omitempty"`
+	Channel string          `json:"channel,omitempty"`
+	ID      string          `json:"id"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+	Line    int             `json:"line"`
+	Error   string          `json:"error"`
+	Text    string          `json:"text,omitempty"` // the line itself if it holds no event
+}
+
+// maxReason is how much of an error goes into a record.
+const maxReason = 1000 // characters
+
+// newFailedRecord returns the text of a record, with the line's end. It is never longer than a line
+// may be, nor is anything in it that was not in the line: if it cannot hold the line, it says so.
+func newFailedRecord(l line, why error) ([]byte, error) {
+	record := failedRecord{
+		ID: l.event.ID, Line: l.Number, Error: fmt.Sprintf("%.*s", maxReason, inOneLine(why)),
+	}
+	bare := record
+	bare.Error += "; the line is not repeated here, see the file that it comes from"
+	switch {
+	case l.err == nil:
+		record.Type, record.Channel = l.event.Type, l.event.Channel
+		record.Payload, _ = l.event.Payload.(json.RawMessage)
+	case l.TooLong() || !utf8.Valid(l.Text):
+		record = bare
+	default:
+		record.Text = string(l.Text)
+	}
+	text, err := encodeRecord(record)
+	if len(text) > eventtext.MaxLine {
+		return encodeRecord(bare)
+	}
+	return text, err
+}
+
+func encodeRecord(record failedRecord) ([]byte, error) {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(failed); err != nil {
-		return err
-	}
-	_, err := f.file.Write(text.Bytes())
-	return err
-}
-
-func (f *failedLines) close() error {
-	if f.file == nil {
-		return nil
-	}
-	return f.file.Close()
-}
-
-// failedName is where the failed lines of a file go by default.
-func failedName(path string) string {
-	if path == "-" {
-		path = "stdin"
-	}
-	return strings.TrimSuffix(path, ".ndjson") + ".failed.ndjson"
+	err := enc.Encode(record)
+	return text.Bytes(), err
 }

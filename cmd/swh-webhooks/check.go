@@ -40,7 +40,7 @@ option, a variable or the file), latency_ms and event_types, their number. It is
 			if err != nil {
 				return err
 			}
-			client, err := r.client()
+			client, err := s.clientFor(r)
 			if err != nil {
 				return err
 			}

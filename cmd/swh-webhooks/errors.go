@@ -144,6 +144,7 @@ func joined(err error) []error {
 func describeOne(err error) string {
 	var (
 		named   namedError
+		send    *webhooks.SendError
 		payload *webhooks.PayloadError
 		api     *webhooks.APIError
 		network *url.Error
@@ -152,33 +153,35 @@ func describeOne(err error) string {
 	switch {
 	case errors.As(err, &named):
 		return named.text
+	case errors.As(err, &send):
+		return describeOne(send.Err) + whetherSent(send)
 	case errors.Is(err, context.Canceled):
-		return "interrupted" + after(err, context.Canceled)
+		return "interrupted"
 	case errors.As(err, &payload):
 		return describePayload(payload)
 	case errors.As(err, &api):
-		return describeAnswer(api) + after(err, api)
+		return describeAnswer(api)
 	case errors.As(err, &network):
-		return fmt.Sprintf("the Svix server at %s cannot be reached: %v (is the URL right, and does the server run?)", host(network.URL), network.Err) + after(err, network)
+		return fmt.Sprintf("the Svix server at %s cannot be reached: %v "+
+			"(is the URL right, and does the server run?)", host(network.URL), network.Err)
 	case errors.As(err, &file) && !errors.Is(err, webhooks.ErrInvalidConfig):
 		return file.Error()
 	}
 	return withoutPackage(err.Error())
 }
 
+// whetherSent says whether an event was sent all the same, and what to do about it.
+func whetherSent(err *webhooks.SendError) string {
+	if !err.MaybeSent {
+		return "; the event was not sent"
+	}
+	return fmt.Sprintf("; the event may have been sent all the same, "+
+		"and sending it again with the ID %q is safe", err.EventID)
+}
+
 // withoutPackage leaves out who says it, which the library says more than once if errors wrap
 // others.
 func withoutPackage(text string) string { return strings.ReplaceAll(text, "webhooks: ", "") }
-
-// after is what err adds, after a semicolon, to the error that it wraps: whether the event may have
-// been sent, for one.
-func after(err, wrapped error) string {
-	_, added, _ := strings.Cut(err.Error(), wrapped.Error())
-	if start := strings.Index(added, "; "); start >= 0 {
-		return withoutPackage(added[start:])
-	}
-	return ""
-}
 
 // host is the part of a URL that says where to.
 func host(rawURL string) string {

@@ -82,7 +82,7 @@ func prepareServer(t *testing.T, url, receiver string) {
 	}
 	types := append(webhooks.DefaultEventTypes(), webhooks.EventType{
 		Name:   "a.b",
-		Schema: json.RawMessage(`{"type": "object"}`),
+		Schema: json.RawMessage(`{"type": "object", "properties": {"bad": false}}`),
 	})
 	for _, et := range types {
 		if err := client.CreateEventType(t.Context(), et); err != nil {

@@ -21,12 +21,14 @@ func main() {
 // run carries out one command line, in the environment of the process, and returns the exit status.
 // It writes at most one line of error.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := newRootCommand() //nolint:contextcheck // its commands get the context with ExecuteContext
+	s := &settings{}
+	root := newRootCommandWith(s) //nolint:contextcheck // its commands get it with ExecuteContext
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
+	s.drain(context.WithoutCancel(ctx))
 	if err = misused(cmd, err); err != nil {
 		_, _ = fmt.Fprintln(stderr, red(stderr, "Error:"), errorLine(err))
 	}

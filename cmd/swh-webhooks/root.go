@@ -10,8 +10,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-func newRootCommand() *cobra.Command {
-	s := &settings{}
+func newRootCommand() *cobra.Command { return newRootCommandWith(&settings{}) }
+
+func newRootCommandWith(s *settings) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "swh-webhooks",
 		Short: "Manage Software Heritage webhooks on a Svix server",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -22,6 +23,16 @@ type settings struct {
 	configFile string
 	svixURL    string
 	svixToken  string
+
+	clients []*webhooks.Client // that commands made
+}
+
+// drain waits for what the clients still send in the background, since the server may store an
+// event and never deliver it if this process ends in the middle.
+func (s *settings) drain(ctx context.Context) {
+	for _, client := range s.clients {
+		_ = client.Drain(ctx) // what became of it is known to the command that sent
+	}
 }
 
 func (s *settings) addTo(root *cobra.Command) {
@@ -98,14 +109,15 @@ func (s *settings) client(cmd *cobra.Command) (*webhooks.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.client()
+	return s.clientFor(r)
 }
 
-// client returns a client with this configuration. Its error names the values by where they come
+// clientFor returns a client with a configuration. Its error names the values by where they come
 // from, since the library knows only keys of the file.
-func (r resolved) client() (*webhooks.Client, error) {
+func (s *settings) clientFor(r resolved) (*webhooks.Client, error) {
 	client, err := webhooks.NewClient(webhooks.WithConfig(r.Config))
 	if err == nil {
+		s.clients = append(s.clients, client)
 		return client, nil
 	}
 	names := strings.NewReplacer("svix.server_url", r.source(r.urlFrom, "svix.server_url"),
