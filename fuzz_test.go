@@ -341,6 +341,62 @@ func FuzzEndpoint(f *testing.F) {
 	})
 }
 
+// FuzzEndpointURL: a URL that the server takes is taken, is found again by its text and by what the
+// server makes of it, and makes no second endpoint; any other is refused before a request.
+func FuzzEndpointURL(f *testing.F) {
+	for _, url := range []string{
+		"https://hooks.example.org", "HTTPS://Example.ORG:443/a/../b?q#f", " https:example.org\n", "http://127.1/%zz",
+		"https://münchen.example/100%", "https://swh:pw@example.org:0", "https:///a", "http://[::1", "ftp://example.org",
+		"https://example.org/caf\xe9", "https://example.org/\x00", "javascript:alert(1)", "https://exa mple.org",
+	} {
+		f.Add(url)
+	}
+	mock := harness.NewMock(f, svixmock.Config{})
+	setUp := harness.NewClient(f, mock.RoundTripper(), mock.Token())
+	if err := setUp.CreateEventType(f.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, url string) {
+		withinTime(t)
+		if !utf8.ValidString(url) {
+			ep := webhooks.Endpoint{URL: url, EventType: webhooks.TypeOriginCreate}
+			checkError(t, offline(t).EnsureEndpoint(t.Context(), ep), webhooks.ErrInvalidEndpoint)
+			return
+		}
+		body, err := json.Marshal(map[string]any{"url": url, "disabled": true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := "/api/v1" + application(webhooks.TypeOriginCreate) + "/endpoint"
+		status, answer := harness.RawRequest(t, mock, http.MethodPost, path, string(body))
+		ep := webhooks.Endpoint{URL: url, EventType: webhooks.TypeOriginCreate, Disabled: true}
+		if status != http.StatusCreated {
+			if err := offline(t).EnsureEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrInvalidEndpoint) {
+				t.Errorf("%q: the server answers %d %s, we %v", url, status, answer, err)
+			}
+			return
+		}
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		if err := client.DeleteEndpoint(t.Context(), ep); err != nil {
+			t.Errorf("%q of another program: %v", url, err)
+		}
+		if err := client.EnsureEndpoint(t.Context(), ep); err != nil {
+			t.Errorf("%q: %v", url, err)
+		}
+		listed, err := webhooks.Collect(client.ListEndpoints(t.Context(), ep.EventType, webhooks.EndpointQuery{}))
+		if err != nil || len(listed) != 1 {
+			t.Fatalf("%q: listed %+v, %v", url, listed, err)
+		}
+		ep.URL = listed[0].URL
+		if _, err := client.GetEndpointSecret(t.Context(), ep); err != nil {
+			t.Errorf("%q, listed as %q: %v", url, ep.URL, err)
+		}
+		if err := client.DeleteEndpoint(t.Context(), listed[0]); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A recordedAnswer is what a server answered once.
 type recordedAnswer struct {
 	status int
