@@ -279,3 +279,32 @@ func TestDependencies(t *testing.T) {
 	}
 	checkGolden(t, filepath.Join("testdata", "api", "dependencies.txt"), list.String())
 }
+
+// TestLinksLead: what the pages link to in the project is there.
+func TestLinksLead(t *testing.T) {
+	t.Parallel()
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		for _, link := range regexp.MustCompile(`\]\(([^):#]*)(?:#([\w-]+))?\)`).FindAllStringSubmatch(readFile(t, page), -1) {
+			target := cmp.Or(link[1], page)
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, target)
+			} else if link[2] != "" && !slices.Contains(anchors(readFile(t, target)), link[2]) {
+				t.Errorf("%s links to #%s of %s, which has no such heading", page, link[2], target)
+			}
+		}
+	}
+}
+
+// anchors are the names under which headings of a page can be linked to.
+func anchors(page string) []string {
+	var names []string
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(page, -1) {
+		plain := regexp.MustCompile(`[^\w -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		names = append(names, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return names
+}
