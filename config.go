@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +13,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/secret"
+	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
 // ConfigFileVariable is the environment variable that names the configuration
@@ -88,6 +91,32 @@ func checkSecret(text string) error {
 		return fmt.Errorf("webhooks: %w: %w", ErrInvalidSecret, err)
 	}
 	return nil
+}
+
+// A RetryPolicy says how a request is retried. Retried are errors of the
+// network, answers that are cut off and the statuses 408, 425, 429, 500, 502,
+// 503 and 504. Each request can be repeated without doing anything twice.
+type RetryPolicy struct {
+	// MaxAttempts is the number of tries of one request in all. Zero means 4; 1
+	// means no retry.
+	MaxAttempts int
+	// MinBackoff is the longest wait before the second try; it doubles with each
+	// try. The wait itself is drawn at random from zero to that. Zero means 500 ms.
+	MinBackoff time.Duration
+	// MaxBackoff is the longest wait before any try, also where the server asks
+	// for a longer one in a Retry-After header. Zero means 30 s.
+	MaxBackoff time.Duration
+	// AttemptTimeout is the longest time of one try. Zero means 15 s.
+	AttemptTimeout time.Duration
+}
+
+func (p RetryPolicy) withDefaults() transport.Policy {
+	return transport.Policy{
+		MaxAttempts:    cmp.Or(p.MaxAttempts, 4),
+		MinBackoff:     cmp.Or(p.MinBackoff, 500*time.Millisecond),
+		MaxBackoff:     cmp.Or(p.MaxBackoff, 30*time.Second),
+		AttemptTimeout: cmp.Or(p.AttemptTimeout, 15*time.Second),
+	}
 }
 
 // LoadConfig reads the configuration file that the environment variable

@@ -229,8 +229,9 @@ func joinMistakes(texts []string) string {
 
 // Codes of the server.
 const (
-	codeNotFound     = "not_found"
-	codeLimitReached = "limit_reached"
+	codeNotFound       = "not_found"
+	codeLimitReached   = "limit_reached"
+	codeMissingPayload = "missing_payload"
 )
 
 // translate returns the error of one call of the SDK, nil where it got a 2xx

@@ -8,18 +8,21 @@ import (
 	"io"
 	"iter"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	svix "github.com/svix/svix-webhooks/go"
 	"github.com/svix/svix-webhooks/go/models"
 
+	"github.com/softwareheritage/webhooks/internal/audience"
 	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/eventtext"
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
+	"github.com/softwareheritage/webhooks/internal/ordered"
+	"github.com/softwareheritage/webhooks/internal/payload"
 	"github.com/softwareheritage/webhooks/internal/schema"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
@@ -45,13 +48,7 @@ type Event struct {
 	ID string `json:"id,omitempty"`
 }
 
-const (
-	maxPayload = 1 << 20 // bytes, of the JSON text given and of the canonical one
-
-	usualPayload = 256 // bytes, of those of the archive
-
-	messageIDPrefix = "msg_"
-)
+const messageIDPrefix = "msg_"
 
 var (
 	eventID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
@@ -60,12 +57,16 @@ var (
 	svixMessageID = regexp.MustCompile(`^` + messageIDPrefix + `[a-zA-Z0-9]{1,250}$`)
 )
 
-func (ev Event) validateID() error {
+// validate checks what the server would refuse or mend.
+func (ev Event) validate() error {
+	id, channel := ev.ID, ev.Channel
 	switch {
-	case ev.ID == "":
-		return nil
-	case !eventID.MatchString(ev.ID), strings.HasPrefix(ev.ID, messageIDPrefix), ev.ID == ".", ev.ID == "..":
-		return fmt.Errorf("webhooks: %w: ID %s: want 1 to 256 letters, digits, '-', '_' and '.', not beginning with %q and not only dots", ErrInvalidEvent, foreign.Quote(ev.ID), messageIDPrefix)
+	case id != "" && !eventID.MatchString(id), strings.HasPrefix(id, messageIDPrefix), id == ".", id == "..":
+		return fmt.Errorf("webhooks: %w: ID %s: want 1 to 256 letters, digits, '-', '_' and '.', "+
+			"not beginning with %q and not only dots", ErrInvalidEvent, foreign.Quote(id), messageIDPrefix)
+	case !utf8.ValidString(channel), strings.Contains(channel, "\x00"):
+		return fmt.Errorf("webhooks: %w: channel %s: it is not valid UTF-8 or has the character U+0000",
+			ErrInvalidEvent, foreign.Quote(channel))
 	}
 	return nil
 }
@@ -118,41 +119,52 @@ func (r *EventReader) Read() (Event, error) {
 	return ev, nil
 }
 
-// A Message is an event that the server took for delivery. The zero Message
-// means that no endpoint listens to the event, so that nothing was sent.
+// A Message is an event that the server took for delivery. The zero Message means that no endpoint
+// listens to the event, so that nothing was sent. The reverse does not hold: of an event type with
+// more than 25 endpoints an event may be sent that none of them receives.
 type Message struct {
 	// ID is the server's, "msg_...". Receivers find it in the webhook-id header.
 	ID string
 	// Timestamp is when the server created the message, in UTC.
 	Timestamp time.Time
-	// Repeated tells that the server had the ID already: from an earlier call, from
-	// another process or from an earlier try of this call.
+	// Repeated tells that the server had the ID already: from an earlier call, from another
+	// process or from an earlier try of this call.
 	Repeated bool
 }
 
 // IsZero reports whether nothing was sent because no endpoint listens.
 func (m Message) IsZero() bool { return m == Message{} }
 
-// SendEvent checks the payload of an event against the JSON Schema of its type
-// and hands it to the server, which delivers it to the endpoints. Where no
-// enabled endpoint would receive the event, nothing is sent and the Message is
-// zero; see [WithoutListenerCheck]. While event type and listeners are cached, it
-// takes one request.
+// SendEvent checks the payload of an event against the JSON Schema of its type and hands it to the
+// server, which delivers it to the endpoints. If no enabled endpoint would receive the event, nothing
+// is sent and the Message is zero. Of an event type with more than 25 endpoints that is not looked
+// at, since it would cost more than to send the event; see [WithNobodyListensTTL] and
+// [WithoutListenerCheck]. While event type and listeners are cached, a send takes one request.
 //
-// However often the request is retried, the event is sent once: each call draws
-// an id for the event, unless [Event.ID] is set, and the server takes an id only
-// once. Ids of events are never forgotten by the server.
+// However often the request is retried, the event is stored once: each call draws an id for the
+// event, unless [Event.ID] is set, and the server takes an id only once. Ids of events are never
+// forgotten by the server.
 //
-// It returns [ErrEventTypeNotFound]; [ErrEventTypeArchived]; [ErrInvalidEvent];
-// [ErrInvalidPayload] for a payload that is not a JSON object in valid UTF-8 or
-// has a key twice, or is larger than 1 MiB, nested more than 64 deep or has
-// numbers of more than 400 digits or with an exponent beyond ±400, or for whose
-// text the request would pass 2 MiB; a [*PayloadError] for one that does not fit
-// the schema; [ErrInvalidSchema] for a schema, registered by another program,
-// that cannot be used: in all of these cases nothing was sent. An [*APIError] or
-// an error of the network or of the context says so in its text where the event
-// may have been sent all the same; to send it again with the same Event.ID is
-// then safe.
+// A server that has the id already may have lost the way to deliver the message: it drops what it
+// does for a client that goes away in the middle. SendEvent then looks for an attempt to deliver the
+// message, and has it resent to each endpoint that should have received it if there is none. That
+// must wait until the message is 35 seconds old. The server tries a resent message only once.
+//
+// When ctx ends SendEvent returns at once. A request that has begun is then finished in the
+// background, see [Client.Drain].
+//
+// It returns, with nothing sent,
+//   - [ErrInvalidEvent] if the ID or the channel cannot be used,
+//   - [ErrInvalidPayload] if the payload is not a JSON object in valid UTF-8, has a key twice, is
+//     larger than 1 MiB, is nested more than 64 deep, or has numbers of more than 400 digits or
+//     with an exponent beyond ±400, or if the request would pass 2 MiB with it,
+//   - [ErrEventTypeNotFound] or [ErrEventTypeArchived],
+//   - a [*PayloadError] if the payload does not fit the schema,
+//   - [ErrInvalidSchema] if another program registered a schema that cannot be used,
+//   - an [*APIError], or an error of the network or of ctx, before the event's own request began.
+//
+// Once that has begun it returns a [*SendError], which wraps one of the last and tells whether the
+// event may have been sent all the same.
 func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
 	ctx, end := start(ctx, c.tracer, Span{Kind: SpanSend, EventType: ev.Type, EventID: ev.ID})
 	message, err := c.sendEvent(ctx, ev)
@@ -161,22 +173,40 @@ func (c *Client) SendEvent(ctx context.Context, ev Event) (Message, error) {
 }
 
 func (c *Client) sendEvent(ctx context.Context, ev Event) (Message, error) {
-	if err := ev.validateID(); err != nil {
+	if err := ev.validate(); err != nil {
 		return Message{}, err
 	}
-	payload, err := payloadTree(ev.Payload)
+	object, body, err := payload.Encode(ev.Payload)
 	if err != nil {
-		return Message{}, err
+		return Message{}, invalidPayload(err)
 	}
-	body := canonical.Append(make([]byte, 0, usualPayload), payload)
-	if len(body) > maxPayload {
-		return Message{}, payloadTooLarge(len(body))
+	message, err := c.send(ctx, ev, object, body)
+	if errors.Is(err, errNoApplication) {
+		c.forget(ev.Type) // one answer is not enough to believe that
+		message, err = c.send(ctx, ev, object, body)
 	}
+	return message, err
+}
+
+func invalidPayload(err error) error {
+	return fmt.Errorf("webhooks: %w, nothing was sent: %w", ErrInvalidPayload, err)
+}
+
+// errNoApplication is for an event type that others have registered by half, or for a server that
+// contradicts itself, such as one that is being replaced by another.
+var errNoApplication = errors.New("the server has the event type, but not the application that holds " +
+	"its endpoints and messages; creating the event type again creates it")
+
+func noApplication(eventType string, answer error) error {
+	return fmt.Errorf("webhooks: event type %s: %w: %w", foreign.Quote(eventType), errNoApplication, answer)
+}
+
+func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body rawPayload) (Message, error) {
 	et, err := c.registered(ctx, ev.Type)
 	if err != nil {
 		return Message{}, err
 	}
-	if err := et.validate(payload); err != nil {
+	if err := et.validate(object); err != nil {
 		return Message{}, err
 	}
 	var channels []string
@@ -191,32 +221,12 @@ func (c *Client) sendEvent(ctx context.Context, ev Event) (Message, error) {
 	return c.createMessage(ctx, et.app, ev, channels, body)
 }
 
-// payloadTree returns a payload as the validator takes it.
-func payloadTree(payload any) (map[string]any, error) {
-	if raw, ok := payload.(json.RawMessage); ok && len(raw) > maxPayload {
-		return nil, payloadTooLarge(len(raw))
-	}
-	tree, err := canonical.FromGo(payload)
-	if err != nil {
-		return nil, fmt.Errorf("webhooks: %w, nothing was sent: %w", ErrInvalidPayload, err)
-	}
-	object, ok := tree.(map[string]any)
-	if !ok {
-		return nil, fmt.Errorf("webhooks: %w, nothing was sent: it is not a JSON object", ErrInvalidPayload)
-	}
-	return object, nil
-}
-
-func payloadTooLarge(size int) error {
-	return fmt.Errorf("webhooks: %w, nothing was sent: %d bytes, at most %d are possible", ErrInvalidPayload, size, maxPayload)
-}
-
-func (rt *registeredType) validate(payload map[string]any) error {
+func (rt *registeredType) validate(object map[string]any) error {
 	compiled, err := rt.schema()
 	if err != nil {
 		return fmt.Errorf("webhooks: event type %s, nothing was sent: %w", rt.Name, schemaError(err))
 	}
-	err = compiled.Validate(payload)
+	err = compiled.Validate(object)
 	if refused, ok := errors.AsType[*schema.Error](err); ok {
 		return &PayloadError{EventType: rt.Name, Violations: violations(refused.Violations), err: refused.Err}
 	}
@@ -228,17 +238,23 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 		ev.ID = uuid.NewString()
 	}
 	message, answer, err := c.postMessage(ctx, app, ev, channels, body)
+	maybeSent := answer.Unclear
 	switch {
 	case err == nil:
 		return message, nil
+	case isConflict(err):
+		maybeSent = true
+		if message, err = c.repeated(ctx, app, ev, body, err); err == nil {
+			return message, nil
+		}
 	case isNotFound(err):
-		return Message{}, nil // no application, so no endpoint
+		err = noApplication(ev.Type, err)
 	case errors.Is(err, transport.ErrRequestTooLarge):
-		return Message{}, fmt.Errorf("webhooks: %w, nothing was sent: escaped as a JSON string it is too large: %w", ErrInvalidPayload, err)
+		return Message{}, invalidPayload(fmt.Errorf("escaped as a JSON string it is too large: %w", err))
 	case answer.Tries == 0:
 		return Message{}, err
 	}
-	return Message{}, &SendError{EventID: ev.ID, MaybeSent: answer.Unclear, Err: err}
+	return Message{}, &SendError{EventID: ev.ID, MaybeSent: maybeSent, Err: err}
 }
 
 // A rawPayload is the text that the server delivers to the byte. Of the payload
@@ -250,8 +266,8 @@ func (p rawPayload) MarshalText() ([]byte, error) { return p, nil }
 
 var noPayload = map[string]any{}
 
-// postMessage creates the message of an event that has an ID, or finds the one
-// that there is. After an error, the answer's Unclear tells that there may be one.
+// postMessage creates the message of an event that has an ID. After an error, the answer's Unclear
+// tells that there may be one.
 func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, transport.Answer, error) {
 	in := models.MessageIn{
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
@@ -264,18 +280,12 @@ func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels
 		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withContent})
 		return err
 	})
-	answer.Unclear = answer.Unclear || err == nil || isConflict(err)
-	switch {
-	case err == nil:
-		created, err := parseCreated(op, answer)
-		return created.message(), answer, err
-	case isConflict(err):
-		sent, err := c.sentMessage(ctx, app, ev.ID, err)
-		message := sent.message()
-		message.Repeated = err == nil
-		return message, answer, err
+	if err != nil {
+		return Message{}, answer, err
 	}
-	return Message{}, answer, err
+	answer.Unclear = true // whatever it says
+	created, err := parseCreated(op, answer)
+	return created.message(), answer, err
 }
 
 // parseCreated reads a new message. [canonical.Parse] takes a third of the time of
@@ -293,16 +303,6 @@ func parseCreated(op string, answer transport.Answer) (messageBody, error) {
 	return readBody[messageBody](op, answer)
 }
 
-// sentMessage returns the message that an earlier send with this id created, or
-// the conflict that told of it where there is none.
-func (c *Client) sentMessage(ctx context.Context, app, id string, conflict error) (messageBody, error) {
-	sent, err := c.getMessage(ctx, app, id, false)
-	if isNotFound(err) {
-		return messageBody{}, conflict
-	}
-	return sent, err
-}
-
 func (c *Client) getMessage(ctx context.Context, app, id string, withContent bool) (messageBody, error) {
 	return query[messageBody](ctx, c, "message get", func(ctx context.Context) error {
 		_, err := c.svix.Message.Get(ctx, app, id, &svix.MessageGetOptions{WithContent: &withContent})
@@ -317,133 +317,132 @@ type SendResult struct {
 	Err     error
 }
 
-// maxConcurrency bounds what is set aside for events on their way. It is more
-// than connections that one process can have to one server.
+// maxConcurrency bounds what is set aside for events on their way. It is more than connections that
+// one process can have to one server.
 const maxConcurrency = 1 << 16
 
-// SendEvents sends events as [Client.SendEvent] does, up to concurrency of them
-// at once (below 1 counts as 1, above 65536 as 65536), and returns a result for
-// each, in the order of the input. One event that fails does not stop the others.
+// SendEvents sends events as [Client.SendEvent] does, up to concurrency of them at once (below 1
+// counts as 1, above 65536 as 65536), and returns a result for each, in the order of the input. One
+// event that fails does not stop the others.
 //
-// An event is taken from the input only when fewer than concurrency are on their
-// way or waiting for their result to be taken, so that a slow consumer slows the
-// input down, which may be endless. With a concurrency of 1 the events are sent
-// in the order of the input; with more, those within that distance, also of one
-// channel, may reach the server in any order.
+// An event is taken from the input only when fewer than concurrency are on their way or waiting for
+// their result to be taken, so that a slow consumer slows the input down, which may be endless. With
+// a concurrency of 1 the events are sent in the order of the input; with more, those within that
+// distance, also of one channel, may reach the server in any order.
 //
-// When ctx is done no more events are taken, and each that was taken still gets
-// its result: of one that was not sent, or not known to be, Err wraps the error
-// of the context. Breaking out of the loop cancels what is on its way. The input
-// is read in a goroutine of its own, and the loop ends when that has returned: an
-// input that waits for events should itself heed ctx.
+// The payload of an event is read before the next event is taken: the input may use the memory of a
+// buffer, map or struct again for each. The Event of a result has a copy of a json.RawMessage, and
+// else the Payload that it was given.
+//
+// When ctx is done no more events are taken, and each that was taken still gets its result: of one
+// that was not sent, or not known to be, Err wraps the error of the context. Breaking out of the loop
+// ends the context of what is on its way. The input is read in a goroutine of its own, and the loop
+// ends when that has returned: an input that waits for events should itself heed ctx. If it panics,
+// the panic goes on in the goroutine of the loop.
 //
 // The sequence may be ranged more than once if the input may.
 func (c *Client) SendEvents(ctx context.Context, events iter.Seq[Event], concurrency int) iter.Seq[SendResult] {
-	return func(yield func(SendResult) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		slots := make(chan struct{}, min(max(concurrency, 1), maxConcurrency))
-		results := make(chan chan SendResult, cap(slots)) // in input order
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer close(results)
-			c.sendAll(ctx, events, slots, results)
-		}()
-		defer func() { <-done }()
-		defer cancel()
-		for result := range results {
-			if !yield(<-result) {
-				cancel()
-				for result := range results {
-					<-result
-				}
+	taken := func(yield func(takenEvent) bool) {
+		for ev := range events {
+			if !yield(take(ev)) {
 				return
 			}
-			<-slots
 		}
 	}
+	return ordered.Map(ctx, taken, min(max(concurrency, 1), maxConcurrency), c.sendTaken)
 }
 
-// sendAll takes a slot for each event before it takes the event.
-func (c *Client) sendAll(ctx context.Context, events iter.Seq[Event], slots chan struct{}, results chan<- chan SendResult) {
-	take := func() bool {
-		select {
-		case slots <- struct{}{}:
-			return ctx.Err() == nil
-		case <-ctx.Done():
-			return false
-		}
+// A takenEvent is an event whose payload is read.
+type takenEvent struct {
+	Event
+
+	payload json.RawMessage
+	err     error
+}
+
+func take(ev Event) takenEvent {
+	own, err := payload.Own(ev.Payload)
+	if _, ok := ev.Payload.(json.RawMessage); ok && err == nil {
+		ev.Payload = own
 	}
-	if !take() {
-		return
+	return takenEvent{ev, own, err}
+}
+
+func (c *Client) sendTaken(ctx context.Context, taken takenEvent) SendResult {
+	if taken.err != nil {
+		return SendResult{Event: taken.Event, Err: invalidPayload(taken.err)}
 	}
-	for ev := range events {
-		result := make(chan SendResult, 1)
-		results <- result
-		go func() {
-			message, err := c.SendEvent(ctx, ev)
-			result <- SendResult{Event: ev, Message: message, Err: err}
-		}()
-		if !take() {
-			return
-		}
-	}
+	ev := taken.Event
+	ev.Payload = taken.payload
+	message, err := c.SendEvent(ctx, ev)
+	return SendResult{Event: taken.Event, Message: message, Err: err}
 }
 
-// maxCachedChannels bounds what is remembered of one event type. The channels
-// beyond it are asked for each time.
-const maxCachedChannels = 1 << 16
+const (
+	// listenerPage is how many endpoints are asked for before each event that seems to have no
+	// listener: about what costs as much as to send it.
+	listenerPage = 25
 
-// listeners are the Svix channels on which an enabled endpoint receives events.
-type listeners struct {
-	all      bool // one receives the events on every channel and on none
-	channels map[string]struct{}
-	partial  bool // there are more channels
-}
+	// maxCachedChannels bounds what is remembered of all event types.
+	maxCachedChannels = 1 << 20
+)
 
-// receive reports whether an event sent on these channels has a receiver.
-func (l listeners) receive(channels []string) bool {
-	return l.all || slices.ContainsFunc(channels, func(channel string) bool {
-		_, ok := l.channels[channel]
-		return ok
-	})
-}
-
-// listens reports whether an enabled endpoint receives the events of a type that
-// are sent on these Svix channels, of which there is one at most. A no is never
-// older than the question, so that no event is dropped that somebody listens to.
+// listens reports whether an enabled endpoint may receive the events of a type that are sent on these
+// Svix channels, of which there is one at most. A no is never older than the question, unless the
+// client was told that it may be: no event is dropped that somebody listens to.
 func (c *Client) listens(ctx context.Context, eventType string, channels []string) (bool, error) {
 	found, err := c.listeners.Load(ctx, eventType,
-		func(l listeners) bool { return l.receive(channels) },
-		func(ctx context.Context) (listeners, error) { return c.findListeners(ctx, eventType, channels) })
-	if err == nil && found.partial && !found.receive(channels) { // others may have asked, for other channels
-		found, err = c.findListeners(ctx, eventType, channels)
-	}
-	return found.receive(channels), err
+		func(a audience.Audience, age time.Duration) bool {
+			return age < c.nobodyListensTTL || a.MayHear(channels)
+		},
+		func(ctx context.Context) (audience.Audience, error) {
+			span := Span{Kind: SpanLookup, EventType: eventType}
+			return traced(ctx, c.tracer, span, func(ctx context.Context) (audience.Audience, error) {
+				return c.findListeners(ctx, eventType)
+			})
+		})
+	return found.MayHear(channels), err
 }
 
-// findListeners lists the endpoints of an event type. It makes sure to remember
-// the channels that are wanted.
-func (c *Client) findListeners(ctx context.Context, eventType string, wanted []string) (found listeners, err error) {
-	ctx, end := start(ctx, c.tracer, Span{Kind: SpanLookup, EventType: eventType})
-	defer func() { end(End{Err: err}) }()
-	found.channels = map[string]struct{}{}
-	for body, err := range c.endpoints(ctx, eventType, false) {
-		switch {
-		case err != nil:
-			return listeners{}, err
-		case body.Disabled || !body.ReceivesType(eventType):
-			continue
-		case len(body.Channels) == 0:
-			return listeners{all: true}, nil
-		}
-		for _, channel := range body.Channels {
-			if len(found.channels) < maxCachedChannels || slices.Contains(wanted, channel) {
-				found.channels[channel] = struct{}{}
-			} else {
-				found.partial = true
-			}
-		}
+// findListeners lists the endpoints of an event type: as many as cost no more than to send an event,
+// or all if the answer that nobody listens may be kept.
+func (c *Client) findListeners(ctx context.Context, eventType string) (audience.Audience, error) {
+	limit := uint64(listenerPage)
+	if c.nobodyListensTTL > 0 {
+		limit = pageSize
 	}
-	return found, nil
+	var found audience.Audience
+	var loop cycle
+	for iterator := (*string)(nil); ; {
+		page, err := c.listenerPage(ctx, eventType, limit, iterator)
+		if err != nil {
+			return found, err
+		}
+		for _, body := range page.Data {
+			found.Add(body.Stored, eventType)
+		}
+		switch {
+		case page.Done, found.HearsAll():
+			return found, nil
+		case c.nobodyListensTTL == 0, found.Weight() > maxCachedChannels:
+			return found.AndOthers(), nil
+		}
+		if err := loop.next(page.Iterator); err != nil {
+			return found, err
+		}
+		iterator = page.Iterator
+	}
+}
+
+// listenerPage lists endpoints. That the application is not there is not taken for a list of none.
+func (c *Client) listenerPage(ctx context.Context, eventType string, limit uint64, iterator *string) (Page[endpointBody], error) {
+	page, err := listPage[endpointBody](ctx, c, "endpoint list", limit, func(ctx context.Context, limit *uint64) error {
+		options := svix.EndpointListOptions{Limit: limit, Iterator: iterator}
+		_, err := c.svix.Endpoint.List(ctx, identity.Application(eventType), &options)
+		return err
+	})
+	if isNotFound(err) {
+		err = noApplication(eventType, err)
+	}
+	return page, err
 }

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	svix "github.com/svix/svix-webhooks/go"
@@ -218,7 +219,7 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 // registered returns an event type from the cache or the server, with the errors
 // of [Client.GetEventType].
 func (c *Client) registered(ctx context.Context, name string) (*registeredType, error) {
-	always := func(*registeredType) bool { return true }
+	always := func(*registeredType, time.Duration) bool { return true }
 	return c.types.Load(ctx, name, always, func(ctx context.Context) (*registeredType, error) {
 		et, err := traced(ctx, c.tracer, Span{Kind: SpanLookup, EventType: name}, func(ctx context.Context) (EventType, error) {
 			return c.GetEventType(ctx, name)

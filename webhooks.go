@@ -57,7 +57,9 @@ import (
 
 	svix "github.com/svix/svix-webhooks/go"
 
+	"github.com/softwareheritage/webhooks/internal/audience"
 	"github.com/softwareheritage/webhooks/internal/cache"
+	"github.com/softwareheritage/webhooks/internal/confirm"
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
@@ -87,7 +89,10 @@ type Client struct { //nolint:recvcheck // a copy must not be printed either
 	checkListeners bool
 	tracer         Tracer // nil: none
 	types          *cache.Cache[*registeredType]
-	listeners      *cache.Cache[listeners]
+	listeners      *cache.Cache[audience.Audience]
+	receivers      *cache.Cache[[]confirm.Receiver]
+
+	nobodyListensTTL time.Duration
 }
 
 // Format prints what a client is and nothing of what it holds, whatever the verb:
@@ -110,6 +115,8 @@ type options struct {
 	cacheTTL       time.Duration
 	checkListeners bool
 	tracer         Tracer
+
+	nobodyListensTTL time.Duration
 }
 
 // WithConfigFile reads the configuration file at path as [LoadConfig] does, so
@@ -200,8 +207,8 @@ func WithCacheTTL(d time.Duration) Option {
 	}
 }
 
-// WithoutListenerCheck makes [Client.SendEvent] send each event without asking
-// first whether an endpoint listens to it.
+// WithoutListenerCheck makes [Client.SendEvent] send each event without asking first whether an
+// endpoint listens to it.
 func WithoutListenerCheck() Option {
 	return func(o *options) error {
 		o.checkListeners = false
@@ -209,29 +216,22 @@ func WithoutListenerCheck() Option {
 	}
 }
 
-// A RetryPolicy says how a request is retried. Retried are errors of the
-// network, answers that are cut off and the statuses 408, 425, 429, 500, 502,
-// 503 and 504. Each request can be repeated without doing anything twice.
-type RetryPolicy struct {
-	// MaxAttempts is the number of tries of one request in all. Zero means 4; 1
-	// means no retry.
-	MaxAttempts int
-	// MinBackoff is the longest wait before the second try; it doubles with each
-	// try. The wait itself is drawn at random from zero to that. Zero means 500 ms.
-	MinBackoff time.Duration
-	// MaxBackoff is the longest wait before any try, also where the server asks
-	// for a longer one in a Retry-After header. Zero means 30 s.
-	MaxBackoff time.Duration
-	// AttemptTimeout is the longest time of one try. Zero means 15 s.
-	AttemptTimeout time.Duration
-}
-
-func (p RetryPolicy) withDefaults() transport.Policy {
-	return transport.Policy{
-		MaxAttempts:    cmp.Or(p.MaxAttempts, 4),
-		MinBackoff:     cmp.Or(p.MinBackoff, 500*time.Millisecond),
-		MaxBackoff:     cmp.Or(p.MaxBackoff, 30*time.Second),
-		AttemptTimeout: cmp.Or(p.AttemptTimeout, 15*time.Second),
+// WithNobodyListensTTL takes the answer that nobody listens to an event from memory for up to d,
+// counted from when it was asked for. An endpoint that is created or enabled meanwhile misses the
+// events of that time. In return events that nobody listens to cost nothing, however many endpoints
+// there are: one listing of all endpoints of the event type serves all callers for d, also for the
+// answer that somebody listens. It suits a sender of many events to few listeners.
+//
+// A client remembers 1,048,576 channels at most. Of the event types that it has no room for all
+// events are sent. The default is 0: an event that somebody listens to when SendEvent is called is
+// never dropped. It cannot be combined with [WithoutListenerCheck].
+func WithNobodyListensTTL(d time.Duration) Option {
+	return func(o *options) error {
+		if d < 0 {
+			return fmt.Errorf("nobody-listens TTL: negative duration %v", d)
+		}
+		o.nobodyListensTTL = d
+		return nil
 	}
 }
 
@@ -254,6 +254,9 @@ func NewClient(opts ...Option) (*Client, error) {
 		if err := opt(&o); err != nil {
 			mistakes = append(mistakes, err)
 		}
+	}
+	if o.nobodyListensTTL > 0 && !o.checkListeners {
+		mistakes = append(mistakes, errors.New("WithNobodyListensTTL and WithoutListenerCheck cannot be combined"))
 	}
 	cfg, wrong := o.resolve()
 	if err := configError(append(mistakes, wrong...)); err != nil {
@@ -318,8 +321,15 @@ func (o options) newClient(cfg Config) (*Client, error) {
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
 		tracer:         o.tracer,
-		types:          cache.New[*registeredType](o.cacheTTL, maxCachedTypes),
-		listeners:      cache.New[listeners](o.cacheTTL, maxCachedTypes),
+		types:          cache.New(cache.Config[*registeredType]{TTL: o.cacheTTL, Limit: maxCachedTypes}),
+		listeners: cache.New(cache.Config[audience.Audience]{
+			TTL: max(o.cacheTTL, o.nobodyListensTTL), Limit: maxCachedChannels,
+			Weight: audience.Audience.Weight, Shrink: audience.Audience.AndOthers,
+		}),
+		receivers: cache.New(cache.Config[[]confirm.Receiver]{
+			TTL: o.cacheTTL, Limit: maxCachedReceivers, Weight: func(r []confirm.Receiver) int { return max(1, len(r)) },
+		}),
+		nobodyListensTTL: o.nobodyListensTTL,
 	}, nil
 }
 

@@ -67,32 +67,32 @@ func TestDelivered(t *testing.T) {
 	two := []string{"ep_1", "ep_2"}
 	const hour = time.Hour
 	tests := map[string]struct {
-		message
+		*message
 		old    time.Duration // the message's age at the beginning
 		polls  int           // at most
 		resent []string
 		err    error
 	}{
-		"queued and attempted":                     {message: message{queuedAt: 1, receivers: two}, old: hour, polls: 1},
-		"never queued, old":                        {message: message{receivers: two}, old: hour, polls: 1, resent: two},
-		"never queued, nobody should have it":      {message: message{}, old: 0, polls: 1},
-		"never queued, new":                        {message: message{receivers: two}, old: 0, polls: 11, resent: two},
-		"never queued, new by an odd fraction":     {message: message{receivers: two}, old: 4 * time.Millisecond, polls: 11, resent: two},
-		"never queued, half a minute old":          {message: message{receivers: two}, old: 30 * time.Second, polls: 7, resent: two},
-		"never queued, server an hour ahead":       {message: message{receivers: two, ahead: hour}, old: 0, polls: 11, resent: two},
-		"never queued, server an hour behind":      {message: message{receivers: two, ahead: -hour}, old: 0, polls: 11, resent: two},
-		"never queued, no Date":                    {message: message{receivers: two, noDate: true}, old: hour, polls: 11, resent: two},
-		"the first attempt ends with its time-out": {message: message{receivers: two, queuedAt: 30 * time.Second}, old: 0, polls: 10},
+		"queued and attempted":                     {message: &message{queuedAt: 1, receivers: two}, old: hour, polls: 1},
+		"never queued, old":                        {message: &message{receivers: two}, old: hour, polls: 1, resent: two},
+		"never queued, nobody should have it":      {message: &message{}, old: 0, polls: 1},
+		"never queued, new":                        {message: &message{receivers: two}, old: 0, polls: 11, resent: two},
+		"never queued, new by an odd fraction":     {message: &message{receivers: two}, old: 4 * time.Millisecond, polls: 11, resent: two},
+		"never queued, half a minute old":          {message: &message{receivers: two}, old: 30 * time.Second, polls: 7, resent: two},
+		"never queued, server an hour ahead":       {message: &message{receivers: two, ahead: hour}, old: 0, polls: 11, resent: two},
+		"never queued, server an hour behind":      {message: &message{receivers: two, ahead: -hour}, old: 0, polls: 11, resent: two},
+		"never queued, no Date":                    {message: &message{receivers: two, noDate: true}, old: hour, polls: 11, resent: two},
+		"the first attempt ends with its time-out": {message: &message{receivers: two, queuedAt: 30 * time.Second}, old: 0, polls: 10},
 		"it is attempted while receivers are listed": {
-			message: message{receivers: two, queuedAt: 30 * time.Second, slow: time.Minute}, old: 0, polls: 2,
+			message: &message{receivers: two, queuedAt: 30 * time.Second, slow: time.Minute}, old: 0, polls: 2,
 		},
-		"one receiver refuses": {message: message{receivers: two, refuses: "ep_1"}, old: hour, polls: 1, resent: two[1:], err: errRefused},
+		"one receiver refuses": {message: &message{receivers: two, refuses: "ep_1"}, old: hour, polls: 1, resent: two[1:], err: errRefused},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				m := &tt.message
+				m := tt.message
 				m.stored = m.now().Add(-tt.old)
 				if err := confirm.Delivered(t.Context(), m, m.stored); !errors.Is(err, tt.err) {
 					t.Fatalf("got %v, want %v", err, tt.err)

@@ -15,6 +15,7 @@ import (
 // outcome is what a request comes to: an answer, perhaps a broken one, or none.
 type outcome struct {
 	answer
+	at       time.Time     // of the server's clock
 	dropped  bool          // the connection is closed without an answer
 	reset    bool          // the same, by a reset
 	truncate bool          // half of the body, then the connection breaks
@@ -30,6 +31,7 @@ func (o outcome) headers() http.Header {
 		"Access-Control-Allow-Origin": {"*"},
 		"Vary":                        {"origin, access-control-request-method, access-control-request-headers"},
 		"Content-Length":              {strconv.Itoa(len(o.body))},
+		"Date":                        {o.at.UTC().Format(http.TimeFormat)},
 	}
 	if o.body != nil {
 		h["Content-Type"] = []string{"application/json"}

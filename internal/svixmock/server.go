@@ -141,6 +141,7 @@ func (s *Server) serve(r *http.Request) outcome {
 		_, _ = body.bytes() // until then net/http does not notice that the client is gone
 	}
 	out := s.meet(fault, r, func() outcome { return s.act(r, body, fault) }) //nolint:contextcheck // it is the request's
+	out.at = s.now()
 	s.requests.add(func() Request { return newRequest(r, body, out) })
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.Int("status", out.status))
