@@ -64,9 +64,8 @@ func (ev Event) validate() error {
 	case id != "" && !eventID.MatchString(id), strings.HasPrefix(id, messageIDPrefix), id == ".", id == "..":
 		return fmt.Errorf("webhooks: %w: ID %s: want 1 to 256 letters, digits, '-', '_' and '.', "+
 			"not beginning with %q and not only dots", ErrInvalidEvent, foreign.Quote(id), messageIDPrefix)
-	case !utf8.ValidString(channel), strings.Contains(channel, "\x00"):
-		return fmt.Errorf("webhooks: %w: channel %s: it is not valid UTF-8 or has the character U+0000",
-			ErrInvalidEvent, foreign.Quote(channel))
+	case !utf8.ValidString(channel):
+		return fmt.Errorf("webhooks: %w: channel %s: it is not valid UTF-8", ErrInvalidEvent, foreign.Quote(channel))
 	}
 	return nil
 }

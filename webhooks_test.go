@@ -2296,7 +2296,7 @@ func TestHostileTextsAreHashed(t *testing.T) {
 		event := harness.KnownEvent()
 		event.Channel = text
 		_, err := client.SendEvent(t.Context(), event)
-		if cannotBe := !utf8.ValidString(text) || strings.Contains(text, "\x00"); cannotBe {
+		if !utf8.ValidString(text) {
 			checkError(t, err, webhooks.ErrInvalidEvent)
 		} else if err != nil {
 			t.Errorf("%q: got %v", text, err)

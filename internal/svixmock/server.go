@@ -31,8 +31,8 @@ type Config struct {
 	HTTPSOnly bool
 	// NoIdempotency ignores idempotency keys, as a server without a cache does.
 	NoIdempotency bool
-	// Patient finishes requests whose clients went away, which no real server does. It is for tests of clients that do
-	// not cope with the real behaviour yet.
+	// Patient finishes requests whose clients went away, which no real server does. It is for tests of
+	// something else.
 	Patient bool
 	// KeepRequests and KeepDeliveries are how many of the newest requests and deliveries the logs keep. 0: none.
 	KeepRequests   int
