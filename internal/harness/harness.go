@@ -5,20 +5,12 @@ package harness
 import (
 	"cmp"
 	"context"
-	"errors"
 	"flag"
-	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
@@ -149,74 +141,3 @@ func InBubble(t *testing.T, test func(t *testing.T)) {
 
 // SleepUntil sets the clock of a bubble of testing/synctest.
 func SleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
-
-// mockProcess is the environment variable under which a test binary is the mock server of
-// StartProcess.
-const mockProcess = "WEBHOOKS_TEST_MOCK_PROCESS"
-
-// Main is the TestMain of every package whose tests use this one: no goroutine outlives the tests,
-// and none of them asks a name server.
-func Main(m *testing.M) {
-	if os.Getenv(mockProcess) == "" {
-		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: noNameServer}
-		goleak.VerifyTestMain(m)
-		return
-	}
-	if err := serveMock(os.Stdin, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// noNameServer is why a host name that is not in a file of this machine resolves to nothing: no
-// test may depend on a name server, or wait for one.
-func noNameServer(context.Context, string, string) (net.Conn, error) {
-	return nil, errors.New("tests ask no name server")
-}
-
-// StartProcess starts a mock server in a process of its own: this test binary, run again. The
-// package's TestMain must call Main.
-func StartProcess(tb testing.TB) (serverURL, token string) {
-	tb.Helper()
-	server := exec.CommandContext(tb.Context(), os.Args[0]) //nolint:gosec // this test binary
-	server.Env = append(os.Environ(), mockProcess+"=1")
-	server.Stderr = os.Stderr
-	in, err := server.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	out, err := server.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		_ = in.Close() // its end
-		_ = server.Wait()
-	})
-	if _, err := fmt.Fscan(out, &serverURL, &token); err != nil {
-		tb.Fatal(err)
-	}
-	return serverURL, token
-}
-
-// serveMock writes the server's URL and token to out, then serves until in ends, as it does at the
-// latest with the process that has the other end.
-func serveMock(in io.Reader, out io.Writer) error {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
-	if err != nil {
-		return err
-	}
-	mock := svixmock.New(svixmock.Config{})
-	defer mock.Close()
-	server := &http.Server{Handler: mock, ReadHeaderTimeout: time.Minute}
-	defer func() { _ = server.Close() }()
-	go func() { _ = server.Serve(listener) }() // ends with Close
-	if _, err := fmt.Fprintf(out, "http://%s %s\n", listener.Addr(), mock.Token()); err != nil {
-		return err
-	}
-	_, err = io.Copy(io.Discard, in)
-	return err
-}
