@@ -56,7 +56,6 @@ func run(t *testing.T, cfg journal.Config, to journal.Sender, opts ...journal.Op
 
 func TestSamplesArriveOnce(t *testing.T) {
 	t.Parallel()
-	const partitions = 3
 	broker := journaltest.NewBroker(t, partitions)
 	server, client := newServer(t)
 	want := map[string]bool{}
@@ -64,8 +63,7 @@ func TestSamplesArriveOnce(t *testing.T) {
 		if s.Topic != "swh.journal.objects.origin" && s.Topic != "swh.journal.objects.origin_visit_status" {
 			continue
 		}
-		_, object, _ := cutLast(s.Topic)
-		broker.Produce(t, &kgo.Record{Topic: broker.Topic(object), Partition: int32(i % partitions), Key: s.Key, Value: s.Value})
+		broker.Produce(t, &kgo.Record{Topic: broker.Topic(objectOf(s.Topic)), Partition: int32(i % partitions), Key: s.Key, Value: s.Value})
 		if s.Want == "send" {
 			want[s.EventID] = true
 		}

@@ -3,17 +3,20 @@ package journal_test
 import (
 	"flag"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/softwareheritage/webhooks/internal/harness"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	goleak.VerifyTestMain(m)
+	if job := os.Getenv(feedProcess); job != "" {
+		os.Exit(runFeedProcess(job))
+	}
+	harness.Main(m)
 }
 
 // logger logs to a test, with -v.
@@ -25,11 +28,5 @@ func logger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), nil))
 }
 
-// cutLast cuts a topic at its last dot.
-func cutLast(topic string) (prefix, object string, found bool) {
-	i := strings.LastIndexByte(topic, '.')
-	if i < 0 {
-		return "", topic, false
-	}
-	return topic[:i], topic[i+1:], true
-}
+// objectOf returns the object type of a topic.
+func objectOf(topic string) string { return topic[strings.LastIndexByte(topic, '.')+1:] }
