@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // DefaultPrefix is the prefix of the topics of the archive's journal.
@@ -171,7 +172,7 @@ func (c Config) mistakes() []error {
 	}
 	for _, object := range c.ObjectTypes {
 		if object != objectOrigin && object != objectStatus {
-			wrong("object_types: %s stands for no event; possible are %s and %s", shortQuote(object), objectOrigin, objectStatus)
+			wrong("object_types: %s stands for no event; possible are %s and %s", foreign.Quote(object), objectOrigin, objectStatus)
 		}
 	}
 	for name, n := range map[string]int{
@@ -210,11 +211,11 @@ func (d DeadLetterConfig) mistakes(topics []string) []error {
 		m = append(m, errors.New("dead_letter: both a topic and a file"))
 	}
 	if slices.Contains(topics, d.Topic) {
-		m = append(m, fmt.Errorf("dead_letter.topic: %s is one of those that are read", shortQuote(d.Topic)))
+		m = append(m, fmt.Errorf("dead_letter.topic: %s is one of those that are read", foreign.Quote(d.Topic)))
 	}
 	for _, position := range d.Force {
 		if !isPosition.MatchString(position) {
-			m = append(m, fmt.Errorf("dead_letter.force: %s is not topic/partition/offset", shortQuote(position)))
+			m = append(m, fmt.Errorf("dead_letter.force: %s is not topic/partition/offset", foreign.Quote(position)))
 		}
 	}
 	return m

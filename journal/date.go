@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // A date is an instant of the years 1 to 9999 in the zone that it was written with, to the microsecond.
@@ -43,7 +44,7 @@ var isoDate = regexp.MustCompile(
 func parseDate(text string) (date, error) {
 	m := isoDate.FindStringSubmatch(text)
 	if m == nil {
-		return date{}, fmt.Errorf("%s is not a date with a zone", shortQuote(text))
+		return date{}, fmt.Errorf("%s is not a date with a zone", foreign.Quote(text))
 	}
 	zone, err := parseOffset(m[4], m[5:])
 	if err != nil {
@@ -51,7 +52,7 @@ func parseDate(text string) (date, error) {
 	}
 	t, err := time.ParseInLocation("2006-01-02 15:04:05", m[1]+" "+m[2]+m[3], zone)
 	if err != nil {
-		return date{}, fmt.Errorf("%s is not a date", shortQuote(text))
+		return date{}, fmt.Errorf("%s is not a date", foreign.Quote(text))
 	}
 	return newDate(t)
 }
@@ -73,13 +74,4 @@ func parseOffset(sign string, parts []string) (*time.Location, error) {
 		seconds = -seconds
 	}
 	return time.FixedZone("", seconds), nil
-}
-
-// shortQuote quotes the beginning of a text that others wrote.
-func shortQuote(text string) string {
-	const most = 40
-	if len(text) > most {
-		text = strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return strconv.QuoteToASCII(text)
 }

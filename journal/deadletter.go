@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // A DeadLetter is a record that could not be sent, and why.
@@ -32,16 +32,7 @@ type DeadLetters interface {
 }
 
 func newDeadLetter(r Record, eventID, class string, err error) *DeadLetter {
-	return &DeadLetter{Record: r, EventID: eventID, Class: class, Reason: shortened(err.Error())}
-}
-
-// shortened returns the beginning of a text, in valid UTF-8.
-func shortened(text string) string {
-	const most = 500
-	if len(text) > most {
-		text = text[:most] + "…"
-	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	return &DeadLetter{Record: r, EventID: eventID, Class: class, Reason: foreign.Filter{}.Error(err).Error()}
 }
 
 // open returns the store that the configuration names, nil if it names none.
@@ -74,7 +65,7 @@ func parseTopicID(text string) (id [16]byte, err error) {
 	}
 	b, err := hex.DecodeString(text)
 	if err != nil || len(b) != len(id) {
-		return id, fmt.Errorf("%s is not the id of a topic", shortQuote(text))
+		return id, fmt.Errorf("%s is not the id of a topic", foreign.Quote(text))
 	}
 	return [16]byte(b), nil
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -50,7 +51,7 @@ func (k KafkaConfig) mistakes() []error {
 	switch k.Protocol {
 	case protocolPlain, protocolTLS, protocolSASL, protocolSASLOver:
 	default:
-		m = append(m, fmt.Errorf("security.protocol: %s, want plaintext, ssl, sasl_plaintext or sasl_ssl", shortQuote(k.Protocol)))
+		m = append(m, fmt.Errorf("security.protocol: %s, want plaintext, ssl, sasl_plaintext or sasl_ssl", foreign.Quote(k.Protocol)))
 	}
 	if k.usesSASL() {
 		if _, err := k.mechanism(); err != nil {
@@ -78,7 +79,7 @@ func (k KafkaConfig) mechanism() (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return user.AsSha512Mechanism(), nil
 	}
-	return nil, fmt.Errorf("sasl.mechanism: %s, want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", shortQuote(k.SASLMechanism))
+	return nil, fmt.Errorf("sasl.mechanism: %s, want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", foreign.Quote(k.SASLMechanism))
 }
 
 func (k KafkaConfig) tls() (*tls.Config, error) {

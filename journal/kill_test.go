@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-
 	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/journaltest"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
@@ -165,4 +164,3 @@ func TestFaultsAndKillsLoseAndDoubleNothing(t *testing.T) {
 	})
 	fl.check(t)
 }
-

@@ -50,11 +50,13 @@ func runFeedProcess(text string) int {
 	}()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	fmt.Println("ready") // from here on SIGTERM is not the end at once
 	stats, err := func() (journal.Stats, error) {
 		var job feedJob
 		if err := json.Unmarshal([]byte(text), &job); err != nil {
 			return journal.Stats{}, err
 		}
+		job.Config.Kafka.Password = "" // a secret does not travel as JSON, even if there is none
 		client, err := job.client()
 		if err != nil {
 			return journal.Stats{}, err
@@ -85,7 +87,8 @@ func runFeedProcess(text string) int {
 // A process is a feed in a process of its own.
 type process struct {
 	cmd    *exec.Cmd
-	out    bytes.Buffer
+	out    bytes.Buffer  // what follows "ready"
+	ready  chan struct{} // closed when the process heeds SIGTERM
 	exited chan struct{}
 }
 
@@ -95,17 +98,22 @@ func start(t *testing.T, job feedJob) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0]), exited: make(chan struct{})} //nolint:gosec // this test
+	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0]), ready: make(chan struct{}), exited: make(chan struct{})} //nolint:gosec // this test
 	p.cmd.Env = append(os.Environ(), feedProcess+"="+string(text))
-	p.cmd.Stdout, p.cmd.Stderr = &p.out, os.Stderr
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
+	p.cmd.Stderr = os.Stderr
+	in, errIn := p.cmd.StdinPipe()
+	out, errOut := p.cmd.StdoutPipe()
+	if err := errors.Join(errIn, errOut); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
+		if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err == nil {
+			close(p.ready)
+		}
+		_, _ = p.out.ReadFrom(out)
 		_ = p.cmd.Wait()
 		_ = in.Close()
 		close(p.exited)
@@ -123,6 +131,10 @@ func (p *process) kill() {
 // terminate asks the process to end, and returns its statistics.
 func (p *process) terminate(t *testing.T) journal.Stats {
 	t.Helper()
+	select {
+	case <-p.ready:
+	case <-p.exited:
+	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}
