@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
@@ -17,6 +16,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/softwareheritage/webhooks/internal/configfile"
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/secret"
 	"github.com/softwareheritage/webhooks/internal/transport"
@@ -32,8 +32,7 @@ const (
 	minRetention     = 5
 	maxRetention     = 90
 
-	maxConfigFile = 1 << 20 // bytes
-	maxConfigKeys = 2000    // in one mapping; the YAML library compares each with all others
+	maxConfigKeys = 2000 // in one mapping; the YAML library compares each with all others
 )
 
 // Config is what an operator writes in the configuration file, below its
@@ -146,7 +145,7 @@ func readConfig(path string) (Config, []error) {
 	if path == "" {
 		return Config{}, nil
 	}
-	data, err := readConfigFile(path)
+	data, err := configfile.Read(path)
 	if err != nil {
 		return Config{}, []error{err}
 	}
@@ -156,27 +155,6 @@ func readConfig(path string) (Config, []error) {
 		return Config{}, mistakes
 	}
 	return cfg, nil
-}
-
-func readConfigFile(path string) ([]byte, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
-	if errors.Is(err, fs.ErrNotExist) {
-		var errYML error
-		if file, errYML = os.Open(path + ".yml"); errYML != nil { //nolint:gosec // as above
-			return nil, fmt.Errorf("%w (nor is there %s.yml)", err, path)
-		}
-	} else if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	data, err := io.ReadAll(io.LimitReader(file, maxConfigFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxConfigFile {
-		return nil, fmt.Errorf("%s: larger than 1 MiB", path)
-	}
-	return data, nil
 }
 
 // parseConfig returns the configuration in a file's text and what is wrong with it.
