@@ -102,7 +102,7 @@ func TestLoadConfigNamesEveryMistakeWithItsLine(t *testing.T) {
 		"a key twice":           {"journal:\n  prefix: a\n  prefix: b", []string{"twice"}},
 		"kinds":                 {"journal:\n  brokers: {a: b}\n  batch_size: many\n  create_topics: 3\njournal_feed:\n  commit_interval: 7", []string{"line 2: brokers: found a mapping, want a text or a list of texts", "line 3: batch_size: found a text, want a whole number from 1 on", "line 4: create_topics: found a whole number, want true or false", "line 6: commit_interval: found a whole number, want a duration"}},
 		"zero":                  {"journal: {batch_size: 0}", []string{"batch_size"}},
-		"no mapping":            {"journal: [1]", []string{"line 1: found a list, want a mapping"}},
+		"no mapping":            {"journal: [1]", []string{"line 1: journal: found a list, want a mapping"}},
 		"choices":               {"journal:\n  on_eof: restart\n  auto_offset_reset: never\n  cls: memory\njournal_feed: {event_id: random}", []string{"restart is not possible here, only continue and stop", "never", "memory", "random"}},
 		"not YAML":              {"journal:\n  sasl.password: 'hunter2", []string{"not YAML"}},
 		"a password of a kind":  {"journal:\n  sasl.password: [hunter2]", []string{"sasl.password: found a list, want a text"}},

@@ -59,8 +59,9 @@ func parseConfig(text []byte) (Config, []error) {
 	if len(document.Content) == 0 {
 		return Config{}, []error{errors.New("the file is empty")}
 	}
-	p := &configParser{notices: map[string]bool{}}
+	p := &configParser{notices: map[string]bool{}, key: "the file"}
 	p.mapping(document.Content[0], func(key string, value *yaml.Node) bool {
+		p.key = key
 		switch key {
 		case "journal":
 			p.keys(value, journalKeys, kafkaKeys)
@@ -104,7 +105,7 @@ func (p *configParser) mapping(node *yaml.Node, each func(key string, value *yam
 		return
 	}
 	if node.Kind != yaml.MappingNode {
-		p.wrong(node, "found %s, want a mapping", kindOf(node))
+		p.wrong(node, "%s: found %s, want a mapping", p.key, kindOf(node))
 		return
 	}
 	seen := map[string]bool{}

@@ -30,7 +30,7 @@ type fleet struct {
 // newFleet writes a load of that many records; no process runs yet. The seed of what is random is logged.
 func newFleet(t *testing.T, records, processes int) *fleet {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any will do
+	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	fl := &fleet{
 		broker: journaltest.NewBroker(t, partitions),

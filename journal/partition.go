@@ -162,8 +162,8 @@ func (f *Feed) remove(partitions []*partition) {
 }
 
 // drain waits until the records of partitions that were begun are dealt with, and those before them, so
-// that all of that can be committed. It leaves what is behind. While the gate is closed it waits only
-// for what is on its way.
+// that all of that can be committed. It leaves what is behind. While sending fails, or if the feed has,
+// it waits only for what is on its way.
 func (f *Feed) drain(partitions []*partition, timeout time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -181,7 +181,7 @@ func (f *Feed) drain(partitions []*partition, timeout time.Duration) {
 	})
 	defer timer.Stop()
 	drained := func(p *partition) bool {
-		return p.inFlight == 0 && (p.tracker.Len() == 0 || f.schedule.Closed())
+		return p.inFlight == 0 && (p.tracker.Len() == 0 || f.schedule.Closed() || f.failure != nil)
 	}
 	for !late {
 		i := slices.IndexFunc(partitions, func(p *partition) bool { return !drained(p) })

@@ -94,6 +94,7 @@ func (f *Feed) run(ctx context.Context, admin *kadm.Client) error {
 	unwatch()
 	f.drain(f.assignment(), f.cfg.ShutdownTimeout)
 	f.commit(over, f.cfg.ShutdownTimeout)
+	f.remove(f.assignment())
 	f.end()
 	cancel()
 	senders.Wait()

@@ -181,7 +181,9 @@ func whetherSent(err *webhooks.SendError) string {
 
 // withoutPackage leaves out who says it, which the library says more than once if errors wrap
 // others.
-func withoutPackage(text string) string { return strings.ReplaceAll(text, "webhooks: ", "") }
+func withoutPackage(text string) string {
+	return strings.NewReplacer("webhooks: ", "", "journal: invalid", "invalid").Replace(text)
+}
 
 // host is the part of a URL that says where to.
 func host(rawURL string) string {

@@ -14,6 +14,7 @@ var (
 	ParseTime      = parseTime
 	ShellQuoted    = shellQuoted
 	Timestamp      = timestamp
+	ServeMetrics   = serveMetrics
 )
 
 // A BatchLine is a line of a batch, and the record of it if it failed.

@@ -109,6 +109,9 @@ func writeExampleFiles(t *testing.T, dir, url string) {
 		"events.ndjson":        `{"type": "origin.create", "payload": {"origin_url": "https://a.org"}}` + "\n",
 		"events.failed.ndjson": `{"type": "origin.create", "payload": {"origin_url": "https://b.org"}, "id": "b", "line": 1, "error": "e"}` + "\n",
 		"origins.ndjson":       `{"origin_url": "https://c.org"}` + "\n",
+		"dead.ndjson": `{"topic": "swh.journal.objects.origin", "partition": 0, "offset": 7, ` +
+			`"timestamp": "2026-11-25T12:00:00Z", "class": "refused", "error": "e", ` +
+			`"value": "gaN1cmy6aHR0cHM6Ly9naXRodWIuY29tL2dpdC9naXQ="}` + "\n",
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

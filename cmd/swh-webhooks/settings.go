@@ -114,8 +114,8 @@ func (s *settings) client(cmd *cobra.Command) (*webhooks.Client, error) {
 
 // clientFor returns a client with a configuration. Its error names the values by where they come
 // from, since the library knows only keys of the file.
-func (s *settings) clientFor(r resolved) (*webhooks.Client, error) {
-	client, err := webhooks.NewClient(webhooks.WithConfig(r.Config))
+func (s *settings) clientFor(r resolved, opts ...webhooks.Option) (*webhooks.Client, error) {
+	client, err := webhooks.NewClient(append(opts, webhooks.WithConfig(r.Config))...)
 	if err == nil {
 		s.clients = append(s.clients, client)
 		return client, nil

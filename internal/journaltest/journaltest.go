@@ -55,6 +55,7 @@ func Fake(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	opts = append([]kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
+		kfake.GroupMaxSessionTimeout(30 * time.Minute), // as Kafka
 	}, opts...)
 	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
