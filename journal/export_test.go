@@ -6,9 +6,11 @@ import (
 	"github.com/softwareheritage/webhooks/internal/journaltrack"
 )
 
-// WithBackoff makes outages of tests short.
+// WithBackoff makes outages of tests short, and what happens in them countable.
 func WithBackoff(least, most time.Duration) Option {
 	return func(f *Feed) {
-		f.backoff = journaltrack.Backoff{Min: least, Max: most, Jitter: f.backoff.Jitter}
+		f.backoff = journaltrack.Backoff{
+			Min: least, Max: most, Jitter: func(wait time.Duration) time.Duration { return wait },
+		}
 	}
 }

@@ -55,7 +55,8 @@ func runFeedProcess(text string) int {
 	fmt.Println("ready") // from here on SIGTERM is not the end at once
 	stats, err := func() (journal.Stats, error) {
 		var job feedJob
-		if err := gob.NewDecoder(base64.NewDecoder(base64.StdEncoding, strings.NewReader(text))).Decode(&job); err != nil {
+		encoded := base64.NewDecoder(base64.StdEncoding, strings.NewReader(text))
+		if err := gob.NewDecoder(encoded).Decode(&job); err != nil { //nolint:gosec // of this test
 			return journal.Stats{}, err
 		}
 		client, err := job.client()
@@ -177,13 +178,20 @@ func newSvix(t *testing.T, cfg svixmock.Config) *svix {
 		listener.Close()
 	})
 	s.URL = listener.URL
-	client, err := feedJob{URL: s.URL, Token: s.Token()}.client()
+	harness.CreateEventTypes(t, s.client(t))
+	s.creates.Store(0)
+	return s
+}
+
+// client returns a client as a feed needs it.
+func (s *svix) client(t *testing.T) *webhooks.Client {
+	t.Helper()
+	client, err := feedJob{URL: s.URL, Token: s.Token(), Timeout: time.Second}.client()
 	if err != nil {
 		t.Fatal(err)
 	}
-	harness.CreateEventTypes(t, client)
-	s.creates.Store(0)
-	return s
+	t.Cleanup(func() { _ = client.Drain(context.Background()) })
+	return client
 }
 
 // eventIDs are the ids of the events that are stored, in the order of their storage.

@@ -111,7 +111,9 @@ func (d *journalDemo) show(ctx context.Context, url string) error {
 	if err := first.cmd.Process.Kill(); err != nil {
 		return err
 	}
-	_ = <-first.ended // that it was killed
+	if err := <-first.ended; err == nil {
+		return errors.New("the feed had ended before it was killed")
+	}
 	d.say("A feed was killed (SIGKILL) after %d of them were on the server.", len(d.mock.Messages()))
 	second, err := d.start(ctx, url)
 	if err != nil {
