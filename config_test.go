@@ -627,7 +627,8 @@ func TestErrorOfAConfigurationIsShort(t *testing.T) {
 		"an escape sequence":    "webhooks:\n  \"\\e[31m\": 1\n",
 	} {
 		_, err := loaded(t, text)
-		if !errors.Is(err, webhooks.ErrInvalidConfig) || len(err.Error()) > 8<<10 || strings.ContainsRune(err.Error(), 0x1b) {
+		if !errors.Is(err, webhooks.ErrInvalidConfig) || len(err.Error()) > 8<<10 ||
+			strings.ContainsRune(err.Error(), 0x1b) {
 			t.Errorf("%s: got %d bytes: %.200v", name, len(err.Error()), err)
 		}
 	}

@@ -80,7 +80,8 @@ func TestUpdateOfListedEndpointKeepsItsChannel(t *testing.T) {
 			if diff := cmp.Diff(tt.metadata, harness.RawEndpointAt(t, mock, url).Metadata); diff != "" {
 				t.Errorf("metadata on the server (-before +after):\n%s", diff)
 			}
-			if diff := cmp.Diff(listed, listedEndpoint(t, client, url), cmpopts.IgnoreFields(webhooks.Endpoint{}, "UpdatedAt")); diff != "" {
+			if diff := cmp.Diff(listed, listedEndpoint(t, client, url),
+				cmpopts.IgnoreFields(webhooks.Endpoint{}, "UpdatedAt")); diff != "" {
 				t.Errorf("listed again (-before +after):\n%s", diff)
 			}
 
@@ -338,8 +339,8 @@ func endpointOperations() map[string]func(ctx context.Context, c *webhooks.Clien
 	}
 }
 
-// TestEndpointIsFoundByEverySpellingOfItsURL: as it was created, as it is listed, and as anybody may
-// write it.
+// TestEndpointIsFoundByEverySpellingOfItsURL: as it was created, as it is listed, and as anybody
+// may write it.
 func TestEndpointIsFoundByEverySpellingOfItsURL(t *testing.T) {
 	t.Parallel()
 	for created, spellings := range map[string][]string{
@@ -372,8 +373,8 @@ func TestEndpointIsFoundByEverySpellingOfItsURL(t *testing.T) {
 	}
 }
 
-// TestDerivedUIDIsNoProof: a hyphen moved from the channel to the URL gives another endpoint with the
-// same uid.
+// TestDerivedUIDIsNoProof: a hyphen moved from the channel to the URL gives another endpoint with
+// the same uid.
 func TestDerivedUIDIsNoProof(t *testing.T) {
 	t.Parallel()
 	stored := webhooks.Endpoint{URL: "https://example.org/a", EventType: webhooks.TypeOriginCreate, Channel: "b-c"}
@@ -416,7 +417,8 @@ func TestSeveralEndpointsWithOneDescription(t *testing.T) {
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	for range 2 {
-		harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint", `{"url":"https://example.org/twice"}`)
+		harness.RawPost(t, mock, application(webhooks.TypeOriginCreate)+"/endpoint",
+			`{"url":"https://example.org/twice"}`)
 	}
 	ep := webhooks.Endpoint{URL: "https://example.org/twice", EventType: webhooks.TypeOriginCreate}
 	if err := client.DeleteEndpoint(t.Context(), ep); !errors.Is(err, webhooks.ErrInvalidEndpoint) {
@@ -445,8 +447,14 @@ func TestListedURLMakesNoSecondEndpoint(t *testing.T) {
 			t.Parallel()
 			mock := harness.NewServer(t, svixmock.Config{})
 			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
-			for _, url := range []string{"https://hooks.example.org", "https://hooks.example.org/", "https://hooks.example.org"} {
-				ep := webhooks.Endpoint{URL: url, EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{"as": url}}
+			for _, url := range []string{
+				"https://hooks.example.org", "https://hooks.example.org/",
+				"https://hooks.example.org",
+			} {
+				ep := webhooks.Endpoint{
+					URL: url, EventType: webhooks.TypeOriginCreate,
+					Metadata: map[string]string{"as": url},
+				}
 				if err := again(client, ep); err != nil {
 					t.Fatal(err)
 				}
@@ -508,10 +516,12 @@ func TestEnsureEndpointKeepsSecretAndState(t *testing.T) {
 		t.Errorf("endpoint (-want +got):\n%s", diff)
 	}
 	if !got.CreatedAt.Equal(stored.CreatedAt) || got.UpdatedAt.Before(stored.UpdatedAt) || got.CreatedAt.IsZero() {
-		t.Errorf("created %v, updated %v, before %v, %v", got.CreatedAt, got.UpdatedAt, stored.CreatedAt, stored.UpdatedAt)
+		t.Errorf("created %v, updated %v, before %v, %v", got.CreatedAt, got.UpdatedAt,
+			stored.CreatedAt, stored.UpdatedAt)
 	}
 	_, headers := harness.RawRequest(t, mock, http.MethodGet, path+"/headers", "")
-	if !strings.Contains(string(headers), `"X-Swh-Event":"origin.create"`) || !strings.Contains(string(headers), `"X-Team":"archive"`) {
+	if !strings.Contains(string(headers), `"X-Swh-Event":"origin.create"`) ||
+		!strings.Contains(string(headers), `"X-Team":"archive"`) {
 		t.Errorf("headers: %s", headers)
 	}
 }
@@ -523,7 +533,8 @@ func TestCreatingAgainSetsTheFilter(t *testing.T) {
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	ep := harness.KnownEndpoint()
 	harness.RawRequest(t, mock, http.MethodPost, "/api/v1/event-type", `{"name":"other.type","description":""}`)
-	harness.RawRequest(t, mock, http.MethodPatch, "/api/v1"+application(ep.EventType)+"/endpoint/"+ep.UID(), `{"filterTypes":["other.type"]}`)
+	harness.RawRequest(t, mock, http.MethodPatch,
+		"/api/v1"+application(ep.EventType)+"/endpoint/"+ep.UID(), `{"filterTypes":["other.type"]}`)
 	if message, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil || !message.IsZero() {
 		t.Fatalf("got %+v, %v; nobody should listen", message, err)
 	}
@@ -539,10 +550,12 @@ func TestCreatingAgainSetsTheFilter(t *testing.T) {
 func TestDeletingWhatNeverExisted(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})
-	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: time.Nanosecond}))
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+		webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: time.Nanosecond}))
 	for _, fault := range []svixmock.Fault{{Status: http.StatusServiceUnavailable}, {Reset: true}} {
 		mock.FailNext(1, fault)
-		if err := client.DeleteEndpoint(t.Context(), harness.NewEndpoint()); !errors.Is(err, webhooks.ErrEndpointNotFound) {
+		if err := client.DeleteEndpoint(t.Context(), harness.NewEndpoint()); !errors.Is(err,
+			webhooks.ErrEndpointNotFound) {
 			t.Errorf("after %+v: got %v, want %v", fault, err, webhooks.ErrEndpointNotFound)
 		}
 	}
@@ -568,7 +581,8 @@ func TestEndpointStatsAndRecovery(t *testing.T) {
 		stats := func(want webhooks.EndpointStats) {
 			t.Helper()
 			time.Sleep(time.Second) // a clock in a bubble; the range ends before now
-			if got, err := client.GetEndpointStats(t.Context(), ep, time.Time{}, time.Time{}); got != want || err != nil {
+			if got, err := client.GetEndpointStats(t.Context(), ep, time.Time{}, time.Time{}); got != want ||
+				err != nil {
 				t.Errorf("got %+v, %v; want %+v", got, err, want)
 			}
 		}

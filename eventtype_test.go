@@ -124,12 +124,21 @@ func TestEventTypesThatTheServerWouldRefuse(t *testing.T) {
 		et   webhooks.EventType
 		want error
 	}{
-		"long description":       {webhooks.EventType{Name: "a.b", Description: strings.Repeat("d", 2<<20)}, webhooks.ErrInvalidEventType},
-		"escaped to six bytes":   {webhooks.EventType{Name: "a.b", Description: strings.Repeat("<", 400<<10)}, webhooks.ErrInvalidEventType},
-		"NUL in description":     {webhooks.EventType{Name: "a.b", Description: "a\x00"}, webhooks.ErrInvalidEventType},
-		"backspace":              {webhooks.EventType{Name: "a.b", Description: "a\b"}, webhooks.ErrInvalidEventType},
-		"description in Latin-1": {webhooks.EventType{Name: "a.b", Description: "caf\xe9"}, webhooks.ErrInvalidEventType},
-		"a hyphen in front":      {webhooks.EventType{Name: "-a.b"}, webhooks.ErrInvalidEventTypeName},
+		"long description": {
+			webhooks.EventType{Name: "a.b", Description: strings.Repeat("d", 2<<20)},
+			webhooks.ErrInvalidEventType,
+		},
+		"escaped to six bytes": {
+			webhooks.EventType{Name: "a.b", Description: strings.Repeat("<", 400<<10)},
+			webhooks.ErrInvalidEventType,
+		},
+		"NUL in description": {webhooks.EventType{Name: "a.b", Description: "a\x00"}, webhooks.ErrInvalidEventType},
+		"backspace":          {webhooks.EventType{Name: "a.b", Description: "a\b"}, webhooks.ErrInvalidEventType},
+		"description in Latin-1": {
+			webhooks.EventType{Name: "a.b", Description: "caf\xe9"},
+			webhooks.ErrInvalidEventType,
+		},
+		"a hyphen in front": {webhooks.EventType{Name: "-a.b"}, webhooks.ErrInvalidEventTypeName},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -346,7 +346,8 @@ func FuzzEndpoint(f *testing.F) {
 func FuzzEndpointURL(f *testing.F) {
 	for _, url := range []string{
 		"https://hooks.example.org", "HTTPS://Example.ORG:443/a/../b?q#f", " https:example.org\n", "http://127.1/%zz",
-		"https://münchen.example/100%", "https://swh:pw@example.org:0", "https:///a", "http://[::1", "ftp://example.org",
+		"https://münchen.example/100%", "https://swh:pw@example.org:0", "https:///a", "http://[::1",
+		"ftp://example.org",
 		"https://example.org/caf\xe9", "https://example.org/\x00", "javascript:alert(1)", "https://exa mple.org",
 	} {
 		f.Add(url)

@@ -474,7 +474,8 @@ func exactJSON(t *testing.T, text string) any {
 	return writtenOut(value)
 }
 
-// writtenOut is a JSON value without exponents in its numbers, as a server's database shows a schema.
+// writtenOut is a JSON value without exponents in its numbers, as a server's database shows a
+// schema.
 func writtenOut(value any) any {
 	switch value := value.(type) {
 	case map[string]any:

@@ -256,7 +256,8 @@ func TestOddItemsCostNoPage(t *testing.T) {
 			`{"id":"atmpt_2"}`, `{"id":7,"url":"https://example.org/","response":{},` +
 				`"timestamp":"2026-11-23T09:00:00.123456"}`,
 		}
-		known, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
+		known, err := webhooks.Collect(client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate,
+			webhooks.EndpointQuery{}))
 		if err != nil {
 			t.Fatal(err)
 		}

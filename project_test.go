@@ -288,7 +288,8 @@ func TestLinksLead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, page := range pages {
-		for _, link := range regexp.MustCompile(`\]\(([^):#]*)(?:#([\w-]+))?\)`).FindAllStringSubmatch(readFile(t, page), -1) {
+		for _, link := range regexp.MustCompile(`\]\(([^):#]*)(?:#([\w-]+))?\)`).FindAllStringSubmatch(readFile(t,
+			page), -1) {
 			target := cmp.Or(link[1], page)
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s, which is not there", page, target)

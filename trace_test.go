@@ -175,7 +175,9 @@ send origin.create event=origin-2 message
 		"a send that is refused": {
 			do: func(t *testing.T, _ *webhookstest.Server, client *webhooks.Client) {
 				t.Helper()
-				if _, err := client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: map[string]any{}}); !errors.Is(err, webhooks.ErrInvalidPayload) {
+				if _, err := client.SendEvent(t.Context(),
+					webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: map[string]any{}}); !errors.Is(err,
+					webhooks.ErrInvalidPayload) {
 					t.Error(err)
 				}
 			},
@@ -187,7 +189,9 @@ send origin.create error
 		"a send of an unknown type": {
 			do: func(t *testing.T, _ *webhookstest.Server, client *webhooks.Client) {
 				t.Helper()
-				if _, err := client.SendEvent(t.Context(), webhooks.Event{Type: "origin.forget", Payload: map[string]any{}}); !errors.Is(err, webhooks.ErrEventTypeNotFound) {
+				if _, err := client.SendEvent(t.Context(),
+					webhooks.Event{Type: "origin.forget", Payload: map[string]any{}}); !errors.Is(err,
+					webhooks.ErrEventTypeNotFound) {
 					t.Error(err)
 				}
 			},

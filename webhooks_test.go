@@ -1544,7 +1544,8 @@ func TestListedEndpointsAreAddressedByTheirID(t *testing.T) {
 	s.must(s.RotateEndpointSecret(s.Context(), listed, harness.SecretA))
 	s.must(s.SetEndpointDisabled(s.Context(), listed, true))
 	listed.Disabled = true
-	s.wantEqual("endpoints", []webhooks.Endpoint{listed}, s.endpoints(s.originCreate, webhooks.EndpointQuery{}), cmpopts.IgnoreFields(webhooks.Endpoint{}, "UpdatedAt"))
+	s.wantEqual("endpoints", []webhooks.Endpoint{listed},
+		s.endpoints(s.originCreate, webhooks.EndpointQuery{}), cmpopts.IgnoreFields(webhooks.Endpoint{}, "UpdatedAt"))
 	s.wantEqual("secret by uid", harness.SecretA, s.secret(created))
 	s.must(s.DeleteEndpoint(s.Context(), listed))
 	s.wantError(s.CreateEndpoint(s.Context(), listed, ""), webhooks.ErrEndpointNotFound) // it is never created anew

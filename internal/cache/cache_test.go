@@ -94,7 +94,8 @@ func TestErrorIsNotKept(t *testing.T) {
 	t.Parallel()
 	c := newCache(time.Hour, 10)
 	boom := errors.New("boom")
-	if _, err := c.Load(t.Context(), "a", anyInt, func(context.Context) (int, error) { return 0, boom }); !errors.Is(err, boom) {
+	if _, err := c.Load(t.Context(), "a", anyInt,
+		func(context.Context) (int, error) { return 0, boom }); !errors.Is(err, boom) {
 		t.Fatalf("got %v, want %v", err, boom)
 	}
 	next, _ := counter()
@@ -224,7 +225,8 @@ func TestLoadEndsWithTheLastOfThoseWhoWait(t *testing.T) {
 		waiting.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			if _, err := c.Load(ctx, "a", anyInt, hang); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, unavailable) {
+			if _, err := c.Load(ctx, "a", anyInt, hang); !errors.Is(err, context.DeadlineExceeded) ||
+				errors.Is(err, unavailable) {
 				t.Errorf("the first got %v, want its deadline alone", err)
 			}
 		})
@@ -339,7 +341,10 @@ func TestWeightIsBounded(t *testing.T) {
 	t.Run("what has no room is shrunk", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
-			c := cache.New(cache.Config[int]{TTL: time.Hour, Limit: 10, Weight: itself, Shrink: func(int) int { return 1 }})
+			c := cache.New(cache.Config[int]{
+				TTL: time.Hour, Limit: 10, Weight: itself,
+				Shrink: func(int) int { return 1 },
+			})
 			for _, step := range []struct {
 				key            string
 				weight, wanted int

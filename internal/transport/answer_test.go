@@ -53,7 +53,8 @@ func TestStandInForTheSDK(t *testing.T) {
 				t.Errorf("stand-in (-want +got):\n%s", diff)
 			}
 			if resp.Length != int64(len(resp.Body)) || len(resp.Header) != 0 {
-				t.Errorf("got content length %d and headers %v, want %d and none", resp.Length, resp.Header, len(resp.Body))
+				t.Errorf("got content length %d and headers %v, want %d and none", resp.Length,
+					resp.Header, len(resp.Body))
 			}
 			if answer.Status != test.status || string(answer.Body) != test.body || answer.Header.Get("Location") == "" {
 				t.Errorf("got answer %+v, want the server's", answer)
@@ -90,8 +91,10 @@ func TestMissingBodyIsEmpty(t *testing.T) {
 func TestStatusThatIsNotFinalIsAnError(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{0, 99, 101, 199} {
-		answer, _, err := call(t.Context(), t, over(serverOf(answers(status, "x")), impatient), http.MethodGet, serverURL, "")
-		if want := "server answered with the status " + strconv.Itoa(status) + ", which is no final one"; err == nil || err.Error() != want {
+		answer, _, err := call(t.Context(), t, over(serverOf(answers(status, "x")), impatient),
+			http.MethodGet, serverURL, "")
+		if want := "server answered with the status " + strconv.Itoa(status) +
+			", which is no final one"; err == nil || err.Error() != want {
 			t.Errorf("got error %v, want %q", err, want)
 		}
 		if answer.Status != 0 {
@@ -100,7 +103,7 @@ func TestStatusThatIsNotFinalIsAnError(t *testing.T) {
 	}
 }
 
-func TestS8AnswersAreBounded(t *testing.T) {
+func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()
 	longest := strings.Repeat("x", transport.MaxAnswer)
 	tests := map[string]struct {
@@ -138,7 +141,7 @@ func TestS8AnswersAreBounded(t *testing.T) {
 	}
 }
 
-func TestS8NoMoreThanTheLimitIsRead(t *testing.T) {
+func TestNoMoreThanTheLimitIsRead(t *testing.T) {
 	t.Parallel()
 	body := new(endlessReader)
 	endless := func(*http.Request) (*http.Response, error) {
@@ -151,7 +154,10 @@ func TestS8NoMoreThanTheLimitIsRead(t *testing.T) {
 	}
 
 	announced := func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, ContentLength: transport.MaxAnswer + 1, Body: io.NopCloser(body)}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, ContentLength: transport.MaxAnswer + 1,
+			Body: io.NopCloser(body),
+		}, nil
 	}
 	body.read = 0
 	answer, _, err = call(t.Context(), t, over(serverOf(announced), impatient), http.MethodGet, serverURL, "")
@@ -168,12 +174,13 @@ func (r *endlessReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// isTooLarge checks that an answer was refused for its length, in one try, and
-// that of a success nothing but the error is left.
+// isTooLarge checks that an answer was refused for its length, in one try, and that of a success
+// nothing but the error is left.
 func isTooLarge(t *testing.T, status int, answer transport.Answer, err error) {
 	t.Helper()
 	if answer.Status != status || answer.Tries != 1 || answer.Body != nil {
-		t.Errorf("got status %d after %d tries and %d bytes, want %d after 1 and none", answer.Status, answer.Tries, len(answer.Body), status)
+		t.Errorf("got status %d after %d tries and %d bytes, want %d after 1 and none",
+			answer.Status, answer.Tries, len(answer.Body), status)
 	}
 	if !errors.Is(answer.Err, transport.ErrAnswerTooLarge) {
 		t.Errorf("got answer error %v, want ErrAnswerTooLarge", answer.Err)
@@ -184,7 +191,7 @@ func isTooLarge(t *testing.T, status int, answer transport.Answer, err error) {
 }
 
 // A bomb is measured as it unpacks: here 140 KiB become 32 MiB.
-func TestS8GzipBombsAreBounded(t *testing.T) {
+func TestGzipBombsAreBounded(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, compressed(gzipOf(t, make([]byte, 2*transport.MaxAnswer))))
 	answer, _, err := call(t.Context(), t, over(nil, impatient), http.MethodGet, srv.URL, "")
@@ -226,7 +233,7 @@ func compressed(body []byte) http.HandlerFunc {
 	}
 }
 
-func TestS8HeadersAreBounded(t *testing.T) {
+func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 32 {
@@ -240,9 +247,12 @@ func TestS8HeadersAreBounded(t *testing.T) {
 }
 
 // An announced length is not believed before the bytes arrive.
-func TestS8AnnouncedLengthClaimsNoMemory(t *testing.T) { //nolint:paralleltest // measures what the process allocates
+func TestAnnouncedLengthClaimsNoMemory(t *testing.T) { //nolint:paralleltest // measures what the process allocates
 	lies := func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: http.StatusOK, ContentLength: transport.MaxAnswer, Body: io.NopCloser(brokenReader{})}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, ContentLength: transport.MaxAnswer,
+			Body: io.NopCloser(brokenReader{}),
+		}, nil
 	}
 	rt := over(serverOf(lies), transport.Policy{MaxAttempts: 1, AttemptTimeout: impatient.AttemptTimeout})
 	var before, after runtime.MemStats

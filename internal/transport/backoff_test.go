@@ -11,7 +11,10 @@ import (
 
 func TestFullJitter(t *testing.T) {
 	t.Parallel()
-	p := transport.Policy{MaxAttempts: 7, MinBackoff: 100 * time.Millisecond, MaxBackoff: time.Second, AttemptTimeout: time.Second}
+	p := transport.Policy{
+		MaxAttempts: 7, MinBackoff: 100 * time.Millisecond,
+		MaxBackoff: time.Second, AttemptTimeout: time.Second,
+	}
 	ceilings := []time.Duration{
 		100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond,
 		time.Second, time.Second,

@@ -10,11 +10,11 @@ import (
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
-// BenchmarkRoundTrip compares a request by the transport with the same request
-// by net/http alone: over a connection ("loopback", with the server in the
-// same process) and over none ("memory").
+// BenchmarkRoundTrip compares a request by the transport with the same request by net/http alone:
+// over a connection ("loopback", with the server in the same process) and over none ("memory").
 func BenchmarkRoundTrip(b *testing.B) {
-	const body = `{"id":"msg_2abcdefghijklmnopqrstuvwxyz","eventType":"origin.create","payload":{},"timestamp":"2026-11-23T00:00:00Z"}`
+	const body = `{"id":"msg_2abcdefghijklmnopqrstuvwxyz","eventType":"origin.create","payload":{},` +
+		`"timestamp":"2026-11-23T00:00:00Z"}`
 	srv := httptest.NewServer(answering(202, body))
 	b.Cleanup(srv.Close)
 	memory := roundTripper(answers(202, body))
@@ -63,7 +63,8 @@ func benchmarkTransport(b *testing.B, rt http.RoundTripper, url string) {
 
 func message(b *testing.B, url string) *http.Request {
 	b.Helper()
-	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, strings.NewReader(`{"eventType":"origin.create","payload":{"url":"https://example.org/"}}`))
+	req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url,
+		strings.NewReader(`{"eventType":"origin.create","payload":{"url":"https://example.org/"}}`))
 	if err != nil {
 		b.Fatal(err)
 	}

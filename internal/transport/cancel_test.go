@@ -18,8 +18,8 @@ import (
 
 var errShutdown = errors.New("the service shuts down")
 
-// A stage is a point at which a request can be cut off. base serves two tries:
-// the first is answered 503, the second gets no further than the stage.
+// A stage is a point at which a request can be cut off. base serves two tries: the first is
+// answered 503, the second gets no further than the stage.
 type stage struct {
 	base  func(context.Context) http.RoundTripper
 	after time.Duration // the time from the start at which the request is in the stage
@@ -28,20 +28,30 @@ type stage struct {
 
 func stages() map[string]stage {
 	return map[string]stage{
-		"connecting":          {func(test context.Context) http.RoundTripper { return dialing(test, closing503, neverConnects) }, 40 * time.Second, 2},
-		"waiting for headers": {func(test context.Context) http.RoundTripper { return dialing(test, closing503, silent) }, 40 * time.Second, 2},
-		"reading":             {func(test context.Context) http.RoundTripper { return dialing(test, closing503, endless) }, 40 * time.Second, 2},
-		"sending":             {func(test context.Context) http.RoundTripper { return dialing(test, closing503, deaf) }, 40 * time.Second, 2},
-		"backing off":         {func(test context.Context) http.RoundTripper { return dialing(test, closing503) }, 10 * time.Second, 1},
+		"connecting": {func(test context.Context) http.RoundTripper {
+			return dialing(test, closing503, neverConnects)
+		}, 40 * time.Second, 2},
+		"waiting for headers": {func(test context.Context) http.RoundTripper {
+			return dialing(test, closing503, silent)
+		}, 40 * time.Second, 2},
+		"reading": {func(test context.Context) http.RoundTripper {
+			return dialing(test, closing503, endless)
+		}, 40 * time.Second, 2},
+		"sending": {func(test context.Context) http.RoundTripper {
+			return dialing(test, closing503, deaf)
+		}, 40 * time.Second, 2},
+		"backing off": {func(test context.Context) http.RoundTripper {
+			return dialing(test, closing503)
+		}, 10 * time.Second, 1},
 		"foreign transport": {func(context.Context) http.RoundTripper {
 			return serverOf(answers(503, "busy", "Retry-After", "30"), stalls)
 		}, 40 * time.Second, 2},
 	}
 }
 
-// TestS12CancelEndsEveryStageAtOnce also shows that the context's own error is
-// found whatever the cause: net/http reports only the cause.
-func TestS12CancelEndsEveryStageAtOnce(t *testing.T) {
+// TestCancelEndsEveryStageAtOnce also shows that the context's own error is found whatever the
+// cause: net/http reports only the cause.
+func TestCancelEndsEveryStageAtOnce(t *testing.T) {
 	t.Parallel()
 	endings := map[string]struct {
 		begin func(context.Context, time.Duration) (context.Context, context.CancelFunc)
@@ -61,7 +71,8 @@ func TestS12CancelEndsEveryStageAtOnce(t *testing.T) {
 					defer cancel()
 					p := policy
 					p.AttemptTimeout = time.Hour
-					answer, _, err := call(ctx, t, over(stage.base(t.Context()), p), http.MethodPost, serverURL, strings.Repeat("x", 1<<20))
+					answer, _, err := call(ctx, t, over(stage.base(t.Context()), p),
+						http.MethodPost, serverURL, strings.Repeat("x", 1<<20))
 					if late := time.Since(bubbleStart) - stage.after; late != 0 {
 						t.Errorf("returned %v after the context had ended", late)
 					}
@@ -73,11 +84,14 @@ func TestS12CancelEndsEveryStageAtOnce(t *testing.T) {
 					if got, want := isTimeout(err), errors.Is(err, context.DeadlineExceeded); got != want {
 						t.Errorf("got timeout %v of %v, want %v", got, err, want)
 					}
-					if err != nil && !strings.HasSuffix(err.Error(), "; before that: server answered 503 Service Unavailable") {
+					if err != nil && !strings.HasSuffix(err.Error(),
+						"; before that: server answered 503 Service Unavailable") {
 						t.Errorf("got error %q, want the last answer in it", err)
 					}
-					if answer.Status != 503 || string(answer.Body) != "busy" || answer.Tries != stage.tries || !answer.Unclear {
-						t.Errorf("got answer %d %q of %d tries, unclear %v, want the 503 of %d tries", answer.Status, answer.Body, answer.Tries, answer.Unclear, stage.tries)
+					if answer.Status != 503 || string(answer.Body) != "busy" ||
+						answer.Tries != stage.tries || !answer.Unclear {
+						t.Errorf("got answer %d %q of %d tries, unclear %v, want the 503 of %d tries",
+							answer.Status, answer.Body, answer.Tries, answer.Unclear, stage.tries)
 					}
 				})
 			})
@@ -160,9 +174,9 @@ func TestConnectingHasTheDeadlineOfTheTry(t *testing.T) {
 	})
 }
 
-// dialing returns a tuned transport of which the n-th connection is the n-th of
-// servers. Its connections are in memory, for the fake clock. A server may last
-// until the context of the test ends.
+// dialing returns a tuned transport of which the n-th connection is the n-th of servers. Its
+// connections are in memory, for the fake clock. A server may last until the context of the test
+// ends.
 func dialing(test context.Context, servers ...func(context.Context, net.Conn) error) *http.Transport {
 	base := transport.Tuned()
 	base.Proxy = nil
@@ -183,14 +197,15 @@ func closing503(_ context.Context, conn net.Conn) error {
 	go func() {
 		defer conn.Close()
 		if skipRequest(bufio.NewReader(conn)) == nil {
-			fmt.Fprint(conn, "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\nRetry-After: 30\r\nConnection: close\r\n\r\nbusy")
+			fmt.Fprint(conn, "HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n"+
+				"Retry-After: 30\r\nConnection: close\r\n\r\nbusy")
 		}
 	}()
 	return nil
 }
 
-// neverConnects is a host that drops packets, until the test is over: net/http
-// does not end a dial together with its request.
+// neverConnects is a host that drops packets, until the test is over: net/http does not end a dial
+// together with its request.
 func neverConnects(test context.Context, _ net.Conn) error {
 	<-test.Done()
 	return test.Err()

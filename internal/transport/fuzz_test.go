@@ -11,10 +11,10 @@ import (
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
-// FuzzAnswer takes any bytes as what the server sends on a connection, which it
-// then closes: every request ends with an answer or an error. Run it with
-// -fuzzminimizetime 10x: net/http's goroutines make the coverage of an input
-// vary, and the search for a smaller one of the same coverage goes on for long.
+// FuzzAnswer takes any bytes as what the server sends on a connection, which it then closes: every
+// request ends with an answer or an error. Run it with -fuzzminimizetime 10x: net/http's goroutines
+// make the coverage of an input vary, and the search for a smaller one of the same coverage goes on
+// for long.
 func FuzzAnswer(f *testing.F) {
 	for _, raw := range []string{
 		"HTTP/1.1 202 Accepted\r\nContent-Length: 14\r\n\r\n{\"id\":\"msg_1\"}",
@@ -25,7 +25,8 @@ func FuzzAnswer(f *testing.F) {
 		"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://%zz/\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nx",
 		"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
-		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xffxx",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " +
+			"12\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xffxx",
 		"HTTP/1.1 200 OK\r\nContent-Length: 9223372036854775807\r\n\r\n{}",
 		"HTTP/1.1 000 Nothing\r\n\r\n",
 		"HTTP/1.0 200\r\n\r\n{}",

@@ -87,7 +87,8 @@ func (r untilDone) Read([]byte) (int, error) {
 func breaksOff(status int) step {
 	return func(*http.Request) (*http.Response, error) {
 		body := io.MultiReader(strings.NewReader(`{"id":`), brokenReader{})
-		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(body), ContentLength: -1}, nil
+		return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(body), ContentLength: -1},
+			nil
 	}
 }
 
@@ -95,8 +96,8 @@ type brokenReader struct{}
 
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// A fakeServer takes a step for each try, the last of them for all further
-// ones, and remembers what was sent.
+// A fakeServer takes a step for each try, the last of them for all further ones, and remembers what
+// was sent.
 type fakeServer struct {
 	steps []step
 
@@ -137,8 +138,8 @@ func over(base http.RoundTripper, p transport.Policy) *transport.Transport {
 	return transport.New(base, p, slog.New(slog.DiscardHandler))
 }
 
-// newRequest builds a request as the SDK does: the body is replaced after
-// http.NewRequest has set GetBody.
+// newRequest builds a request as the SDK does: the body is replaced after http.NewRequest has set
+// GetBody.
 func newRequest(ctx context.Context, tb testing.TB, method, url, body string) *http.Request {
 	tb.Helper()
 	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
@@ -182,7 +183,9 @@ func roundTrip(tb testing.TB, rt *transport.Transport, req *http.Request) (reply
 }
 
 // call sends a request with an Answer.
-func call(ctx context.Context, tb testing.TB, rt *transport.Transport, method, url, body string) (transport.Answer, reply, error) {
+func call(ctx context.Context, tb testing.TB, rt *transport.Transport, method, url,
+	body string,
+) (transport.Answer, reply, error) {
 	tb.Helper()
 	var answer transport.Answer
 	got, err := roundTrip(tb, rt, newRequest(transport.WithAnswer(ctx, &answer), tb, method, url, body))

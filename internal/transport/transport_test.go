@@ -34,7 +34,8 @@ func TestStatusesThatAreTriedAgain(t *testing.T) {
 				want = policy.MaxAttempts
 			}
 			if srv.tries() != want || answer.Tries != want {
-				t.Errorf("status %d: server saw %d tries, answer says %d, want %d", status, srv.tries(), answer.Tries, want)
+				t.Errorf("status %d: server saw %d tries, answer says %d, want %d", status,
+					srv.tries(), answer.Tries, want)
 			}
 			if answer.Status != status {
 				t.Errorf("got status %d, want %d", answer.Status, status)
@@ -50,7 +51,10 @@ func TestEveryMethodIsTriedAgain(t *testing.T) {
 		"transport error": fails(errReset),
 		"broken body":     breaksOff(200),
 		"short body": func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("{")), ContentLength: 2}, nil
+			return &http.Response{
+				StatusCode: http.StatusOK,
+				Body:       io.NopCloser(strings.NewReader("{")), ContentLength: 2,
+			}, nil
 		},
 		"no answer in time": hangs,
 		"no end in time":    stalls,
@@ -66,7 +70,8 @@ func TestEveryMethodIsTriedAgain(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if answer.Status != 201 || string(answer.Body) != `{"id":"msg_1"}` || answer.Err != nil || answer.Tries != 3 {
+					if answer.Status != 201 || string(answer.Body) != `{"id":"msg_1"}` ||
+						answer.Err != nil || answer.Tries != 3 {
 						t.Errorf("got answer %+v, want the third try's", answer)
 					}
 					if resp.Code != http.StatusNoContent {
@@ -86,18 +91,37 @@ func TestLastOutcomeIsTheResult(t *testing.T) {
 		wantStatus int
 		wantBody   string
 	}{
-		"status after statuses":      {[]step{answers(500, "a"), answers(502, "b"), answers(503, "c"), answers(429, "d")}, nil, 429, "d"},
-		"status after errors":        {[]step{fails(errReset), fails(errReset), breaksOff(200), answers(504, "d")}, nil, 504, "d"},
-		"error after statuses":       {[]step{answers(500, "a"), answers(502, "b"), answers(503, "c"), fails(errReset)}, errReset, 0, ""},
-		"broken success":             {[]step{answers(500, "a"), answers(502, "b"), answers(503, "c"), breaksOff(200)}, io.ErrUnexpectedEOF, 200, `{"id":`},
-		"broken body of an error":    {[]step{answers(500, "a"), answers(502, "b"), answers(503, "c"), breaksOff(404)}, nil, 404, `{"id":`},
-		"final status stops at once": {[]step{answers(500, "a"), answers(409, "conflict"), answers(200, "{}")}, nil, 409, "conflict"},
+		"status after statuses": {[]step{
+			answers(500, "a"), answers(502, "b"),
+			answers(503, "c"), answers(429, "d"),
+		}, nil, 429, "d"},
+		"status after errors": {
+			[]step{fails(errReset), fails(errReset), breaksOff(200), answers(504, "d")},
+			nil, 504, "d",
+		},
+		"error after statuses": {[]step{
+			answers(500, "a"), answers(502, "b"),
+			answers(503, "c"), fails(errReset),
+		}, errReset, 0, ""},
+		"broken success": {[]step{
+			answers(500, "a"), answers(502, "b"),
+			answers(503, "c"), breaksOff(200),
+		}, io.ErrUnexpectedEOF, 200, `{"id":`},
+		"broken body of an error": {[]step{
+			answers(500, "a"), answers(502, "b"),
+			answers(503, "c"), breaksOff(404),
+		}, nil, 404, `{"id":`},
+		"final status stops at once": {
+			[]step{answers(500, "a"), answers(409, "conflict"), answers(200, "{}")},
+			nil, 409, "conflict",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				answer, resp, err := call(t.Context(), t, over(serverOf(test.steps...), policy), http.MethodPost, serverURL, "{}")
+				answer, resp, err := call(t.Context(), t, over(serverOf(test.steps...), policy),
+					http.MethodPost, serverURL, "{}")
 				if !errors.Is(err, test.wantErr) {
 					t.Errorf("got error %v, want %v", err, test.wantErr)
 				}
@@ -125,7 +149,10 @@ func TestOneAttemptMeansNoRetry(t *testing.T) {
 
 func TestTriesAreIdentical(t *testing.T) {
 	t.Parallel()
-	for _, body := range []string{"", `{"payload":{"origin":"https://é.example/"}}`, strings.Repeat("x", transport.MaxRequest)} {
+	for _, body := range []string{
+		"", `{"payload":{"origin":"https://é.example/"}}`,
+		strings.Repeat("x", transport.MaxRequest),
+	} {
 		t.Run(strconv.Itoa(len(body)), func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -186,9 +213,15 @@ func TestRequestBodies(t *testing.T) {
 		change  func(*http.Request)
 		wantErr string
 	}{
-		"longest":            {body: strings.Repeat("x", transport.MaxRequest)},
-		"too long":           {body: strings.Repeat("x", transport.MaxRequest+1), wantErr: "request body is too large: 2097153 bytes, limit 2097152"},
-		"no GetBody":         {body: "{}", change: withoutGetBody, wantErr: "request body cannot be sent twice: GetBody is not set"},
+		"longest": {body: strings.Repeat("x", transport.MaxRequest)},
+		"too long": {
+			body:    strings.Repeat("x", transport.MaxRequest+1),
+			wantErr: "request body is too large: 2097153 bytes, limit 2097152",
+		},
+		"no GetBody": {
+			body: "{}", change: withoutGetBody,
+			wantErr: "request body cannot be sent twice: GetBody is not set",
+		},
 		"no GetBody, nil":    {change: func(r *http.Request) { r.Body, r.GetBody = nil, nil }},
 		"no GetBody, NoBody": {change: func(r *http.Request) { r.Body, r.GetBody = http.NoBody, nil }},
 		"GetBody fails": {
@@ -228,7 +261,8 @@ func TestRequestBodies(t *testing.T) {
 
 func TestRequestTooLargeIsTold(t *testing.T) {
 	t.Parallel()
-	_, _, err := call(t.Context(), t, over(serverOf(answers(200, "")), policy), http.MethodPost, serverURL, strings.Repeat("x", transport.MaxRequest+1))
+	_, _, err := call(t.Context(), t, over(serverOf(answers(200, "")), policy), http.MethodPost,
+		serverURL, strings.Repeat("x", transport.MaxRequest+1))
 	if !errors.Is(err, transport.ErrRequestTooLarge) {
 		t.Errorf("got error %v, want ErrRequestTooLarge", err)
 	}
@@ -276,7 +310,10 @@ func isTimeout(err error) bool {
 func TestForeignTimeoutIsNotTheCallers(t *testing.T) {
 	t.Parallel()
 	dialTimeout := &net.OpError{Op: "dial", Net: "tcp", Err: context.DeadlineExceeded}
-	for name, base := range map[string]error{"deadline": context.DeadlineExceeded, "canceled": context.Canceled, "dial": dialTimeout} {
+	for name, base := range map[string]error{
+		"deadline": context.DeadlineExceeded,
+		"canceled": context.Canceled, "dial": dialTimeout,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -318,7 +355,8 @@ func TestUnclear(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				answer, _, _ := call(t.Context(), t, over(serverOf(test.steps...), policy), http.MethodPost, serverURL, "{}")
+				answer, _, _ := call(t.Context(), t, over(serverOf(test.steps...), policy),
+					http.MethodPost, serverURL, "{}")
 				if answer.Unclear != test.want {
 					t.Errorf("got Unclear %v, want %v", answer.Unclear, test.want)
 				}
@@ -327,8 +365,8 @@ func TestUnclear(t *testing.T) {
 	}
 }
 
-// sendsTwice does what net/http does when a connection dies under a request:
-// it takes the body once more, connects anew, and here fails in that.
+// sendsTwice does what net/http does when a connection dies under a request: it takes the body once
+// more, connects anew, and here fails in that.
 func sendsTwice(err error) step {
 	return func(req *http.Request) (*http.Response, error) {
 		if body, bodyErr := req.GetBody(); bodyErr == nil {
@@ -342,15 +380,19 @@ func TestRetriesAreLogged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		log := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))
-		srv := serverOf(answers(503, "secret of the body", "Retry-After", "7", "X-Secret", "secret of the header"), fails(errReset), answers(200, "{}"))
-		rt := transport.New(srv, transport.Policy{MaxAttempts: 4, MaxBackoff: time.Minute, AttemptTimeout: time.Second}, log)
-		if _, _, err := call(t.Context(), t, rt, http.MethodPost, serverURL+"&secret=1", `{"payload":"secret"}`); err != nil {
+		log := slog.New(slog.NewTextHandler(&out,
+			&slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: withoutTime}))
+		srv := serverOf(answers(503, "secret of the body", "Retry-After", "7", "X-Secret", "secret of the header"),
+			fails(errReset), answers(200, "{}"))
+		rt := transport.New(srv,
+			transport.Policy{MaxAttempts: 4, MaxBackoff: time.Minute, AttemptTimeout: time.Second}, log)
+		if _, _, err := call(t.Context(), t, rt, http.MethodPost, serverURL+"&secret=1",
+			`{"payload":"secret"}`); err != nil {
 			t.Fatal(err)
 		}
-		want := `level=DEBUG msg="request is tried again" method=POST path=/api/v1/app/a/msg try=1 status=503 wait=7s
-level=DEBUG msg="request is tried again" method=POST path=/api/v1/app/a/msg try=2 error="connection reset by peer" wait=0s
-`
+		const again = `level=DEBUG msg="request is tried again" method=POST path=/api/v1/app/a/msg `
+		want := again + "try=1 status=503 wait=7s\n" +
+			again + `try=2 error="connection reset by peer" wait=0s` + "\n"
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("log (-want +got):\n%s", diff)
 		}

@@ -19,7 +19,10 @@ func TestTriesUnderWayEndEachInTime(t *testing.T) {
 		rt := over(serverOf(hangs), once)
 		var running sync.WaitGroup
 		// Others begin at the second at which the first end, and after all have ended.
-		for _, after := range []time.Duration{0, 0, time.Second, 14999 * time.Millisecond, 15 * time.Second, 16 * time.Second, 10 * time.Minute} {
+		for _, after := range []time.Duration{
+			0, 0, time.Second, 14999 * time.Millisecond,
+			15 * time.Second, 16 * time.Second, 10 * time.Minute,
+		} {
 			running.Go(func() {
 				time.Sleep(after)
 				start := time.Now()
@@ -34,8 +37,8 @@ func TestTriesUnderWayEndEachInTime(t *testing.T) {
 	})
 }
 
-// Tests of users may share a client. A timer that was set under one clock never
-// fires under another.
+// Tests of users may share a client. A timer that was set under one clock never fires under
+// another.
 func TestDeadlinesHoldUnderEveryClock(t *testing.T) {
 	t.Parallel()
 	once := transport.Policy{MaxAttempts: 1, AttemptTimeout: 20 * time.Millisecond}

@@ -21,8 +21,7 @@ import (
 	"github.com/svix/svix-webhooks/go/models"
 )
 
-// The traps of the SDK for which this package is the guard; the numbers are
-// those of the notes on the SDK. Servers and SDK are real.
+// What the SDK does wrong on its own, this package guards against. Servers and SDK are real here.
 
 // A countingServer counts the connections that were opened to it.
 type countingServer struct {
@@ -71,8 +70,8 @@ func (s *countingServer) waitForClose(t *testing.T) {
 	}
 }
 
-// sdkOver returns an SDK client as the library uses it, but one that follows
-// redirects as far as the transport lets it.
+// sdkOver returns an SDK client as the library uses it, but one that follows redirects as far as
+// the transport lets it.
 func sdkOver(t *testing.T, serverURL string, rt http.RoundTripper) *svix.Svix {
 	t.Helper()
 	svc, err := svix.New(token, &svix.SvixOptions{
@@ -90,11 +89,12 @@ func sdkOver(t *testing.T, serverURL string, rt http.RoundTripper) *svix.Svix {
 func sendMessage(ctx context.Context, svc *svix.Svix) (transport.Answer, error) {
 	var answer transport.Answer
 	in := models.MessageIn{EventType: "origin.create", Payload: map[string]any{"origin_url": "https://example.org/"}}
-	_, err := svc.Message.Create(transport.WithAnswer(ctx, &answer), "app", in, &svix.MessageCreateOptions{WithContent: new(bool)})
+	_, err := svc.Message.Create(transport.WithAnswer(ctx, &answer), "app", in,
+		&svix.MessageCreateOptions{WithContent: new(bool)})
 	return answer, err
 }
 
-func TestS1FailingCallsLeaveNoConnectionOpen(t *testing.T) {
+func TestFailingCallsLeaveNoConnectionOpen(t *testing.T) {
 	t.Parallel()
 	tests := map[string]http.HandlerFunc{
 		"503 with a body":    answering(503, strings.Repeat("x", 100)),
@@ -121,7 +121,7 @@ func TestS1FailingCallsLeaveNoConnectionOpen(t *testing.T) {
 }
 
 // That no goroutine is left either is checked in TestMain.
-func TestS1NothingStaysOpenAfterFaults(t *testing.T) {
+func TestNothingStaysOpenAfterFaults(t *testing.T) {
 	t.Parallel()
 	var n atomic.Int64
 	srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -180,14 +180,15 @@ func TestNoTryCarriesTheKeyOfTheSDK(t *testing.T) {
 	}
 }
 
-// net/http cannot see that the SDK's empty bodies are empty: it would start a
-// goroutine to probe them, or send a POST in chunks.
-func TestS1EmptyBodiesAreSentAsSuch(t *testing.T) {
+// net/http cannot see that the SDK's empty bodies are empty: it would start a goroutine to probe
+// them, or send a POST in chunks.
+func TestEmptyBodiesAreSentAsSuch(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
 		srv := newServer(t, func(w http.ResponseWriter, r *http.Request) {
 			if r.ContentLength != 0 || len(r.TransferEncoding) != 0 {
-				t.Errorf("%s came with content length %d and transfer encoding %v, want no body", method, r.ContentLength, r.TransferEncoding)
+				t.Errorf("%s came with content length %d and transfer encoding %v, want no body",
+					method, r.ContentLength, r.TransferEncoding)
 			}
 			w.WriteHeader(http.StatusNoContent)
 		})
@@ -197,7 +198,7 @@ func TestS1EmptyBodiesAreSentAsSuch(t *testing.T) {
 	}
 }
 
-func TestS2BodiesAreClosed(t *testing.T) {
+func TestBodiesAreClosed(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 204, 302, 404, 503, 101} {
 		body := &closeCounter{Reader: strings.NewReader("x")}
@@ -212,7 +213,7 @@ func TestS2BodiesAreClosed(t *testing.T) {
 }
 
 // A try that is not ended would be watched until its deadline.
-func TestS2NothingIsKeptUntilTheDeadline(t *testing.T) {
+func TestNothingIsKeptUntilTheDeadline(t *testing.T) {
 	t.Parallel()
 	tests := map[string]step{"answer": answers(204, ""), "broken answer": breaksOff(200), "error": fails(errReset)}
 	for name, outcome := range tests {
@@ -236,7 +237,7 @@ func TestS2NothingIsKeptUntilTheDeadline(t *testing.T) {
 	}
 }
 
-func TestS2DeletesShareAConnection(t *testing.T) {
+func TestDeletesShareAConnection(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	svc := sdkOver(t, srv.URL, over(nil, impatient))
@@ -254,11 +255,12 @@ func TestS2DeletesShareAConnection(t *testing.T) {
 	}
 }
 
-func TestS4TheSDKSurvivesEverySuccess(t *testing.T) {
+func TestTheSDKSurvivesEverySuccess(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{200, 201, 202, 204, 205, 299} {
 		for _, body := range []string{"", "null", "[]", "{}", "<html>", `{"id":7}`, `{"id":"msg_1"`} {
-			answer, err := sendMessage(t.Context(), sdkOver(t, "http://svix.test", over(serverOf(answers(status, body)), impatient)))
+			answer, err := sendMessage(t.Context(),
+				sdkOver(t, "http://svix.test", over(serverOf(answers(status, body)), impatient)))
 			if err != nil {
 				t.Errorf("%d %q: %v", status, body, err)
 			}
@@ -269,7 +271,7 @@ func TestS4TheSDKSurvivesEverySuccess(t *testing.T) {
 	}
 }
 
-func TestS4TruncatedAnswerIsNoSuccess(t *testing.T) {
+func TestTruncatedAnswerIsNoSuccess(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, func(w http.ResponseWriter, _ *http.Request) { cutOff(w) })
 	answer, err := sendMessage(t.Context(), sdkOver(t, srv.URL, over(nil, impatient)))
@@ -281,8 +283,8 @@ func TestS4TruncatedAnswerIsNoSuccess(t *testing.T) {
 	}
 }
 
-// TestS5RedirectsAreNotFollowed uses a client that would follow them.
-func TestS5RedirectsAreNotFollowed(t *testing.T) {
+// TestRedirectsAreNotFollowed uses a client that would follow them.
+func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	elsewhere := newServer(t, func(_ http.ResponseWriter, r *http.Request) {
 		t.Errorf("%s %s was sent on, authorization %q", r.Method, r.URL, r.Header.Get("Authorization"))
@@ -302,17 +304,19 @@ func TestS5RedirectsAreNotFollowed(t *testing.T) {
 				t.Errorf("got error %v, want status %d", err, status)
 			}
 			if answer.Status != status || answer.Header.Get("Location") != location {
-				t.Errorf("got answer %d to %q, want %d to %q", answer.Status, answer.Header.Get("Location"), status, location)
+				t.Errorf("got answer %d to %q, want %d to %q", answer.Status,
+					answer.Header.Get("Location"), status, location)
 			}
-			if err := svc.Endpoint.Delete(transport.WithAnswer(t.Context(), new(transport.Answer)), "app", "ep"); err == nil {
+			if err := svc.Endpoint.Delete(transport.WithAnswer(t.Context(), new(transport.Answer)),
+				"app", "ep"); err == nil {
 				t.Errorf("status %d: the delete succeeded", status)
 			}
 		}
 	}
 }
 
-// TestS7ConnectionsAreKept has the first try of every tenth call fail.
-func TestS7ConnectionsAreKept(t *testing.T) {
+// TestConnectionsAreKept has the first try of every tenth call fail.
+func TestConnectionsAreKept(t *testing.T) {
 	t.Parallel()
 	const workers, each = 64, 50
 	var n atomic.Int64
@@ -349,7 +353,7 @@ func TestS7ConnectionsAreKept(t *testing.T) {
 	}
 }
 
-func TestS7HTTP2IsUsedWhereOffered(t *testing.T) {
+func TestHTTP2IsUsedWhereOffered(t *testing.T) {
 	t.Parallel()
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ProtoMajor != 2 {
@@ -381,8 +385,8 @@ func TestCertificateThatIsNotTrustedLeavesNothingOpen(t *testing.T) {
 	}
 }
 
-// A server that dies under a request on a kept connection, and is not there
-// when net/http sends the request once more, may have acted.
+// A server that dies under a request on a kept connection, and is not there when net/http sends the
+// request once more, may have acted.
 func TestRefusalAfterALostConnectionLeavesItOpen(t *testing.T) {
 	t.Parallel()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
