@@ -10,89 +10,88 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/ksuid"
 	svix "github.com/svix/svix-webhooks/go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/confirm"
 	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/identity"
 )
 
-// A recipient is an endpoint with the secret its deliveries are signed with,
-// empty where that is not known.
+// A reading is one run through a listing of sent events, with what it learns on the way.
+type reading struct {
+	client    *Client
+	eventType string
+	query     SentEventQuery
+
+	attemptSizer, messageSizer pageSizer
+
+	mu  sync.Mutex
+	met map[string]func() (recipient, error) // by the server's id, those that were not known beforehand
+}
+
+func (c *Client) newReading(eventType string, q SentEventQuery) *reading {
+	return &reading{client: c, eventType: eventType, query: q, met: map[string]func() (recipient, error){}}
+}
+
+// A recipient is an endpoint, empty if it was deleted, and the secret that its deliveries are
+// signed with, empty if that is not known.
 type recipient struct {
 	Endpoint
 
 	secret string
 }
 
-// recipients are those that a listing has met; each is looked up once.
-type recipients struct {
-	client    *Client
-	eventType string
-
-	mu    sync.Mutex
-	known map[string]*lookup
+// known looks for what is not at hand of an endpoint.
+func (c *Client) known(ctx context.Context, ep Endpoint) func() (recipient, error) {
+	return once(func() (recipient, error) {
+		secret, err := c.signingSecret(ctx, ep)
+		return recipient{ep, secret}, err
+	})
 }
 
-// A lookup is a recipient, once it is done.
-type lookup struct {
-	recipient
-
-	err  error
-	done chan struct{}
+// unknown looks for the endpoint with an id of the server.
+func (c *Client) unknown(ctx context.Context, eventType, id string) func() (recipient, error) {
+	return once(func() (recipient, error) {
+		nobody := recipient{Endpoint: Endpoint{EventType: eventType}}
+		if !svixEndpointID.MatchString(id) {
+			return nobody, nil // nothing for a request path
+		}
+		body, err := c.getEndpoint(ctx, eventType, id)
+		if isNotFound(err) {
+			return nobody, nil
+		}
+		if err != nil {
+			return nobody, err
+		}
+		ep := body.endpoint(eventType)
+		secret, err := c.signingSecret(ctx, ep)
+		return recipient{ep, secret}, err
+	})
 }
 
-// all meets the recipients of some attempts at once.
-func (r *recipients) all(ctx context.Context, attempts []attemptBody) error {
-	var group errgroup.Group
-	for _, attempt := range attempts {
-		group.Go(func() error {
-			_, err := r.get(ctx, attempt.EndpointID)
-			return err
-		})
+// once calls ask when it is first needed. Unlike those of [sync.OnceValues], its callers wait on a
+// channel, so that the clock of testing/synctest goes on meanwhile.
+func once[T any](ask func() (T, error)) func() (T, error) {
+	var value T
+	var err error
+	var asked atomic.Bool
+	done := make(chan struct{})
+	return func() (T, error) {
+		if asked.CompareAndSwap(false, true) {
+			value, err = ask()
+			close(done)
+		}
+		<-done
+		return value, err
 	}
-	return group.Wait()
 }
 
-func (r *recipients) get(ctx context.Context, id string) (recipient, error) {
-	r.mu.Lock()
-	found, ok := r.known[id]
-	if !ok {
-		found = &lookup{done: make(chan struct{})}
-		r.known[id] = found
-	}
-	r.mu.Unlock()
-	if !ok {
-		found.recipient, found.err = r.client.recipient(ctx, r.eventType, id)
-		close(found.done)
-	}
-	<-found.done // all callers have the context of one listing
-	return found.recipient, found.err
-}
-
-func (c *Client) recipient(ctx context.Context, eventType, id string) (recipient, error) {
-	unknown := recipient{Endpoint: Endpoint{EventType: eventType}}
-	if !svixEndpointID.MatchString(id) {
-		return unknown, nil
-	}
-	body, err := c.getEndpoint(ctx, eventType, id)
-	if isNotFound(err) {
-		return unknown, nil // deleted since
-	}
-	if err != nil {
-		return unknown, err
-	}
-	ep := body.endpoint(eventType)
-	secret, err := c.signingSecret(ctx, ep)
-	return recipient{Endpoint: ep, secret: secret}, err
-}
-
-// signingSecret returns the secret of an endpoint, empty where it is gone.
+// signingSecret returns the secret of an endpoint, empty if it is gone.
 func (c *Client) signingSecret(ctx context.Context, ep Endpoint) (string, error) {
 	secret, err := c.getSecret(ctx, ep)
 	if isNotFound(err) {
@@ -101,13 +100,44 @@ func (c *Client) signingSecret(ctx context.Context, ep Endpoint) (string, error)
 	return secret, err
 }
 
+// meet sets the recipients of attempts and looks them up, several at once.
+func (r *reading) meet(ctx context.Context, attempts []attemptBody) error {
+	var group errgroup.Group
+	group.SetLimit(requestsAhead)
+	for i := range attempts {
+		if attempts[i].recipient == nil {
+			attempts[i].recipient = r.recipient(ctx, attempts[i].EndpointID)
+		}
+		group.Go(func() error {
+			_, err := attempts[i].recipient()
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+func (r *reading) recipient(ctx context.Context, id string) func() (recipient, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found, ok := r.met[id]
+	if !ok {
+		found = r.client.unknown(ctx, r.eventType, id)
+		r.met[id] = found
+	}
+	return found
+}
+
 // maxPayloadPages is how many pages of messages are asked for the payloads of one
 // page of attempts before the rest is asked for one by one.
 const maxPayloadPages = 3
 
 // fillPayloads sets the payloads of attempts, which the server lists without
-// them. channel is one that most of the messages were sent on, nil for any.
-func (c *Client) fillPayloads(ctx context.Context, eventType string, channel *string, attempts []attemptBody) error {
+// them.
+func (r *reading) fillPayloads(ctx context.Context, sources []source, attempts []attemptBody) error {
+	channel := svixChannel(r.query.Channel)
+	if channel == nil && len(sources) == 1 {
+		channel = svixChannel(sources[0].Channel) // most messages will have been sent on it
+	}
 	missing := make([]string, len(attempts))
 	for i, attempt := range attempts {
 		missing[i] = attempt.MessageID
@@ -116,11 +146,11 @@ func (c *Client) fillPayloads(ctx context.Context, eventType string, channel *st
 	missing = slices.Compact(missing)
 	slices.Reverse(missing) // newest first, like the pages
 
-	payloads, alone, err := c.listPayloads(ctx, eventType, channel, missing)
+	payloads, alone, err := r.listPayloads(ctx, channel, missing)
 	if err != nil {
 		return err
 	}
-	if err := c.getPayloads(ctx, eventType, alone, payloads); err != nil {
+	if err := r.getPayloads(ctx, alone, payloads); err != nil {
 		return err
 	}
 	for i := range attempts {
@@ -132,7 +162,7 @@ func (c *Client) fillPayloads(ctx context.Context, eventType string, channel *st
 // listPayloads looks for the payloads of messages, given newest first, in pages
 // that each begin at the newest one that is still missing. It returns those it
 // found and the messages that it did not find.
-func (c *Client) listPayloads(ctx context.Context, eventType string, channel *string, missing []string) (found map[string]json.RawMessage, alone []string, err error) {
+func (r *reading) listPayloads(ctx context.Context, channel *string, missing []string) (found map[string]json.RawMessage, alone []string, err error) {
 	found = make(map[string]json.RawMessage, len(missing))
 	for range maxPayloadPages {
 		if len(missing) < 2 {
@@ -142,7 +172,8 @@ func (c *Client) listPayloads(ctx context.Context, eventType string, channel *st
 		if !ok {
 			break
 		}
-		page, err := c.messagePage(ctx, eventType, svix.MessageListOptions{Iterator: &before, Channel: channel}, min(pageSize, 2*uint64(len(missing))))
+		limit := min(pageSize, 2*uint64(len(missing)))
+		page, err := r.client.messagePage(ctx, r.eventType, svix.MessageListOptions{Iterator: &before, Channel: channel}, limit, &r.messageSizer)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -173,7 +204,7 @@ func following(id string) (string, bool) {
 }
 
 // getPayloads gets the payloads of messages one by one.
-func (c *Client) getPayloads(ctx context.Context, eventType string, ids []string, into map[string]json.RawMessage) error {
+func (r *reading) getPayloads(ctx context.Context, ids []string, into map[string]json.RawMessage) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(requestsAhead)
@@ -182,7 +213,7 @@ func (c *Client) getPayloads(ctx context.Context, eventType string, ids []string
 			continue // nothing for a request path
 		}
 		group.Go(func() error {
-			m, err := c.getMessage(ctx, identity.Application(eventType), id, true)
+			m, err := r.client.getMessage(ctx, identity.Application(r.eventType), id, true)
 			if isNotFound(err) {
 				return nil
 			}
@@ -204,21 +235,60 @@ type attemptBody struct {
 	Response   string  `json:"response"`
 	StatusCode int     `json:"responseStatusCode"`
 	DurationMs int64   `json:"responseDurationMs"`
+	Status     *int    `json:"status"` // what is not there is not zero
+	Trigger    *int    `json:"triggerType"`
 	Timestamp  instant `json:"timestamp"`
 
-	payload json.RawMessage
+	payload   json.RawMessage
+	recipient func() (recipient, error)
 }
 
-func (b attemptBody) id() string    { return b.ID }
-func (b attemptBody) at() time.Time { return b.Timestamp.Time }
+// What the server means by the numbers of an attempt.
+const (
+	statusSuccess = 0
+	statusFail    = 2
+	triggerManual = 1
+)
 
-func (b attemptBody) sentEvent(ep Endpoint, secret string) SentEvent {
-	payload := canonicalPayload(b.payload)
+func (b attemptBody) complete() bool { return b.ID != "" }
+func (b attemptBody) id() string     { return b.ID }
+func (b attemptBody) at() time.Time  { return b.Timestamp.Time }
+
+// size is about what an attempt takes in memory.
+func (b attemptBody) size() int {
+	const fields = 400
+	return fields + len(b.Response) + len(b.URL)
+}
+
+func (b attemptBody) status() DeliveryStatus {
+	switch {
+	case b.Status == nil:
+		return 0
+	case *b.Status == statusSuccess:
+		return DeliverySucceeded
+	case *b.Status == statusFail:
+		return DeliveryFailed
+	}
+	return 0
+}
+
+// proves reports whether the attempt proves that its message was queued.
+func (b attemptBody) proves() bool {
+	return confirm.Attempt{Status: b.Status, Trigger: b.Trigger}.Proves()
+}
+
+// sentEvent needs the recipient to have been met.
+func (b attemptBody) sentEvent() (SentEvent, error) {
+	to, err := b.recipient()
+	if err != nil {
+		return SentEvent{}, err
+	}
+	payload, _ := readPayload(b.payload)
 	return SentEvent{
-		EventType:          ep.EventType,
+		EventType:          to.EventType,
 		EndpointURL:        b.URL,
-		Channel:            ep.Channel,
-		Headers:            b.headers(ep.EventType, payload, secret),
+		Channel:            to.Channel,
+		Headers:            b.headers(to.EventType, payload, to.secret),
 		MessageID:          b.MessageID,
 		Payload:            payload,
 		Timestamp:          b.at(),
@@ -227,7 +297,9 @@ func (b attemptBody) sentEvent(ep Endpoint, secret string) SentEvent {
 		AttemptID:          b.ID,
 		EndpointID:         b.EndpointID,
 		Duration:           time.Duration(b.DurationMs) * time.Millisecond,
-	}
+		Status:             b.status(),
+		Manual:             b.Trigger != nil && *b.Trigger == triggerManual,
+	}, nil
 }
 
 // expired is what the server gives in place of a payload that it has deleted.
@@ -251,33 +323,6 @@ func (b attemptBody) headers(eventType string, payload []byte, secret string) ht
 	}
 	return headers
 }
-
-// canonicalPayload returns the text of a payload that this library would send.
-// One beyond its limits is of another program and stays as it is.
-func canonicalPayload(payload json.RawMessage) json.RawMessage {
-	if payload == nil {
-		return nil
-	}
-	tree, err := canonical.Parse(payload)
-	if err != nil {
-		return payload
-	}
-	return canonical.Append(nil, tree)
-}
-
-// A messageBody is a message as the server gives it ("MessageOut").
-type messageBody struct {
-	ID        string          `json:"id"`
-	Channels  []string        `json:"channels"`
-	Payload   json.RawMessage `json:"payload"`
-	Timestamp instant         `json:"timestamp"`
-}
-
-func (b messageBody) complete() bool { return b.ID != "" }
-func (b messageBody) id() string     { return b.ID }
-func (b messageBody) at() time.Time  { return b.Timestamp.Time }
-
-func (b messageBody) message() Message { return Message{ID: b.ID, Timestamp: b.at()} }
 
 // An instant is a point in time in UTC, zero where its text cannot be read.
 type instant struct{ time.Time }
@@ -306,10 +351,11 @@ type endpointBody struct {
 }
 
 func (b endpointBody) complete() bool { return b.ID != "" }
+func (b endpointBody) id() string     { return b.ID }
 
 func (b endpointBody) endpoint(eventType string) Endpoint {
 	if b.ID == "" {
-		return Endpoint{}
+		return Endpoint{} // with an error
 	}
 	return Endpoint{
 		URL: b.URL, EventType: eventType, Channel: b.ChannelName(), Metadata: b.OwnMetadata(), Disabled: b.Disabled,
@@ -356,12 +402,12 @@ func (m *storedMessage) Queued(ctx context.Context) (queued bool, now time.Time,
 	if err != nil {
 		return false, time.Time{}, err
 	}
-	page, err := readBody[pageBody[confirm.Attempt]](op, answer)
+	page, err := readBody[pageBody[attemptBody]](op, answer)
 	if err != nil {
 		return false, time.Time{}, err
 	}
 	now, _ = http.ParseTime(answer.Header.Get("Date")) // zero if there is none
-	return slices.ContainsFunc(*page.Data, confirm.Attempt.Proves), now, nil
+	return slices.ContainsFunc(page.Data.items, attemptBody.proves), now, nil
 }
 
 // maxCachedReceivers bounds the receivers that are remembered of all event types.
@@ -401,11 +447,8 @@ func (c *Client) listReceivers(ctx context.Context, eventType string) ([]confirm
 // Resend lets the server deliver the message to an endpoint, unless the payload or the endpoint is
 // gone.
 func (m *storedMessage) Resend(ctx context.Context, id string) error {
-	_, err := query[acceptedBody](ctx, m.client, "message resend", func(ctx context.Context) error {
-		_, err := m.client.svix.MessageAttempt.Resend(ctx, m.app, m.ID, id, nil)
-		return err
-	})
-	if api, ok := errors.AsType[*APIError](err); ok && api.Code == codeMissingPayload {
+	err := m.client.resend(ctx, m.app, m.ID, id)
+	if errors.Is(err, ErrPayloadExpired) {
 		return nil
 	}
 	if isNotFound(err) {
@@ -415,8 +458,3 @@ func (m *storedMessage) Resend(ctx context.Context, id string) error {
 	}
 	return err
 }
-
-// An acceptedBody is an answer that says no more than that a request is accepted.
-type acceptedBody map[string]json.RawMessage
-
-func (b acceptedBody) complete() bool { return b != nil }

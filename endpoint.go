@@ -274,7 +274,7 @@ func (c *Client) ListEndpoints(ctx context.Context, eventType string, q Endpoint
 			yield(Endpoint{}, err)
 			return
 		}
-		for body, err := range c.endpoints(ctx, eventType, q.Ascending) {
+		for body, err := range c.endpoints(ctx, eventType, pageRequest{ascending: q.Ascending}) {
 			if err == nil && !q.selects(body, eventType) {
 				continue
 			}
@@ -312,13 +312,14 @@ func (q EndpointQuery) selects(body endpointBody, eventType string) bool {
 
 // endpoints lists the endpoints of the application of an event type. Without an application, which
 // another program may not have made, there are none.
-func (c *Client) endpoints(ctx context.Context, eventType string, ascending bool) iter.Seq2[endpointBody, error] {
+func (c *Client) endpoints(ctx context.Context, eventType string, r pageRequest) iter.Seq2[endpointBody, error] {
 	order := models.ORDERING_DESCENDING
-	if ascending {
+	if r.ascending {
 		order = models.ORDERING_ASCENDING
 	}
 	return Paginate(ctx, func(ctx context.Context, iterator *string) (Page[endpointBody], error) {
-		page, err := listPage[endpointBody](ctx, c, "endpoint list", pageSize, func(ctx context.Context, limit *uint64) error {
+		asked := pageRequest{op: "endpoint list", iterator: iterator, limit: pageSize, ascending: r.ascending, ahead: r.ahead}
+		page, err := listPage[endpointBody](ctx, c, asked, func(ctx context.Context, limit *uint64) error {
 			options := svix.EndpointListOptions{Limit: limit, Iterator: iterator, Order: &order}
 			_, err := c.svix.Endpoint.List(ctx, identity.Application(eventType), &options)
 			return err
@@ -487,7 +488,7 @@ func (c *Client) endpointServer(eventType string) endpoint.Server {
 		},
 		List: func(ctx context.Context) iter.Seq2[endpoint.Stored, error] {
 			return func(yield func(endpoint.Stored, error) bool) {
-				for body, err := range c.endpoints(ctx, eventType, false) {
+				for body, err := range c.endpoints(ctx, eventType, pageRequest{}) {
 					if !yield(body.Stored, err) {
 						return
 					}

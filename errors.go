@@ -45,6 +45,10 @@ var (
 	ErrEventTypeArchived = errors.New("event type is archived")
 	// ErrEndpointNotFound: the event type has no such endpoint.
 	ErrEndpointNotFound = errors.New("endpoint does not exist")
+	// ErrMessageNotFound: the event type has no such message.
+	ErrMessageNotFound = errors.New("message does not exist")
+	// ErrPayloadExpired: the server no longer has the payload of a message, so it cannot be sent again.
+	ErrPayloadExpired = errors.New("payload of the message has expired")
 	// ErrSecretRotationLimit: the server keeps ten former secrets of an endpoint
 	// for 24 hours each and refuses to rotate once more.
 	ErrSecretRotationLimit = errors.New("endpoint secret was rotated too often")

@@ -307,7 +307,7 @@ func TestLargeAnswersAreErrors(t *testing.T) {
 	for _, r := range mock.Requests()[before:] {
 		limits = append(limits, strings.TrimSuffix(strings.TrimPrefix(r.RawQuery, "limit="), "&with_content=true"))
 	}
-	if diff := cmp.Diff([]string{"250", "31", "3"}, limits); diff != "" {
+	if diff := cmp.Diff([]string{"250", "62", "15"}, limits); diff != "" {
 		t.Errorf("limits that were asked for (-want +got):\n%s", diff)
 	}
 }

@@ -435,7 +435,8 @@ func (c *Client) findListeners(ctx context.Context, eventType string) (audience.
 
 // listenerPage lists endpoints. That the application is not there is not taken for a list of none.
 func (c *Client) listenerPage(ctx context.Context, eventType string, limit uint64, iterator *string) (Page[endpointBody], error) {
-	page, err := listPage[endpointBody](ctx, c, "endpoint list", limit, func(ctx context.Context, limit *uint64) error {
+	r := pageRequest{op: "endpoint list", iterator: iterator, limit: limit}
+	page, err := listPage[endpointBody](ctx, c, r, func(ctx context.Context, limit *uint64) error {
 		options := svix.EndpointListOptions{Limit: limit, Iterator: iterator}
 		_, err := c.svix.Endpoint.List(ctx, identity.Application(eventType), &options)
 		return err

@@ -164,7 +164,8 @@ func (c *Client) GetEventType(ctx context.Context, name string) (EventType, erro
 func (c *Client) ListEventTypes(ctx context.Context) iter.Seq2[EventType, error] {
 	withContent := true
 	pages := Paginate(ctx, func(ctx context.Context, iterator *string) (Page[eventTypeBody], error) {
-		return listPage[eventTypeBody](ctx, c, "event type list", pageSize, func(ctx context.Context, limit *uint64) error {
+		r := pageRequest{op: "event type list", iterator: iterator, limit: pageSize, ascending: true}
+		return listPage[eventTypeBody](ctx, c, r, func(ctx context.Context, limit *uint64) error {
 			_, err := c.svix.EventType.List(ctx, &svix.EventTypeListOptions{Limit: limit, Iterator: iterator, WithContent: &withContent})
 			return err
 		})
@@ -256,6 +257,7 @@ type eventTypeBody struct {
 }
 
 func (b eventTypeBody) complete() bool { return b.Name != "" }
+func (b eventTypeBody) id() string     { return b.Name }
 
 func (b eventTypeBody) eventType() EventType {
 	et := EventType{Name: b.Name, Description: b.Description}

@@ -1,12 +1,19 @@
 package webhooks_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
@@ -45,7 +52,7 @@ func TestListingsLimitSavesRequests(t *testing.T) {
 				return historyServer(t, busySecond())
 			},
 			q:    webhooks.SentEventQuery{Limit: 1, Before: busySecond()[2]},
-			want: map[string]int{"endpoint": 1 + 2 + 1 + 1, "event type": 1 + 1 + 2},
+			want: map[string]int{"endpoint": 1 + 2 + 1 + 1, "event type": 2 + 1 + 2},
 		},
 		"10 of the 300 attempts of a message": {
 			server: broadcast(300),
@@ -224,6 +231,252 @@ func TestListingsUnderFaults(t *testing.T) {
 			q := randomQuery(random, times)
 			for name, list := range listings(t.Context(), client) {
 				checkAgainstModel(t, fmt.Sprintf("%s, %+v", name, q), times, q, timestamps(t, list(q)))
+			}
+		}
+	})
+}
+
+// follow ranges over a sequence in the background. The channel is closed at its end.
+func follow(t *testing.T, seq iter.Seq2[webhooks.SentEvent, error]) (events <-chan webhooks.SentEvent, end <-chan error) {
+	t.Helper()
+	given, failed := make(chan webhooks.SentEvent, 1000), make(chan error, 1)
+	go func() {
+		defer close(given)
+		defer close(failed)
+		for event, err := range seq {
+			if err != nil {
+				failed <- err
+				continue
+			}
+			given <- event
+		}
+	}()
+	return given, failed
+}
+
+// drain returns the ids of the messages of the events that have come, in their order.
+func drain(events <-chan webhooks.SentEvent) []string {
+	var ids []string
+	for {
+		select {
+		case event, ok := <-events:
+			if !ok {
+				return ids
+			}
+			ids = append(ids, event.MessageID)
+		default:
+			return ids
+		}
+	}
+}
+
+// TestFollowSentEvents gives what appears from now on, each attempt once, though some take long.
+func TestFollowSentEvents(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{RetrySchedule: []time.Duration{}})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		mock.Handle(harness.HookURL, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(harness.NewHookURL, r.URL.Path) {
+				time.Sleep(25 * time.Second)
+			}
+		}))
+		slow := webhooks.Endpoint{URL: harness.NewHookURL, EventType: webhooks.TypeOriginCreate, Channel: "slow"}
+		if err := client.CreateEndpoint(t.Context(), slow, ""); err != nil {
+			t.Fatal(err)
+		}
+		send := func(channel string) string {
+			event := harness.KnownEvent()
+			event.Channel = channel
+			return sendTo(t, mock, event).ID
+		}
+		running := send("slow") // its attempt at the slow endpoint ends when the other one was long there
+		time.Sleep(2 * time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		events, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+		time.Sleep(3 * time.Second)
+		if got := drain(events); len(got) != 0 {
+			t.Errorf("got the attempts %v of before", got)
+		}
+		var want []string
+		for range 5 {
+			want = append(want, send(""))
+			time.Sleep(time.Second)
+		}
+		time.Sleep(2 * time.Second)
+		if diff := cmp.Diff(want, drain(events)); diff != "" {
+			t.Errorf("attempts from now on (-want +got):\n%s", diff)
+		}
+		time.Sleep(20 * time.Second)
+		if diff := cmp.Diff([]string{running}, drain(events)); diff != "" {
+			t.Errorf("the attempt that began before (-want +got):\n%s", diff)
+		}
+
+		created := webhooks.Endpoint{URL: harness.HookURL + "/created", EventType: webhooks.TypeOriginCreate, Channel: "created"}
+		if err := client.CreateEndpoint(t.Context(), created, ""); err != nil {
+			t.Fatal(err)
+		}
+		late := send("created")
+		time.Sleep(35 * time.Second)
+		if diff := cmp.Diff([]string{late, late}, drain(events)); diff != "" {
+			t.Errorf("attempts to an endpoint that was created meanwhile (-want +got):\n%s", diff)
+		}
+		if err := client.DeleteEndpoint(t.Context(), created); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Minute)
+		last := send("")
+		time.Sleep(3 * time.Second)
+		if diff := cmp.Diff([]string{last}, drain(events)); diff != "" {
+			t.Errorf("ten minutes later (-want +got):\n%s", diff)
+		}
+		cancel()
+		if err := <-end; !errors.Is(err, context.Canceled) {
+			t.Errorf("got the last error %v, want that of the context", err)
+		}
+	})
+}
+
+// TestFollowSentEventsFromAfter begins with the oldest, however many there are, and goes on.
+func TestFollowSentEventsFromAfter(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		begin := time.Now().Add(-200 * day)
+		var times []time.Time
+		for i := range 700 {
+			times = append(times, begin.Add(time.Duration(i)*time.Second).UTC())
+		}
+		for i := range 300 {
+			times = append(times, time.Now().Add(-time.Minute+time.Duration(i)*100*time.Millisecond).UTC())
+		}
+		mock, client := historyServer(t, times)
+		ctx, cancel := context.WithCancel(t.Context())
+		events, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: times[99]}))
+		sent := false
+		for i := 100; i < len(times); i++ {
+			event := <-events
+			if !event.Timestamp.Equal(times[i]) || len(event.Payload) == 0 {
+				t.Fatalf("got %v with the payload %s as number %d, want %v", event.Timestamp, event.Payload, i, times[i])
+			}
+			if i == 500 && !sent {
+				sent = true
+				sendTo(t, mock, harness.KnownEvent())
+			}
+		}
+		if event := <-events; time.Since(event.Timestamp) > time.Minute {
+			t.Errorf("got %+v, want what was sent meanwhile", event)
+		}
+		time.Sleep(time.Hour)
+		if got := drain(events); len(got) != 0 {
+			t.Errorf("got %d attempts twice", len(got))
+		}
+		cancel()
+		<-end
+	})
+}
+
+// TestFollowSentEventsAsksEachEndpointOnce in two seconds.
+func TestFollowSentEventsAsksEachEndpointOnce(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		const endpoints, minutes = 10, 10
+		mock, client := broadcast(endpoints)(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		before := len(mock.Requests())
+		_, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+		time.Sleep(minutes * time.Minute)
+		cancel()
+		<-end
+		const refreshes = minutes*2 + 1
+		most := minutes*30*endpoints + endpoints + refreshes*2
+		if made := len(mock.Requests()) - before; made > most {
+			t.Errorf("made %d requests, want at most %d", made, most)
+		}
+	})
+}
+
+// TestFollowSentEventsOutlivesTheServer: what the server cannot answer now it can later, and nothing
+// is lost or given twice.
+func TestFollowSentEventsOutlivesTheServer(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		var log bytes.Buffer
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
+			webhooks.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		ctx, cancel := context.WithCancel(t.Context())
+		events, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
+		time.Sleep(time.Second)
+		var want []string
+		random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // reproducible
+		reads := func(r *http.Request) bool { return r.Method == http.MethodGet }
+		for i := range 40 {
+			mock.FailRate(0, 0)
+			want = append(want, sendTo(t, mock, harness.KnownEvent()).ID)
+			mock.FailRate(0.4, uint64(i), svixmock.Fault{Status: http.StatusServiceUnavailable, Only: reads}, svixmock.Fault{Reset: true, Only: reads},
+				svixmock.Fault{Status: http.StatusTooManyRequests, Only: reads}, svixmock.Fault{Status: http.StatusBadGateway, Body: "<html>", Only: reads})
+			if i == 20 { // away for minutes
+				mock.FailRate(1, 1, svixmock.Fault{Reset: true, Only: reads})
+			}
+			time.Sleep(time.Duration(1+random.IntN(200)) * time.Second)
+		}
+		mock.FailRate(0, 0)
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff(want, drain(events)); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		if !strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("nothing was logged: %s", log.String())
+		}
+		cancel()
+		<-end
+	})
+}
+
+// TestFollowSentEventsEnds with an error that does not pass, and with the limit.
+func TestFollowSentEventsEnds(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		hourAgo := time.Now().Add(-time.Hour)
+		tests := map[string]struct {
+			eventType string
+			q         webhooks.SentEventQuery
+			fault     svixmock.Fault
+			events    int
+			want      error // nil: none
+		}{
+			"limit":           {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo, Limit: 1}, svixmock.Fault{}, 1, nil},
+			"before":          {webhooks.TypeOriginCreate, webhooks.SentEventQuery{Before: time.Now()}, svixmock.Fault{}, 0, webhooks.ErrInvalidQuery},
+			"deleted":         {webhooks.TypeOriginCreate, webhooks.SentEventQuery{IncludeDeleted: true}, svixmock.Fault{}, 0, webhooks.ErrInvalidQuery},
+			"negative limit":  {webhooks.TypeOriginCreate, webhooks.SentEventQuery{Limit: -1}, svixmock.Fault{}, 0, webhooks.ErrInvalidQuery},
+			"type not there":  {"origin.none", webhooks.SentEventQuery{}, svixmock.Fault{}, 0, webhooks.ErrEventTypeNotFound},
+			"not a type":      {"origin", webhooks.SentEventQuery{}, svixmock.Fault{}, 0, webhooks.ErrEventTypeNotFound},
+			"token refused":   {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo}, svixmock.Fault{Status: http.StatusUnauthorized, Body: `{"code":"authentication_failed","detail":"Invalid token"}`}, 0, new(webhooks.APIError)},
+			"another server":  {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo}, svixmock.Fault{Status: http.StatusOK, Body: "<html>"}, 0, new(webhooks.APIError)},
+			"without a limit": {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo}, svixmock.Fault{}, 1, context.DeadlineExceeded},
+		}
+		for name, tt := range tests {
+			if tt.fault.Status != 0 {
+				mock.FailNext(1, tt.fault)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			events, errs := pairs(client.FollowSentEvents(ctx, tt.eventType, tt.q))
+			cancel()
+			var api *webhooks.APIError
+			err := errs[len(errs)-1]
+			switch {
+			case tt.want == nil:
+				if err != nil || len(events) != tt.events {
+					t.Errorf("%s: got %d events, %v; want %d and no error", name, len(events), err, tt.events)
+				}
+			case errors.As(tt.want, &api):
+				if !errors.As(err, &api) {
+					t.Errorf("%s: got the error %v, want an APIError", name, err)
+				}
+			case !errors.Is(err, tt.want) || len(errs) != tt.events+1:
+				t.Errorf("%s: got the errors %v, want %d events and %v", name, errs, tt.events, tt.want)
 			}
 		}
 	})

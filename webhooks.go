@@ -84,6 +84,7 @@ const (
 type Client struct { //nolint:recvcheck // a copy must not be printed either
 	svix           *svix.Svix
 	transport      *transport.Transport
+	logger         *slog.Logger
 	foreign        foreign.Filter
 	retention      int64 // days
 	checkListeners bool
@@ -258,6 +259,9 @@ func NewClient(opts ...Option) (*Client, error) {
 	if o.nobodyListensTTL > 0 && !o.checkListeners {
 		mistakes = append(mistakes, errors.New("WithNobodyListensTTL and WithoutListenerCheck cannot be combined"))
 	}
+	if o.logger == nil {
+		o.logger = slog.New(slog.DiscardHandler)
+	}
 	cfg, wrong := o.resolve()
 	if err := configError(append(mistakes, wrong...)); err != nil {
 		return nil, err
@@ -317,6 +321,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	return &Client{
 		svix:           sdk,
 		transport:      carrier,
+		logger:         o.logger,
 		foreign:        foreign.NewFilter(string(cfg.Svix.AuthToken)),
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
@@ -343,11 +348,7 @@ func (o options) wrappedHTTPClient() (*http.Client, *transport.Transport) {
 		policy.AttemptTimeout = min(policy.AttemptTimeout, hc.Timeout)
 		hc.Timeout = 0 // it would bound all the tries and their waits together
 	}
-	logger := o.logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	carrier := transport.New(hc.Transport, policy, logger)
+	carrier := transport.New(hc.Transport, policy, o.logger)
 	if o.tracer != nil {
 		carrier.Observer = observer{o.tracer}
 	}
@@ -431,7 +432,11 @@ func readBody[T answerBody](op string, answer transport.Answer) (T, error) {
 // decode fills into with what fits it: a member of another type than expected
 // keeps its zero value.
 func decode(body []byte, into any) error {
-	err := json.Unmarshal(body, into)
+	return tolerate(json.Unmarshal(body, into))
+}
+
+// tolerate drops the error of a value that has another type than expected.
+func tolerate(err error) error {
 	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return nil
 	}

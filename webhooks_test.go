@@ -707,7 +707,11 @@ func TestQueriesAreCheckedFirst(t *testing.T) {
 	forType := func(q webhooks.SentEventQuery) []error {
 		return errorsOf(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, q))
 	}
-	bothTimes := webhooks.SentEventQuery{Before: now, After: now.Add(-time.Hour)}
+	messages := func(q webhooks.MessageQuery) []error {
+		return errorsOf(c.ListMessages(ctx, webhooks.TypeOriginCreate, q))
+	}
+	noTime := webhooks.SentEventQuery{Before: now, After: now}
+	badStatus := webhooks.SentEventQuery{Status: 3}
 	tests := map[string]struct {
 		got  []error
 		text string
@@ -719,8 +723,12 @@ func TestQueriesAreCheckedFirst(t *testing.T) {
 		}), "only one"},
 		"sent events of endpoint, negative limit":   {forEndpoint(webhooks.SentEventQuery{Limit: -5}), "-5"},
 		"sent events of event type, negative limit": {forType(webhooks.SentEventQuery{Limit: -5}), "-5"},
-		"sent events of endpoint, before, after":    {forEndpoint(bothTimes), "only one"},
-		"sent events of event type, before, after":  {forType(bothTimes), "only one"},
+		"sent events of endpoint, before, after":    {forEndpoint(noTime), "not earlier"},
+		"sent events of event type, before, after":  {forType(noTime), "not earlier"},
+		"sent events of endpoint, unknown status":   {forEndpoint(badStatus), "status"},
+		"sent events of event type, unknown status": {forType(badStatus), "status"},
+		"messages, negative limit":                  {messages(webhooks.MessageQuery{Limit: -2}), "-2"},
+		"messages, before, after":                   {messages(webhooks.MessageQuery{Before: now, After: now.Add(1)}), "not earlier"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -1875,7 +1883,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 		Metadata: map[string]string{"team": "archive"},
 	}
 	collect := func(_ any, err error) error { return err }
-	before, after := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC), time.Date(2026, 11, 1, 10, 0, 0, 999, time.UTC)
+	before := time.Date(2026, 11, 1, 10, 0, 0, 1, time.UTC)
 	tests := map[string]struct {
 		do   harness.Operation
 		want []string // the requests, without those for the event type
@@ -1985,9 +1993,11 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"C.11 sent events of an event type": {
 			func(ctx context.Context, c *webhooks.Client) error {
 				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx,
-					webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", After: after})))
+					webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", Before: before, After: before.Add(-time.Hour), IncludeDeleted: true})))
 			},
-			[]string{"GET " + app + "/msg?channel=" + channels + "&limit=250"},
+			[]string{
+				"GET " + app + "/msg?after=2026-10-30T09:00:00Z&before=2026-11-01T10:00:01Z&channel=" + channels + "&limit=250",
+			},
 		},
 		"rotate": {
 			func(ctx context.Context, c *webhooks.Client) error { return c.RotateEndpointSecret(ctx, ep, "") },
@@ -2350,16 +2360,17 @@ func TestHostileIDsOfTheServerReachNoPath(t *testing.T) {
 func TestNoMemberIsLostOrNull(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
-		mock := harness.NewServer(t, svixmock.Config{})
-		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		for name, do := range harness.Operations() {
-			if strings.HasPrefix(name, "Delete") {
-				continue // they have no body, and the others want what is there
-			}
-			if err := do(t.Context(), client); err != nil {
+			mock := harness.NewServer(t, svixmock.Config{})
+			if err := do(t.Context(), harness.NewClient(t, mock.RoundTripper(), mock.Token())); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
+			for _, r := range mock.Requests() {
+				checkBody(t, r)
+			}
 		}
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		empty := webhooks.Endpoint{
 			URL:       "http://receiver.test/empty",
 			EventType: webhooks.TypeOriginCreate, Metadata: map[string]string{},

@@ -119,6 +119,26 @@ func Operations() map[string]Operation {
 				webhooks.SentEventQuery{}))
 			return err
 		},
+		"ListSentEventsForEventType, after": func(ctx context.Context, c *webhooks.Client) error {
+			q := webhooks.SentEventQuery{After: time.Now().Add(-time.Hour)}
+			_, err := webhooks.Collect(c.ListSentEventsForEventType(ctx, webhooks.TypeOriginCreate, q))
+			return err
+		},
+		"ListSentEventsForMessage": func(ctx context.Context, c *webhooks.Client) error {
+			_, err := webhooks.Collect(c.ListSentEventsForMessage(ctx, webhooks.TypeOriginCreate, KnownEventID))
+			return err
+		},
+		"GetMessage": func(ctx context.Context, c *webhooks.Client) error {
+			_, err := c.GetMessage(ctx, webhooks.TypeOriginCreate, KnownEventID)
+			return err
+		},
+		"ListMessages": func(ctx context.Context, c *webhooks.Client) error {
+			_, err := webhooks.Collect(c.ListMessages(ctx, webhooks.TypeOriginCreate, webhooks.MessageQuery{}))
+			return err
+		},
+		"ResendMessage": func(ctx context.Context, c *webhooks.Client) error {
+			return c.ResendMessage(ctx, KnownEndpoint(), KnownEventID)
+		},
 	}
 }
 
