@@ -24,26 +24,26 @@ func Append(dst []byte, v any) []byte {
 	case json.Number:
 		return appendNumber(dst, string(v))
 	case []any:
-		return appendArray(dst, v)
+		return appendArray(dst, v, Append)
 	case map[string]any:
-		return appendObject(dst, v)
+		return appendObject(dst, v, Append)
 	default:
 		panic(fmt.Sprintf("canonical: %T is not part of a JSON value", v))
 	}
 }
 
-func appendArray(dst []byte, items []any) []byte {
+func appendArray(dst []byte, items []any, appendItem func([]byte, any) []byte) []byte {
 	dst = append(dst, '[')
 	for i, item := range items {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = Append(dst, item)
+		dst = appendItem(dst, item)
 	}
 	return append(dst, ']')
 }
 
-func appendObject(dst []byte, members map[string]any) []byte {
+func appendObject(dst []byte, members map[string]any, appendMember func([]byte, any) []byte) []byte {
 	var few [16]string // most objects have few members; their names then need no memory
 	names := few[:0]
 	for name := range members {
@@ -57,7 +57,7 @@ func appendObject(dst []byte, members map[string]any) []byte {
 		}
 		dst = appendString(dst, name)
 		dst = append(dst, ':')
-		dst = Append(dst, members[name])
+		dst = appendMember(dst, members[name])
 	}
 	return append(dst, '}')
 }

@@ -15,6 +15,7 @@
 package canonical
 
 import (
+	"encoding/json"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,6 +30,24 @@ const (
 	// MaxExponent is the largest exponent of a number, and its negative the smallest.
 	MaxExponent = 400
 )
+
+// TypeOf returns the name that JSON Schema has for the type of a value.
+func TypeOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case json.Number:
+		return "number"
+	case []any:
+		return "array"
+	default:
+		return "object"
+	}
+}
 
 // How many bytes of the input an error shows at most.
 const (
@@ -61,14 +80,17 @@ func (e *Error) Unwrap() error { return e.err }
 
 var pointerEscaper = strings.NewReplacer("~", "~0", "/", "~1")
 
+// EscapeToken returns the name of a member as a JSON pointer holds it.
+func EscapeToken(name string) string { return pointerEscaper.Replace(name) }
+
 // in moves the error from a member or item to what holds it.
 func (e *Error) in(token string) *Error {
-	e.Path = shorten("/"+pointerEscaper.Replace(shorten(token, maxPath))+e.Path, maxPath)
+	e.Path = Shorten("/"+EscapeToken(Shorten(token, maxPath))+e.Path, maxPath)
 	return e
 }
 
-// shorten cuts s to limit bytes and whole characters, and shows that it did.
-func shorten(s string, limit int) string {
+// Shorten cuts s to limit bytes and whole characters, and shows by three dots that it did.
+func Shorten(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}

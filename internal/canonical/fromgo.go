@@ -94,7 +94,7 @@ func fromFloat(f float64) (any, *Error) {
 	}
 	text, err := json.Marshal(f)
 	if err != nil {
-		return nil, &Error{Reason: shorten(err.Error(), maxCause), err: err}
+		return nil, &Error{Reason: Shorten(err.Error(), maxCause), err: err}
 	}
 	return json.Number(text), nil
 }
@@ -161,7 +161,7 @@ func fromSlice(items []any, v any, depth int) (value any, same bool, err *Error)
 func fromMarshal(v any, depth int) (any, *Error) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		return nil, &Error{Reason: "cannot be encoded as JSON: " + shorten(err.Error(), maxCause), err: err}
+		return nil, &Error{Reason: "cannot be encoded as JSON: " + Shorten(err.Error(), maxCause), err: err}
 	}
 	p := parser{text: string(text), outer: depth, replaced: true}
 	return p.document()

@@ -40,7 +40,7 @@ func BenchmarkValidate(b *testing.B) {
 	b.Run("valid", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := s.Validate(valid); err != nil {
+			if err := s.Validate(b.Context(), valid); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -49,7 +49,7 @@ func BenchmarkValidate(b *testing.B) {
 	b.Run("valid, by the library", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := unknown.Validate(valid); err != nil {
+			if err := unknown.Validate(b.Context(), valid); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -57,7 +57,7 @@ func BenchmarkValidate(b *testing.B) {
 	b.Run("invalid", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := s.Validate(invalid); err == nil {
+			if err := s.Validate(b.Context(), invalid); err == nil {
 				b.Fatal("got no error")
 			}
 		}
@@ -89,7 +89,7 @@ func BenchmarkEvent(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := s.Validate(v); err != nil {
+		if err := s.Validate(b.Context(), v); err != nil {
 			b.Fatal(err)
 		}
 		canonical.Append(make([]byte, 0, len(payload)), v)

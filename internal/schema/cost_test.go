@@ -1,20 +1,22 @@
 package schema_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/schema"
 )
 
-// The attacks in this file take the unguarded library from many seconds to for
-// ever, or gigabytes of memory.
+// The attacks in this file take the unguarded library from many seconds to for ever, or gigabytes
+// of memory. BenchmarkAttacks tells what they take here.
 
 // patience is what no call may take, on a busy machine and with the race detector.
 const patience = time.Minute
@@ -70,10 +72,12 @@ func chain(n int) string {
 	return fmt.Sprintf(`{"definitions":{%s,"d%d":{"properties":{"a":{"$ref":"#/definitions/d0"}}}},"allOf":[{"$ref":"#/definitions/d0"}],"not":false}`, definitions, n)
 }
 
-func TestJ2ValuesThatTakeTooLong(t *testing.T) {
-	t.Parallel()
+// An attack is a schema and a value that were made to take long together.
+type attack struct{ schema, value string }
+
+func attacks() map[string]attack {
 	deep := nested(60, `{"a":`, `1`)
-	tests := map[string]struct{ schema, value string }{
+	return map[string]attack{
 		"doubling references":         {doubling(30, `{"not":{"type":"null"}}`), `{}`},
 		"doubling references, simple": {doubling(30, `{"type":"object"}`), `{}`},
 		"doubling at every level":     {`{"type":"object","properties":{"a":{"allOf":[{"$ref":"#"},{"$ref":"#"}]}}}`, deep},
@@ -91,26 +95,74 @@ func TestJ2ValuesThatTakeTooLong(t *testing.T) {
 			`{"$schema":"https://json-schema.org/draft/2020-12/schema","allOf":[` + repeat(1000, `{"properties":{"a":{}}}`) + `],"unevaluatedProperties":false}`,
 			`{` + numbered(50_000, `"member%d":1`) + `}`,
 		},
-		"patterns for names":   {`{"patternProperties":{` + numbered(800, `"^a%d$":{}`) + `}}`, `{` + numbered(50_000, `"member%d":1`) + `}`},
-		"long names":           {`{"additionalProperties":{"additionalProperties":{"type":"string"}}}`, `{"` + strings.Repeat("k", 500_000) + `":{` + numbered(30_000, `"%d":1`) + `}}`},
-		"pattern on long text": {`{"pattern":"(x?){500}y"}`, `"` + strings.Repeat("x", 1_000_000) + `"`},
-		"classes on long text": {`{"pattern":"[^\\pL]*\\pL{900}c"}`, `"` + strings.Repeat("éa", 300_000) + `"`},
-		"arithmetic":           {`{"items":{"multipleOf":0.` + strings.Repeat("7", 399) + `}}`, `[` + repeat(100_000, `1e-399`) + `]`},
-		"unique pairs":         {`{"uniqueItems":true}`, `[` + numbered(20, `[`+repeat(20_000, `1`)+`,%d]`) + `]`},
-		"unique, of one hash":  {`{"uniqueItems":true}`, `[` + list(10_000, ofOneHash) + `]`},
-		"numbers":              {`{"items":{"type":"integer","not":{"minimum":5}}}`, `[` + repeat(500_000, `1`) + `]`},
+		"patterns for names":       {`{"patternProperties":{` + numbered(800, `"^a%d$":{}`) + `}}`, `{` + numbered(50_000, `"member%d":1`) + `}`},
+		"long names":               {`{"additionalProperties":{"additionalProperties":{"type":"string"}}}`, `{"` + strings.Repeat("k", 500_000) + `":{` + numbered(30_000, `"%d":1`) + `}}`},
+		"pattern on long text":     {`{"pattern":"(x?){500}y"}`, `"` + strings.Repeat("x", 1_000_000) + `"`},
+		"classes on long text":     {`{"pattern":"[^\\pL]*\\pL{900}c"}`, `"` + strings.Repeat("éa", 300_000) + `"`},
+		"arithmetic":               {`{"items":{"multipleOf":0.` + strings.Repeat("7", 399) + `}}`, `[` + repeat(100_000, `1e-399`) + `]`},
+		"unique pairs":             {`{"uniqueItems":true}`, `[` + numbered(20, `[`+repeat(20_000, `1`)+`,%d]`) + `]`},
+		"unique, of one hash":      {`{"uniqueItems":true}`, `[` + list(10_000, ofOneHash) + `]`},
+		"numbers":                  {`{"items":{"type":"integer","not":{"minimum":5}}}`, `[` + repeat(500_000, `1`) + `]`},
+		"length of a long text":    {`{"allOf":[` + repeat(5000, `{"minLength":2000000}`) + `]}`, `"` + strings.Repeat("é", 500_000) + `"`},
+		"lengths, in alternatives": {`{"anyOf":[` + repeat(5000, `{"maxLength":1}`) + `]}`, `"` + strings.Repeat("x", 1_000_000) + `"`},
+		"doubling, and an array":   {doubling(12, `{"items":{"type":"string"}}`), `[` + repeat(200_000, `1`) + `]`},
+		"doubling alternatives":    {strings.ReplaceAll(doubling(12, `{"items":{"type":"string"}}`), "allOf", "anyOf"), `[` + repeat(200_000, `""`) + `,1]`},
+		"doubling conditions":      {doublingConditions(20), `[` + repeat(100_000, `1`) + `]`},
+		"large constants":          {`{"items":{"anyOf":[` + repeat(1000, `{"const":{"a":[1,2,3,4,5,6,7,8,9,10,11,12,13]}}`) + `]}}`, `[` + repeat(10_000, `{"a":[1,2,3,4,5,6,7,8,9,10,11,12,14]}`) + `]`},
+		"a large constant":         {`{"items":{"const":[` + repeat(100_000, `1`) + `]}}`, `[` + repeat(500_000, `1`) + `]`},
+		"many long numbers":        {`{"items":{"anyOf":[` + repeat(500, `{"multipleOf":1e-400}`) + `,{"maximum":-1e400}]}}`, `[` + repeat(2500, strings.Repeat("7", 400)) + `]`},
+		"long numbers, listed":     {`{"items":{"enum":[` + numbered(500, strings.Repeat("7", 300)+`%d`) + `]}}`, `[` + repeat(2500, strings.Repeat("7", 400)) + `]`},
+		"long numbers, unique":     {`{"uniqueItems":true}`, `[` + numbered(20_000, `%d.7777777777777777777777777777777777777777e-300`) + `]`},
+		"unique within unique":     {`{"uniqueItems":true,"items":{"$ref":"#"}}`, strings.Repeat(`[`, 60) + numbered(170_000, `%d`) + strings.Repeat(`]`, 60)},
+		"search in arrays":         {`{"allOf":[` + repeat(2000, `{"contains":{"minimum":7}}`) + `]}`, `[` + repeat(500_000, `1`) + `]`},
+		"search in search":         {`{"contains":{"contains":{"contains":{"contains":{"const":7}}}}}`, `[` + repeat(100, `[`+repeat(100, `[[1],[1],[1],[1]]`)+`]`) + `]`},
+		"names of members":         {`{"propertyNames":{"anyOf":[` + repeat(1000, `{"pattern":"^(a|b)*c$"}`) + `]}}`, `{` + numbered(50_000, `"%d":1`) + `}`},
+		"dependent schemas":        {`{"items":{"dependencies":{` + numbered(5000, `"a%d":{"minProperties":9}`) + `}}}`, `[` + repeat(50_000, `{"a1":1}`) + `]`},
+		"recursion at every level": {`{"additionalProperties":{"$ref":"#"},"items":{"$ref":"#"},"anyOf":[{"additionalProperties":{"$ref":"#"}},{"items":{"$ref":"#"}}],"not":{"type":"null"}}`, `[` + repeat(2000, deep) + `]`},
+		"names not evaluated, nested": {
+			`{"$schema":"https://json-schema.org/draft/2020-12/schema","properties":{"a":{"$ref":"#"}},"anyOf":[{"unevaluatedProperties":{"$ref":"#"}},{"required":["b"]}],"unevaluatedProperties":false}`,
+			deep,
+		},
+		"required, all missing": {`{"anyOf":[` + repeat(20, `{"required":[`+numbered(1000, `"`+strings.Repeat("n", 3)+`%d"`)+`]}`) + `]}`, `{}`},
 	}
-	for name, tt := range tests {
+}
+
+// doublingConditions is a schema of conditions within conditions, which lead to two each.
+func doublingConditions(n int) string {
+	definitions := list(n, func(i int) string {
+		next := fmt.Sprintf(`{"$ref":"#/definitions/d%d"}`, i+1)
+		return fmt.Sprintf(`"d%d":{"if":%s,"then":%[2]s,"else":%[2]s}`, i, next)
+	})
+	return fmt.Sprintf(`{"definitions":{%s,"d%d":{"items":{"type":"string"}}},"allOf":[{"$ref":"#/definitions/d0"}]}`, definitions, n)
+}
+
+func TestAttacksAreAnswered(t *testing.T) {
+	t.Parallel()
+	for name, tt := range attacks() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := compiled(t, tt.schema)
 			value := parsed(t, tt.value)
 			within(t, func() {
-				want := []violation{{Message: "too complex: it would take too long to validate"}}
-				if diff := cmp.Diff(want, violations(t, s.Validate(value))); diff != "" {
-					t.Errorf("violations (-want +got):\n%s", diff)
+				if err := s.Validate(t.Context(), value); err != nil {
+					checkViolations(t, err)
 				}
 			})
+		})
+	}
+}
+
+func TestValidationEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	gone := errors.New("the caller is gone")
+	for name, tt := range attacks() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(gone)
+			if err := compiled(t, tt.schema).Validate(ctx, parsed(t, tt.value)); !errors.Is(err, gone) {
+				t.Errorf("got %v, want the cause of the context's end", err)
+			}
 		})
 	}
 }
@@ -130,10 +182,9 @@ func ofOneHash(i int) string {
 	return text.String() + `"]`
 }
 
-func TestJ2SchemasThatTakeTooLong(t *testing.T) {
-	t.Parallel()
+func slowSchemas() map[string]string {
 	const draft2020 = `"$schema":"https://json-schema.org/draft/2020-12/schema"`
-	tests := map[string]string{
+	return map[string]string{
 		"many schemas":       `{` + draft2020 + `,"allOf":[` + repeat(50_000, `{}`) + `]}`,
 		"many booleans":      `{` + draft2020 + `,"allOf":[` + repeat(40_000, `true`) + `]}`,
 		"deep and wrong":     `{` + draft2020 + `,"allOf":[` + repeat(400, nested(60, `{"not":`, `1`)) + `]}`,
@@ -150,24 +201,67 @@ func TestJ2SchemasThatTakeTooLong(t *testing.T) {
 			return fmt.Sprintf(`"a%d":{"$ref":"#/x%s"}`, i, strings.Repeat("/y", i))
 		}) + `}}`,
 		"relative references":   `{"definitions":{` + numbered(1500, `"d%d":{"$id":"d%d"}`) + `},"properties":{` + numbered(1500, `"p%d":{"$ref":"d%d"}`) + `}}`,
+		"names as references":   `{"definitions":{` + numbered(1500, `"d%d":{"$id":"#d%d"}`) + `},"properties":{` + numbered(1500, `"p%d":{"$ref":"#d%d"}`) + `}}`,
 		"required, of one hash": `{"required":[` + list(2500, ofOneHash) + `]}`,
 		"listed, of one hash":   `{"$schema":"http://json-schema.org/draft-04/schema#","enum":[` + list(2500, ofOneHash) + `]}`,
+		"listed long numbers":   `{"enum":[` + numbered(9_000, `%d.777777777e-300`) + `]}`,
+		"deep items":            `{"allOf":[` + repeat(400, nested(60, `{"items":`, `{}`)) + `]}`,
+		"many types":            `{"properties":{` + numbered(6000, `"a%d":{"type":["string","null"]}`) + `}}`,
+		"many members":          `{"properties":{` + numbered(12_000, `"a%d":true`) + `}}`,
 	}
-	for name, text := range tests {
+}
+
+func TestSlowSchemasAreAnswered(t *testing.T) {
+	t.Parallel()
+	for name, text := range slowSchemas() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			within(t, func() {
-				_, err := schema.Compile([]byte(text))
-				if diff := cmp.Diff([]violation{{Message: "too complex: it would take too long to compile"}}, violations(t, err)); diff != "" {
-					t.Errorf("violations (-want +got):\n%s", diff)
+				if err := schema.Check([]byte(text)); err != nil {
+					checkViolations(t, err)
 				}
 			})
 		})
 	}
 }
 
+// BenchmarkAttacks tells how much processor time the slowest attack takes, of a bar of one second.
+//
+//	go test -run '^$' -bench Attacks -benchtime 1x ./internal/schema
+func BenchmarkAttacks(b *testing.B) {
+	var slowest time.Duration
+	measure := func(name string, f func()) {
+		runtime.GC()
+		before := cpuTime(b)
+		f()
+		took := cpuTime(b) - before
+		if slowest = max(slowest, took); took > 200*time.Millisecond {
+			b.Logf("%s: %v", name, took)
+		}
+	}
+	for b.Loop() {
+		for name, tt := range attacks() {
+			s, value := compiled(b, tt.schema), parsed(b, tt.value)
+			measure(name, func() { _ = s.Validate(b.Context(), value) })
+		}
+		for name, text := range slowSchemas() {
+			measure(name, func() { _ = schema.Check([]byte(text)) })
+		}
+	}
+	b.ReportMetric(slowest.Seconds()*1000, "slowest-cpu-ms")
+}
+
+func cpuTime(b *testing.B) time.Duration {
+	b.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
 // The limits leave room for what a real service may send.
-func TestJ2LargeValuesAreValidated(t *testing.T) {
+func TestLargeValuesAreValidated(t *testing.T) {
 	t.Parallel()
 	const record = `{"id":%d,"name":"some record","tags":["a","b"],"size":12.5}`
 	const item = `{"type":"object","properties":{"id":{"type":"integer"},"name":{"type":"string","maxLength":100},"tags":{"items":{"type":"string"}},"size":{"type":"number"}},"required":["id"]}`
@@ -189,7 +283,7 @@ func TestJ2LargeValuesAreValidated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			within(t, func() {
-				if err := compiled(t, tt.schema).Validate(parsed(t, tt.value)); err != nil {
+				if err := compiled(t, tt.schema).Validate(t.Context(), parsed(t, tt.value)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -198,7 +292,7 @@ func TestJ2LargeValuesAreValidated(t *testing.T) {
 }
 
 // Where almost all that may be spent is spent, the time is still bounded.
-func TestJ2MostExpensiveErrors(t *testing.T) {
+func TestMostExpensiveErrors(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"items":{"minLength":3,"pattern":"^x","enum":["1"],"not":{},"allOf":[{"type":"null"}],"const":1}}`)
 	value, err := canonical.Parse([]byte(`[` + repeat(15_000, `""`) + `]`))
@@ -206,7 +300,7 @@ func TestJ2MostExpensiveErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	within(t, func() {
-		if n := len(violations(t, s.Validate(value))); n != 20 {
+		if n := len(violations(t, s.Validate(t.Context(), value))); n != 20 {
 			t.Errorf("got %d violations", n)
 		}
 	})

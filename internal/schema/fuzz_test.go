@@ -1,9 +1,11 @@
 package schema_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +31,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		for _, v := range []any{nil, "", json.Number("1e-400"), []any{"a", nil, json.Number("1")}, map[string]any{"": true, "a": map[string]any{"a": "b"}}} {
-			if err := s.Validate(v); err != nil {
+			if err := s.Validate(t.Context(), v); err != nil {
 				checkViolations(t, err)
 			}
 		}
@@ -61,23 +63,30 @@ func FuzzValidate(f *testing.F) {
 // compareWithLibrary checks that Validate decides as the unguarded library does.
 func compareWithLibrary(t rapid.TB, s *schema.Schema, text string, v any) {
 	t.Helper()
-	got := s.Validate(v)
+	got := s.Validate(context.Background(), v)
 	if got != nil {
 		checkViolations(t, got)
 		if strings.Contains(got.Error(), "too long") {
 			return // and so it would for the library
 		}
 	}
-	want := unguarded(t, text).Validate(v)
+	library, err := unguarded(text)
+	if err != nil || otherwise.MatchString(text) {
+		return
+	}
+	want := library.Validate(v)
 	if (got == nil) != (want == nil) {
 		t.Fatalf("schema %s, value %s: got %v, want %v", text, canonical.Append(nil, v), got, want)
 	}
 }
 
-// unguarded compiles a schema, which Compile accepts, with nothing but formats
-// and encodings switched off.
-func unguarded(t rapid.TB, text string) *jsonschema.Schema {
-	t.Helper()
+// otherwise are what the library does in its own way: it asserts formats in the schemas of schemas,
+// and takes large lengths for others.
+var otherwise = regexp.MustCompile(`"\$ref"\s*:\s*"https?://json-schema.org|"m(in|ax)(Length|Items|Properties|Contains)"\s*:\s*[0-9.]*([eE]|[0-9]{16})`)
+
+// unguarded compiles a schema with nothing but formats and encodings switched off. It refuses lists
+// of enum that are empty or have repetitions, and drafts that it does not know.
+func unguarded(text string) (*jsonschema.Schema, error) {
 	c := jsonschema.NewCompiler()
 	c.Draft = jsonschema.Draft7
 	c.LoadURL = func(string) (io.ReadCloser, error) { return nil, errors.New("no") }
@@ -87,13 +96,9 @@ func unguarded(t rapid.TB, text string) *jsonschema.Schema {
 	c.Decoders["base64"] = func(string) ([]byte, error) { return nil, nil }
 	c.MediaTypes["application/json"] = func([]byte) error { return nil }
 	if err := c.AddResource("mem:///schema", strings.NewReader(text)); err != nil {
-		t.Fatalf("AddResource: %v", err)
+		return nil, err
 	}
-	s, err := c.Compile("mem:///schema")
-	if err != nil {
-		t.Fatalf("Compile: %v", err)
-	}
-	return s
+	return c.Compile("mem:///schema")
 }
 
 // checkViolations checks what is promised of every error.

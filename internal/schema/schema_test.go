@@ -70,12 +70,12 @@ func TestValidate(t *testing.T) {
 			t.Parallel()
 			s := compiled(t, string(file.Schema))
 			for _, text := range file.Accepts {
-				if err := s.Validate(parsed(t, string(text))); err != nil {
+				if err := s.Validate(t.Context(), parsed(t, string(text))); err != nil {
 					t.Errorf("Validate(%s): %v", text, err)
 				}
 			}
 			for _, refused := range file.Refuses {
-				err := s.Validate(parsed(t, string(refused.Value)))
+				err := s.Validate(t.Context(), parsed(t, string(refused.Value)))
 				if diff := cmp.Diff(refused.Violations, violations(t, err)); diff != "" {
 					t.Errorf("Validate(%s) (-want +got):\n%s", refused.Value, diff)
 				}
@@ -165,8 +165,8 @@ func TestErrorUnwraps(t *testing.T) {
 func TestErrorText(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"required":["origin_url"],"properties":{"a":{"type":"null"}}}`)
-	err := s.Validate(parsed(t, `{"a":1}`))
-	if got, want := err.Error(), "missing properties: 'origin_url'; /a: expected null, but got number"; got != want {
+	err := s.Validate(t.Context(), parsed(t, `{"a":1}`))
+	if got, want := err.Error(), "missing properties: \"origin_url\"; /a: expected null, but got number"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -175,12 +175,12 @@ func TestMessagesAreShort(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 500)
 	s := compiled(t, `{"properties":{"list":{"enum":["`+long+`","x"]},"number":{"maximum":1}},"required":["`+long+`"],"additionalProperties":false}`)
-	err := s.Validate(parsed(t, `{"list":1,"number":`+strings.Repeat("9", 400)+`,"`+long+`2":1}`))
+	err := s.Validate(t.Context(), parsed(t, `{"list":1,"number":`+strings.Repeat("9", 400)+`,"`+long+`2":1}`))
 	want := []string{
-		`additional properties are not allowed: "` + strings.Repeat("é", 78) + "...",
-		"missing properties: '" + strings.Repeat("é", 88) + "...",
-		`must be one of "` + strings.Repeat("é", 90) + "...",
+		`missing properties: "` + strings.Repeat("é", 88) + "...",
+		`must be one of ["` + strings.Repeat("é", 90) + "...",
 		"must be <= 1 but found " + strings.Repeat("9", 174) + "...",
+		"not allowed",
 	}
 	var got []string
 	for _, v := range violations(t, err) {

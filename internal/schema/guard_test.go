@@ -19,18 +19,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v5"
-	_ "github.com/santhosh-tekuri/jsonschema/v5/httploader" // part of trap J3: it lets the whole program load schemas
+	_ "github.com/santhosh-tekuri/jsonschema/v5/httploader" // it lets the whole program load schemas
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/schema"
 )
 
-// The tests in this file are named after the traps of the library, J1 to J10,
-// and show that none can be reached.
-
 // Numbers that crash the library are refused before it sees them, in values
 // and in schemas, and lengths that it garbles are refused after.
-func TestJ1NumbersThatPanic(t *testing.T) {
+func TestNumbersBeyondTheLimitsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, number := range []string{"1e9999999", "1e-9999999", "1E+401", strings.Repeat("1", 401)} {
 		if _, err := canonical.Parse([]byte(`{"a":` + number + `}`)); err == nil {
@@ -52,37 +49,15 @@ func TestJ1NumbersThatPanic(t *testing.T) {
 	}
 }
 
-func TestJ1LengthsThatMeanNothing(t *testing.T) {
-	t.Parallel()
-	keywords := []string{"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"}
-	for _, keyword := range keywords {
-		for _, length := range []string{"1e30", "99999999999999999999", "9223372036854775808"} {
-			_, err := schema.Compile([]byte(`{"items":{"` + keyword + `":` + length + `}}`))
-			want := []violation{{"/items/" + keyword, "is too large"}}
-			if diff := cmp.Diff(want, violations(t, err)); diff != "" {
-				t.Errorf("%s %s (-want +got):\n%s", keyword, length, diff)
-			}
-		}
-		compiled(t, `{"`+keyword+`":4294967296}`)
-	}
-	const draft = `"$schema":"https://json-schema.org/draft/2020-12/schema"`
-	for _, keyword := range []string{"minContains", "maxContains"} {
-		_, err := schema.Compile([]byte(`{` + draft + `,"contains":{},"` + keyword + `":1e30}`))
-		if diff := cmp.Diff([]violation{{"/" + keyword, "is too large"}}, violations(t, err)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", keyword, diff)
-		}
-	}
-}
-
 // Numbers at the limits are computed with, and quickly so.
-func TestJ1NumbersAtTheLimits(t *testing.T) {
+func TestNumbersAtTheLimits(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"items":{"type":"integer","minimum":1e-400,"maximum":1e400,"multipleOf":1}}`)
 	digits := strings.Repeat("9", canonical.MaxDigits)
-	if err := s.Validate(parsed(t, `[1e400,`+digits+`,1]`)); err != nil {
+	if err := s.Validate(t.Context(), parsed(t, `[1e400,`+digits+`,1]`)); err != nil {
 		t.Error(err)
 	}
-	err := s.Validate(parsed(t, `[1e-400]`))
+	err := s.Validate(t.Context(), parsed(t, `[1e-400]`))
 	if diff := cmp.Diff([]violation{{"/0", "expected integer, but got number"}}, violations(t, err)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
@@ -90,7 +65,7 @@ func TestJ1NumbersAtTheLimits(t *testing.T) {
 
 // A file that a schema refers to makes no difference, whether it exists, does
 // not, or blocks whoever opens it.
-func TestJ3FilesAreNotOpened(t *testing.T) {
+func TestFilesAreNotOpened(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	existing := filepath.Join(folder, "existing.json")
@@ -106,7 +81,6 @@ func TestJ3FilesAreNotOpened(t *testing.T) {
 			`{"$ref":"file://%s"}`,
 			`{"$id":"file://%[1]s.d/x","items":{"$ref":"../%[2]s"}}`,
 			`{"$id":"file://%s","allOf":[{"$ref":"#/a"}]}`,
-			`{"$schema":"file://%s"}`,
 			`{"$ref":"%s"}`,
 		} {
 			if strings.Contains(text, "%[2]s") {
@@ -116,7 +90,7 @@ func TestJ3FilesAreNotOpened(t *testing.T) {
 			}
 			_, err := schema.Compile([]byte(text))
 			for _, v := range violations(t, err) {
-				if known := strings.Contains(v.Message, "references are never loaded") || strings.Contains(v.Message, "not a draft") ||
+				if known := strings.Contains(v.Message, "references are never loaded") ||
 					strings.Contains(v.Message, "not found"); !known {
 					t.Errorf("%s: %s", text, v.Message)
 				}
@@ -126,7 +100,7 @@ func TestJ3FilesAreNotOpened(t *testing.T) {
 }
 
 // A name without a scheme is not looked up in the working directory.
-func TestJ3WorkingDirectoryIsNotRead(t *testing.T) {
+func TestWorkingDirectoryIsNotRead(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"testdata/origin.visit.json", "./testdata/origin.visit.json", "schema.go"} {
 		_, err := schema.Compile([]byte(`{"$ref":"` + name + `"}`))
@@ -137,7 +111,7 @@ func TestJ3WorkingDirectoryIsNotRead(t *testing.T) {
 	}
 }
 
-func TestJ3NoRequestIsMade(t *testing.T) {
+func TestNoRequestIsMade(t *testing.T) {
 	t.Parallel()
 	var requests atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -148,7 +122,7 @@ func TestJ3NoRequestIsMade(t *testing.T) {
 	if jsonschema.Loaders["http"] == nil {
 		t.Fatal("the program has no loader for http, so that the test shows nothing")
 	}
-	for _, text := range []string{`{"$ref":"%s/x"}`, `{"$schema":"%s/x"}`, `{"$id":"%s/a/b","not":{"$ref":"c"}}`, `{"$id":"%s","properties":{"a":{"$id":"x","items":{"$ref":"y#z"}}}}`} {
+	for _, text := range []string{`{"$ref":"%s/x"}`, `{"$id":"%s/a/b","not":{"$ref":"c"}}`, `{"$id":"%s","properties":{"a":{"$id":"x","items":{"$ref":"y#z"}}}}`} {
 		_, err := schema.Compile(fmt.Appendf(nil, text, server.URL))
 		_ = violations(t, err)
 	}
@@ -157,20 +131,7 @@ func TestJ3NoRequestIsMade(t *testing.T) {
 	}
 }
 
-// The schemas of schemas that the library knows assert formats and take
-// patterns from the value, so that they are not to be referred to.
-func TestJ3BuiltInSchemasAreNotUsed(t *testing.T) {
-	t.Parallel()
-	for _, address := range []string{
-		"http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft-07/schema", "https://json-schema.org/draft/2020-12/schema#/$defs/a",
-		"https://json-schema.org/draft/2020-12/meta/core", "https://json-schema.org/draft/2019-09/meta/applicator#",
-	} {
-		_, err := schema.Compile([]byte(`{"items":{"$ref":"` + address + `"}}`))
-		_ = violations(t, err)
-	}
-}
-
-func TestJ4Cycles(t *testing.T) {
+func TestCyclesAreRefused(t *testing.T) {
 	t.Parallel()
 	cyclic := map[string]any{}
 	cyclic["next"] = []any{cyclic}
@@ -188,12 +149,12 @@ func TestJ4Cycles(t *testing.T) {
 	}
 	s := compiled(t, `{"properties":{"next":{"$ref":"#"}},"not":{"required":["end"]}}`)
 	deepest := strings.Repeat(`{"next":`, 63) + `{}` + strings.Repeat(`}`, 63)
-	if err := s.Validate(parsed(t, deepest)); err != nil {
+	if err := s.Validate(t.Context(), parsed(t, deepest)); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestJ5DraftIs7UnlessNamed(t *testing.T) {
+func TestDraftIsSevenUnlessAnotherIsKnown(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		schemas []string // of which the first is the usual spelling
@@ -224,18 +185,26 @@ func TestJ5DraftIs7UnlessNamed(t *testing.T) {
 				if draft != "" {
 					text = `{"$schema":"` + draft + `",` + tt.body + "}"
 				}
-				if err := compiled(t, text).Validate(parsed(t, tt.refused)); err == nil {
+				if err := compiled(t, text).Validate(t.Context(), parsed(t, tt.refused)); err == nil {
 					t.Errorf("%s accepts %s", text, tt.refused)
 				}
 			}
 		})
 	}
-	if err := compiled(t, `{"definitions":{"s":{}},"$ref":"#/definitions/s","minLength":5}`).Validate("x"); err != nil {
+	if err := compiled(t, `{"definitions":{"s":{}},"$ref":"#/definitions/s","minLength":5}`).Validate(t.Context(), "x"); err != nil {
 		t.Errorf("draft 7 looks beside $ref: %v", err)
 	}
-	for _, draft := range []string{"", "#", "http://json-schema.org/draft-03/schema#", "http://json-schema.org/draft-07/schema#/x", "draft-07", "https://example.org/schema", "https://json-schema.org/draft/2020-12/meta/core"} {
-		if _, err := schema.Compile([]byte(`{"$schema":"` + draft + `"}`)); err == nil {
-			t.Errorf("$schema %q is accepted", draft)
+	for _, draft := range []string{"", "#", "draft-07", "schema", "//json-schema.org/schema"} {
+		_, err := schema.Compile([]byte(`{"$schema":"` + draft + `"}`))
+		want := []violation{{"/$schema", strconv.Quote(draft) + " is not a valid uri"}}
+		if diff := cmp.Diff(want, violations(t, err)); diff != "" {
+			t.Errorf("$schema %q (-want +got):\n%s", draft, diff)
+		}
+	}
+	for _, draft := range []string{"http://json-schema.org/draft-03/schema#", "https://example.org/schema", "https://json-schema.org/draft/2020-12/meta/core"} {
+		s := compiled(t, `{"$schema":"`+draft+`","prefixItems":[false],"items":[{"type":"string"}]}`)
+		if s.Validate(t.Context(), parsed(t, `[""]`)) != nil || s.Validate(t.Context(), parsed(t, `[1]`)) == nil {
+			t.Errorf("$schema %q is not read as draft 7", draft)
 		}
 	}
 }
@@ -247,7 +216,7 @@ func drafts() []string {
 	}
 }
 
-func TestJ6FormatsAreAnnotations(t *testing.T) {
+func TestFormatsAreAnnotations(t *testing.T) {
 	t.Parallel()
 	formats := []string{"unknown"}
 	for format := range jsonschema.Formats {
@@ -260,13 +229,13 @@ func TestJ6FormatsAreAnnotations(t *testing.T) {
 	for _, draft := range drafts() {
 		for _, format := range formats {
 			s := compiled(t, `{"$schema":"`+draft+`","items":{"allOf":[{"format":"`+format+`"}],"not":{"enum":[1]}}}`)
-			if err := s.Validate(bad); err != nil {
+			if err := s.Validate(t.Context(), bad); err != nil {
 				t.Errorf("%s, %s: %v", draft, format, err)
 			}
 		}
 		s := compiled(t, `{"$schema":"`+draft+`","not":{"enum":[1]},"contentEncoding":"base64","contentMediaType":"application/json","contentSchema":{"type":"null"}}`)
 		for _, v := range []any{"%", "e30=", "{"} {
-			if err := s.Validate(v); err != nil {
+			if err := s.Validate(t.Context(), v); err != nil {
 				t.Errorf("%s: %v: %v", draft, v, err)
 			}
 		}
@@ -274,18 +243,18 @@ func TestJ6FormatsAreAnnotations(t *testing.T) {
 }
 
 // The draft's own check of a schema still knows the formats.
-func TestJ6SchemasAreStillChecked(t *testing.T) {
+func TestPatternsOfSchemasAreChecked(t *testing.T) {
 	t.Parallel()
 	_, err := schema.Compile([]byte(`{"format":"regex","pattern":"("}`))
-	if diff := cmp.Diff([]violation{{"/pattern", "unsupported pattern: missing closing ): `(`"}}, violations(t, err)); diff != "" {
+	if diff := cmp.Diff([]violation{{"/pattern", "unsupported pattern: error parsing regexp: missing closing ): `(`"}}, violations(t, err)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
 }
 
-func TestJ7InvalidSchemas(t *testing.T) {
+func TestInvalidSchemas(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		``, `{`, `{} x`, `null`, `[]`, `"x"`, `1`, `true`, `false`, `{"type":"obj"}`, `{"type":5}`, `{"required":"a"}`, `{"properties":[]}`, `{"minLength":-1}`,
+		``, `{`, `{} x`, `null`, `[]`, `"x"`, `1`, `{"type":"obj"}`, `{"type":5}`, `{"required":"a"}`, `{"properties":[]}`, `{"minLength":-1}`,
 		`{"minLength":1.5}`, `{"enum":1}`, `{"$ref":1}`, `{"$ref":"#/nowhere"}`, `{"items":{"$ref":"#nowhere"}}`, `{"type":"string","type":"number"}`,
 		`{"$id":1}`, `{"$id":":"}`, `{"regexProperties":1}`, `{"properties":{"a":1}}`, `{"$ref":"%zz"}`, `{"$ref":"#/%zz"}`, `{"dependencies":{"a":1}}`,
 	} {
@@ -295,13 +264,13 @@ func TestJ7InvalidSchemas(t *testing.T) {
 			t.Errorf("%s: got a schema beside the error", text)
 		}
 	}
-	_, err := schema.Compile([]byte(`{"type":"obj"}`))
-	if _, ok := errors.AsType[*jsonschema.ValidationError](err); !ok {
+	_, err := schema.Compile([]byte(`{"$ref":"#/nowhere"}`))
+	if _, ok := errors.AsType[*jsonschema.SchemaError](err); !ok {
 		t.Errorf("error %v does not wrap the library's", err)
 	}
 }
 
-func TestJ8Patterns(t *testing.T) {
+func TestPatterns(t *testing.T) {
 	t.Parallel()
 	for _, pattern := range []string{`(?=a)`, `(?<!a)b`, `(a)\\1`, `\\u00e9`, `\\cA`, `[^]`, `\\Z`, `a{1001}`, `(`, `(a{1000}){1000}`} {
 		for _, text := range []string{`{"pattern":"` + pattern + `"}`, `{"patternProperties":{"` + pattern + `":{}}}`} {
@@ -318,14 +287,14 @@ func TestJ8Patterns(t *testing.T) {
 
 	s := compiled(t, `{"pattern":"^(?P<n>\\p{L}+|\\d)$"}`)
 	for text, want := range map[string]bool{"é": true, "7": true, "7\n": false, "-": false} {
-		if got := s.Validate(text) == nil; got != want {
+		if got := s.Validate(t.Context(), text) == nil; got != want {
 			t.Errorf("%q: got %v, want %v", text, got, want)
 		}
 	}
 }
 
 // Whatever Go value is sent, the library sees only types that it knows.
-func TestJ9GoTypes(t *testing.T) {
+func TestGoTypes(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"anyOf":[{"type":["object","array","string","number","boolean","null"]}],"not":{"const":"never"},"items":{"type":"string"}}`)
 	type named map[string]any
@@ -348,24 +317,24 @@ func TestJ9GoTypes(t *testing.T) {
 			t.Errorf("FromGo(%T): %v", value, err)
 			continue
 		}
-		if err := s.Validate(v); err != nil {
+		if err := s.Validate(t.Context(), v); err != nil {
 			t.Errorf("%T: %v", value, err)
 		}
 	}
 }
 
-func TestJ9LargeNumbersAreExact(t *testing.T) {
+func TestLargeNumbersAreExact(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"items":{"maximum":9007199254740992}}`)
-	_ = violations(t, s.Validate(parsed(t, `[9007199254740993]`)))
+	_ = violations(t, s.Validate(t.Context(), parsed(t, `[9007199254740993]`)))
 	v, err := canonical.FromGo([]any{int64(9007199254740993)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = violations(t, s.Validate(v))
+	_ = violations(t, s.Validate(t.Context(), v))
 }
 
-func TestJ10Paths(t *testing.T) {
+func TestPaths(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"definitions":{"any":{"type":["object","array"],"additionalProperties":{"$ref":"#/definitions/any"},"items":{"$ref":"#/definitions/any"}}},"$ref":"#/definitions/any"}`)
 	tests := map[string]struct {
@@ -381,13 +350,13 @@ func TestJ10Paths(t *testing.T) {
 		"empty name before a name":      {`{"":{"a":1}}`, "//a"},
 		"empty names before a name":     {`{"a":{"":{"":{"b":1}}}}`, "/a///b"},
 		"empty name before an index":    {`{"":[1]}`, "//0"},
-		"empty name at the end":         {`{"a":{"":1}}`, "/a"}, // the library leaves it out
+		"empty name at the end":         {`{"a":{"":1}}`, "/a/"},
 		"empty name beside the culprit": {`{"":{},"a":1}`, "/a"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := s.Validate(parsed(t, tt.value))
+			err := s.Validate(t.Context(), parsed(t, tt.value))
 			want := []violation{{tt.want, "expected object or array, but got number"}}
 			if diff := cmp.Diff(want, violations(t, err)); diff != "" {
 				t.Errorf("violations (-want +got):\n%s", diff)
@@ -396,19 +365,19 @@ func TestJ10Paths(t *testing.T) {
 	}
 }
 
-func TestJ10OrderIsStable(t *testing.T) {
+func TestOrderIsStable(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"additionalProperties":{"type":"string"},"properties":{"p":{"anyOf":[{"minLength":2},{"maxLength":0}],"additionalProperties":false}}}`)
 	value := parsed(t, `{"a":1,"b":2,"c":{"d":1},"d e":null,"e/f":[],"p":"x","q":{"x":1,"y":2}}`)
-	want := s.Validate(value).Error()
+	want := s.Validate(t.Context(), value).Error()
 	for range 200 {
-		if got := s.Validate(value).Error(); got != want {
+		if got := s.Validate(t.Context(), value).Error(); got != want {
 			t.Fatalf("got %s, want %s", got, want)
 		}
 	}
 }
 
-func TestJ10ConcurrentUse(t *testing.T) {
+func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"properties":{"a":{"type":"string","pattern":"^x"},"n":{"multipleOf":0.1}},"required":["a"]}`)
 	valid, invalid := parsed(t, `{"a":"x","n":0.3}`), parsed(t, `{"n":0.25}`)
@@ -416,10 +385,10 @@ func TestJ10ConcurrentUse(t *testing.T) {
 	for range 16 {
 		group.Go(func() {
 			for range 100 {
-				if err := s.Validate(valid); err != nil {
+				if err := s.Validate(t.Context(), valid); err != nil {
 					t.Error(err)
 				}
-				if err := s.Validate(invalid); err == nil {
+				if err := s.Validate(t.Context(), invalid); err == nil {
 					t.Error("accepted")
 				}
 			}
@@ -429,11 +398,11 @@ func TestJ10ConcurrentUse(t *testing.T) {
 }
 
 // The printed forms of the library's error grow out of all bounds; ours do not.
-func TestJ2PrintedErrorsAreShort(t *testing.T) {
+func TestPrintedErrorsAreShort(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"type":["object","array"],"additionalProperties":{"$ref":"#"},"items":{"$ref":"#"}}`)
 	deep := strings.Repeat(`{"a":`, 60) + `[` + strings.Repeat("1,", 200) + `1]` + strings.Repeat(`}`, 60)
-	err := s.Validate(parsed(t, deep))
+	err := s.Validate(t.Context(), parsed(t, deep))
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		if n := len(fmt.Sprintf(verb, err)); n > 20*400 {
 			t.Errorf("%s takes %s bytes", verb, strconv.Itoa(n))
