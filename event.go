@@ -205,7 +205,7 @@ func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body
 	if err != nil {
 		return Message{}, err
 	}
-	if err := et.validate(object); err != nil {
+	if err := et.validate(ctx, object); err != nil {
 		return Message{}, err
 	}
 	var channels []string
@@ -220,16 +220,20 @@ func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body
 	return c.createMessage(ctx, et.app, ev, channels, body)
 }
 
-func (rt *registeredType) validate(object map[string]any) error {
-	compiled, err := rt.schema()
+func (rt *registeredType) validate(ctx context.Context, object map[string]any) error {
+	compiled, err := rt.schema(ctx)
+	if err == nil {
+		err = compiled.Validate(ctx, object)
+		if refused, ok := errors.AsType[*schema.Error](err); ok {
+			return &PayloadError{EventType: rt.Name, Violations: violations(refused.Violations), err: refused}
+		}
+	} else if _, ok := errors.AsType[*schema.Error](err); ok {
+		err = schemaError(err)
+	}
 	if err != nil {
-		return fmt.Errorf("webhooks: event type %s, nothing was sent: %w", rt.Name, schemaError(err))
+		return fmt.Errorf("webhooks: event type %s, nothing was sent: %w", rt.Name, err)
 	}
-	err = compiled.Validate(object)
-	if refused, ok := errors.AsType[*schema.Error](err); ok {
-		return &PayloadError{EventType: rt.Name, Violations: violations(refused.Violations), err: refused.Err}
-	}
-	return err
+	return nil
 }
 
 func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, error) {

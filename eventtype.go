@@ -66,7 +66,8 @@ func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' "+
 			"on both sides, no '-' in front and at most %d bytes", ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
-	if _, err := schema.Compile(et.Schema); err != nil {
+	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) })
+	if _, err := check(ctx); err != nil {
 		return schemaError(err)
 	}
 	if err := et.check(); err != nil {
@@ -211,7 +212,7 @@ type registeredType struct {
 	EventType
 
 	app    string // uid of its application
-	schema func() (*schema.Schema, error)
+	schema func(context.Context) (*schema.Schema, error)
 }
 
 // anyObject is the schema of the types that others registered without one.
@@ -228,13 +229,37 @@ func (c *Client) registered(ctx context.Context, name string) (*registeredType, 
 		if err != nil {
 			return nil, err
 		}
-		return &registeredType{EventType: et, app: identity.Application(name), schema: sync.OnceValues(func() (*schema.Schema, error) {
+		return &registeredType{EventType: et, app: identity.Application(name), schema: inBackground(func() (*schema.Schema, error) {
 			if et.Schema == nil {
 				return schema.Compile(anyObject)
 			}
 			return schema.Compile(et.Schema)
 		})}, nil
 	})
+}
+
+// inBackground returns a function that gives the result of f, which is called when it is first needed,
+// and then once. It cannot be stopped: a caller whose context ends leaves it to end by itself.
+func inBackground[T any](f func() (T, error)) func(context.Context) (T, error) {
+	var value T
+	var err error
+	begin := sync.OnceValue(func() <-chan struct{} {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			value, err = f()
+		}()
+		return done
+	})
+	return func(ctx context.Context) (T, error) {
+		select {
+		case <-begin():
+			return value, err
+		case <-ctx.Done():
+			var none T
+			return none, ctx.Err()
+		}
+	}
 }
 
 // forget drops what is cached of an event type.
@@ -272,12 +297,13 @@ func (b eventTypeBody) eventType() EventType {
 	return et
 }
 
+// schemaError returns the error of the validator as ours, and that of a context as it is.
 func schemaError(err error) error {
 	refused, ok := errors.AsType[*schema.Error](err)
 	if !ok {
-		return &SchemaError{Violations: []Violation{{Message: err.Error()}}, err: err}
+		return fmt.Errorf("webhooks: %w", err)
 	}
-	return &SchemaError{Violations: violations(refused.Violations), err: refused.Err}
+	return &SchemaError{Violations: violations(refused.Violations), err: refused}
 }
 
 func violations(found []schema.Violation) []Violation {

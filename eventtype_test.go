@@ -98,7 +98,7 @@ func TestSchemasOfOthersReachNoFile(t *testing.T) {
 		"http://127.0.0.1:1/", "https://127.0.0.1:1/",
 	} {
 		for _, schema := range []string{
-			`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `"}`,
+			`{"$ref":"` + ref + `"}`, `{"$schema":"` + ref + `","$ref":"` + ref + `"}`,
 			`{"$id":"` + ref + `","properties":{"a":{"$ref":"x.json"}}}`,
 		} {
 			foreignType(t, mock, schema)

@@ -871,6 +871,15 @@ func TestDraftOfASchema(t *testing.T) {
 				`"properties":{"a":{"$ref":"#/$defs/any","type":"string"}}}`, `{"a":"x"}`, `{"a":1}`,
 		},
 		{
+			"no-const-in-draft-4",
+			`{"$schema":"http://json-schema.org/draft-04/schema#","properties":{"a":{"const":1}},"required":["a"]}`,
+			`{"a":2}`, `{}`,
+		},
+		{
+			"an-unknown-draft-is-7", `{"$schema":"https://example.org/drafts/99","properties":{"a":{"const":1}}}`,
+			`{"a":1}`, `{"a":2}`,
+		},
+		{
 			"format-is-an-annotation", `{"properties":{"a":{"type":"string","format":"date-time"}}}`,
 			`{"a":"yesterday"}`, `{"a":1}`,
 		},

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -108,5 +109,5 @@ func newArchiveSchemas() (archiveSchemas, error) {
 // allow tells whether the archive's own schema allows an event.
 func (s archiveSchemas) allow(ev webhooks.Event) bool {
 	payload, _ := ev.Payload.(map[string]any)
-	return s[ev.Type] != nil && s[ev.Type].Validate(payload) == nil
+	return s[ev.Type] != nil && s[ev.Type].Validate(context.Background(), payload) == nil
 }

@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // Bounds of what an Error tells.
@@ -40,7 +41,7 @@ func (e *Error) Error() string {
 	for i, v := range e.Violations {
 		texts[i] = v.Message
 		if v.Path != "" {
-			texts[i] = printable(v.Path) + ": " + v.Message
+			texts[i] = foreign.Quote(v.Path) + ": " + v.Message
 		}
 	}
 	return strings.Join(texts, "; ")

@@ -51,7 +51,7 @@ func (s *Schema) evaluate(ctx context.Context, v any, formats bool) error {
 	}
 	switch {
 	case e.stopped:
-		return context.Cause(ctx)
+		return ctx.Err()
 	case len(e.found) > 0:
 		return &Error{Violations: e.found}
 	case refused:
