@@ -59,7 +59,7 @@ func (e *evaluation) text(s *jsonschema.Schema, text string) {
 		e.within(utf8.RuneCountInString(text), s.MinLength, s.MaxLength, "length")
 	}
 	if s.Pattern != nil && !pattern.Match(s.Pattern, e.schema.patterns[s.Pattern.String()], text, e) && e.fail() {
-		e.explain("does not match pattern %q", s.Pattern)
+		e.explain("does not match pattern '%s'", s.Pattern)
 	}
 	valid := jsonschema.Formats[s.Format]
 	switch {
@@ -68,7 +68,7 @@ func (e *evaluation) text(s *jsonschema.Schema, text string) {
 		_, err := regexp.Compile(text)
 		e.explain("unsupported pattern: %v", err)
 	default:
-		e.explain("%q is not a valid %s", text, s.Format)
+		e.explain("'%s' is not a valid %s", text, s.Format)
 	}
 }
 
@@ -167,7 +167,7 @@ func (e *evaluation) dependency(name string, names []string, s *jsonschema.Schem
 	if _, ok := members[name]; !ok || !e.Spend(2) || e.over() {
 		return
 	}
-	e.required(names, members, " beside "+strconv.Quote(name))
+	e.required(names, members, " beside '"+name+"'")
 	if s != nil {
 		e.apply(s, members)
 	}
@@ -177,7 +177,7 @@ func (e *evaluation) required(names []string, members map[string]any, why string
 	var missing []string
 	for _, name := range names {
 		if _, ok := members[name]; e.Spend(3) && !ok && e.fail() {
-			missing = append(missing, strconv.Quote(name))
+			missing = append(missing, "'"+name+"'")
 		}
 	}
 	if len(missing) > 0 {

@@ -166,7 +166,7 @@ func TestErrorText(t *testing.T) {
 	t.Parallel()
 	s := compiled(t, `{"required":["origin_url"],"properties":{"a":{"type":"null"}}}`)
 	err := s.Validate(t.Context(), parsed(t, `{"a":1}`))
-	if got, want := err.Error(), "missing properties: \"origin_url\"; /a: expected null, but got number"; got != want {
+	if got, want := err.Error(), "missing properties: 'origin_url'; /a: expected null, but got number"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -177,7 +177,7 @@ func TestMessagesAreShort(t *testing.T) {
 	s := compiled(t, `{"properties":{"list":{"enum":["`+long+`","x"]},"number":{"maximum":1}},"required":["`+long+`"],"additionalProperties":false}`)
 	err := s.Validate(t.Context(), parsed(t, `{"list":1,"number":`+strings.Repeat("9", 400)+`,"`+long+`2":1}`))
 	want := []string{
-		`missing properties: "` + strings.Repeat("é", 88) + "...",
+		"missing properties: '" + strings.Repeat("é", 88) + "...",
 		`must be one of ["` + strings.Repeat("é", 90) + "...",
 		"must be <= 1 but found " + strings.Repeat("9", 174) + "...",
 		"not allowed",
