@@ -267,7 +267,10 @@ type rawPayload []byte
 // MarshalText makes it a JSON string.
 func (p rawPayload) MarshalText() ([]byte, error) { return p, nil }
 
-var noPayload = map[string]any{}
+var (
+	noPayload      = map[string]any{}
+	withoutContent = false // else the SDK looks into the response, see [transport.Transport.RoundTrip]
+)
 
 // postMessage creates the message of an event that has an ID. After an error, the answer's Unclear
 // tells that there may be one.
@@ -276,11 +279,10 @@ func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
 		Payload: noPayload, TransformationsParams: &map[string]any{"rawPayload": body},
 	}
-	withContent := false // else the SDK looks into the response, see [transport.Transport.RoundTrip]
 	const op = "message create"
 	answer, err := c.finish(ctx, op, func(ctx context.Context) error {
 		// The key saves the SDK drawing one; the transport takes it off.
-		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withContent})
+		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withoutContent})
 		return err
 	})
 	if err != nil {

@@ -587,3 +587,396 @@ func TestEventReaderTakesNoHalfLineForAWholeOne(t *testing.T) {
 		}
 	}
 }
+
+// TestPayloadIsReadBeforeTheNextEventIsTaken: an input may use its memory again for each event.
+func TestPayloadIsReadBeforeTheNextEventIsTaken(t *testing.T) {
+	t.Parallel()
+	const n = 300
+	urls := originURLs(10)
+	url := func(i int) string { return fmt.Sprintf("%s?%d", urls[i%len(urls)], i) }
+	line := make([]byte, 0, 1000)
+	members := map[string]any{"origin_url": ""}
+	nested := map[string]any{"origin_url": "", "more": members}
+	origin := &webhooks.OriginCreate{}
+	tests := map[string]struct {
+		payload func(i int) any // the same memory each time
+		text    string
+	}{
+		"a buffer": {func(i int) any {
+			line = fmt.Appendf(line[:0], `{"origin_url":%q}`, url(i))
+			return json.RawMessage(line)
+		}, `{"origin_url":%q}`},
+		"a map": {func(i int) any {
+			members["origin_url"] = url(i)
+			return members
+		}, `{"origin_url":%q}`},
+		"a map in a map": {func(i int) any {
+			members["origin_url"] = url(i)
+			return nested
+		}, `{"more":{"origin_url":%q},"origin_url":""}`},
+		"a struct": {func(i int) any {
+			origin.OriginURL = url(i)
+			return origin
+		}, `{"origin_url":%q}`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
+			schema := json.RawMessage(`{"type":"object"}`)
+			et := webhooks.EventType{Name: webhooks.TypeOriginCreate, Schema: schema}
+			if err := client.CreateEventType(t.Context(), et); err != nil {
+				t.Fatal(err)
+			}
+			events := func(yield func(webhooks.Event) bool) {
+				for i := range n {
+					if !yield(webhooks.Event{Type: et.Name, ID: fmt.Sprint("reused-", i), Payload: tt.payload(i)}) {
+						return
+					}
+				}
+			}
+			for result := range client.SendEvents(t.Context(), events, 64) {
+				if result.Err != nil {
+					t.Fatal(result.Err)
+				}
+				if text, ok := result.Event.Payload.(json.RawMessage); ok {
+					i, _ := strconv.Atoi(strings.TrimPrefix(result.Event.ID, "reused-"))
+					if want := fmt.Sprintf(tt.text, url(i)); string(text) != want {
+						t.Errorf("the result of %s has the payload %s, want %s", result.Event.ID, text, want)
+					}
+				}
+			}
+			for _, m := range mock.Messages() {
+				i, err := strconv.Atoi(strings.TrimPrefix(m.EventID, "reused-"))
+				if want := fmt.Sprintf(tt.text, url(i)); err == nil && string(m.Payload) != want {
+					t.Errorf("message %d is %s, want %s", i, m.Payload, want)
+				}
+			}
+			if got := len(mock.Messages()); got != n+1 { // with the known one
+				t.Errorf("got %d messages, want %d", got, n+1)
+			}
+		})
+	}
+}
+
+// panicking is a payload whose author made a mistake.
+type panicking struct{}
+
+func (panicking) MarshalJSON() ([]byte, error) { panic("no such origin") }
+
+func TestPanicOfAPayloadIsTheErrorOfItsEvent(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	bad := webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: map[string]any{"origin_url": panicking{}}}
+	var failed []error
+	events := slices.Values([]webhooks.Event{harness.KnownEvent(), bad, harness.KnownEvent()})
+	for result := range client.SendEvents(t.Context(), events, 3) {
+		if result.Err != nil {
+			failed = append(failed, result.Err)
+		}
+	}
+	if len(failed) != 1 {
+		t.Fatalf("got the errors %v, want one", failed)
+	}
+	checkError(t, failed[0], webhooks.ErrInvalidPayload, "no such origin")
+	_, err := client.SendEvent(t.Context(), bad)
+	checkError(t, err, webhooks.ErrInvalidPayload, "no such origin")
+}
+
+func TestPanicOfTheInputGoesOnInTheLoop(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	sent := 0
+	defer func() {
+		if p := recover(); p != any(io.ErrUnexpectedEOF) || sent != 5 {
+			t.Errorf("recovered %v after %d results, want the input's panic after 5", p, sent)
+		}
+	}()
+	events := func(yield func(webhooks.Event) bool) {
+		for event := range harness.NumberedEvents(5, true) {
+			yield(event)
+		}
+		panic(io.ErrUnexpectedEOF)
+	}
+	for range client.SendEvents(t.Context(), events, 2) {
+		sent++
+	}
+}
+
+func TestTransportThatIsOfNoUse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]harness.RoundTripFunc{
+		"neither response nor error": func(*http.Request) (*http.Response, error) { return nil, nil }, //nolint:nilnil // that is it
+		"a panic":                    func(*http.Request) (*http.Response, error) { panic("no route") },
+	}
+	for name, transport := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+					if createsMessage(r) {
+						return transport(r)
+					}
+					return mock.RoundTripper().RoundTrip(r)
+				}), mock.Token())
+				_, err := client.SendEvent(t.Context(), harness.KnownEvent())
+				if failed, ok := errors.AsType[*webhooks.SendError](err); !ok || !failed.MaybeSent {
+					t.Errorf("got %v, want a SendError of an event that may have been sent", err)
+				}
+				other := harness.NewClient(t, transport, mock.Token())
+				if _, err := other.SendEvent(t.Context(), harness.KnownEvent()); err == nil {
+					t.Error("a look-up of the event type got no error")
+				}
+			})
+		})
+	}
+}
+
+func createsMessage(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/msg")
+}
+
+func listsEndpoints(r *http.Request) bool {
+	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/endpoint")
+}
+
+// TestOneAnswerIsNotEnoughToLoseAnEvent: that the application is not there, as a server may say that
+// is being replaced, is looked at again.
+func TestOneAnswerIsNotEnoughToLoseAnEvent(t *testing.T) {
+	t.Parallel()
+	missing := func(only func(*http.Request) bool) svixmock.Fault {
+		return svixmock.Fault{Status: http.StatusNotFound, Body: `{"code":"not_found","detail":"Entity not found"}`, Only: only}
+	}
+	tests := map[string]struct {
+		fault svixmock.Fault
+		again int // how often
+		want  error
+		opts  []webhooks.Option
+	}{
+		"creating, once":   {fault: missing(createsMessage), again: 1},
+		"creating, always": {fault: missing(createsMessage), again: 9, want: new(webhooks.SendError)},
+		"listeners, once":  {fault: missing(listsEndpoints), again: 1},
+		"listeners, always": {
+			fault: missing(listsEndpoints), again: 9, want: new(webhooks.APIError),
+		},
+		"the event type is gone": {
+			fault: missing(func(r *http.Request) bool { return !listsEndpoints(r) }), again: 9,
+			want: webhooks.ErrEventTypeNotFound,
+		},
+		"the client sends all, once": {
+			fault: missing(createsMessage), again: 1, opts: []webhooks.Option{webhooks.WithoutListenerCheck()},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), tt.opts...)
+			if _, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate); err != nil {
+				t.Fatal(err)
+			}
+			mock.FailNext(tt.again, tt.fault)
+			message, err := client.SendEvent(t.Context(), harness.KnownEvent())
+			switch want := tt.want.(type) {
+			case nil:
+				if err != nil || message.IsZero() {
+					t.Errorf("got %v, %v; want the message", message, err)
+				}
+			case *webhooks.SendError:
+				if failed, ok := errors.AsType[*webhooks.SendError](err); !ok || failed.MaybeSent {
+					t.Errorf("got %v, want a SendError of an event that was not sent", err)
+				}
+			case *webhooks.APIError:
+				if _, ok := errors.AsType[*webhooks.APIError](err); !ok {
+					t.Errorf("got %v, want an APIError", err)
+				}
+			default:
+				checkError(t, err, want)
+			}
+		})
+	}
+}
+
+func TestChannelThatIsNotUTF8(t *testing.T) {
+	t.Parallel()
+	event := harness.KnownEvent()
+	event.Channel = "https://git.example.org/caf\xe9"
+	_, err := offline(t).SendEvent(t.Context(), event)
+	checkError(t, err, webhooks.ErrInvalidEvent, `caf\xe9`)
+}
+
+// TestSendGoesOnInTheBackground: the server would drop what it does for a client that goes away.
+func TestSendGoesOnInTheBackground(t *testing.T) {
+	t.Parallel()
+	const slow = 10 * time.Second
+	tests := map[string]struct {
+		calls      int
+		fault      svixmock.Fault
+		drained    time.Duration // after the calls
+		deliveries int
+	}{
+		"the server is slow":    {1, svixmock.Fault{Delay: slow}, slow - time.Second, 1},
+		"the server hangs":      {1, svixmock.Fault{Hang: true}, 14 * time.Second, 0},
+		"no second try":         {1, svixmock.Fault{Delay: slow, Status: 503}, slow - time.Second, 0},
+		"as many as are taken":  {256, svixmock.Fault{Delay: slow}, slow - time.Second, 256},
+		"more are cut off":      {300, svixmock.Fault{Delay: slow}, slow - time.Second, 256},
+		"nothing in background": {0, svixmock.Fault{}, 0, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+				if _, err := client.SendEvent(t.Context(), harness.KnownEvent()); err != nil {
+					t.Fatal(err)
+				}
+				if err := mock.WaitForDeliveries(t.Context(), 2); err != nil {
+					t.Fatal(err)
+				}
+				tt.fault.Only = createsMessage
+				mock.FailNext(tt.calls, tt.fault)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				start := time.Now()
+				var running sync.WaitGroup
+				for range tt.calls {
+					running.Go(func() {
+						_, err := client.SendEvent(ctx, harness.KnownEvent())
+						failed, ok := errors.AsType[*webhooks.SendError](err)
+						if !ok || !failed.MaybeSent || !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("got %v, want a SendError of an event that may have been sent", err)
+						}
+						if took := time.Since(start); took != time.Second {
+							t.Errorf("the call took %v, want the 1s of its context", took)
+						}
+					})
+				}
+				running.Wait()
+				start = time.Now()
+				if err := client.Drain(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(start); took != tt.drained {
+					t.Errorf("draining took %v, want %v", took, tt.drained)
+				}
+				synctest.Wait()
+				if got := len(mock.Deliveries()) - 2; got != tt.deliveries {
+					t.Errorf("got %d deliveries, want %d", got, tt.deliveries)
+				}
+			})
+		})
+	}
+}
+
+func TestDrainEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithoutListenerCheck())
+		mock.FailNext(1, svixmock.Fault{Hang: true, Only: createsMessage})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.SendEvent(ctx, harness.KnownEvent())
+		checkError(t, err, context.DeadlineExceeded)
+		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		checkError(t, client.Drain(ctx), context.DeadlineExceeded)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("draining took %v, want the 1s of its context", took)
+		}
+	})
+}
+
+// TestNobodyListensTTL: one listing serves all for that time.
+func TestNobodyListensTTL(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Minute
+	tests := map[string]struct {
+		cacheTTL  time.Duration
+		endpoints int // on other channels
+		listing   int // requests
+	}{
+		"no endpoint":       {30 * time.Second, 0, 1},
+		"many endpoints":    {30 * time.Second, 300, 2},
+		"the cache is off":  {0, 300, 2},
+		"it is the shorter": {time.Hour, 300, 2},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			harness.InBubble(t, func(t *testing.T) {
+				mock := harness.NewServer(t, svixmock.Config{})
+				other := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+				for i := range tt.endpoints {
+					harness.RawPost(t, mock, "/app/"+identity.Application(webhooks.TypeOriginVisit)+"/endpoint",
+						fmt.Sprintf(`{"url":"https://receiver.test/%d","channels":["other-%d"]}`, i, i))
+				}
+				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+					webhooks.WithCacheTTL(tt.cacheTTL), webhooks.WithNobodyListensTTL(ttl))
+				event := webhooks.Event{
+					Type: webhooks.TypeOriginVisit, Channel: "wanted",
+					Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull},
+				}
+				listings := func() int {
+					return len(slices.DeleteFunc(mock.Requests(), func(r svixmock.Request) bool {
+						return r.Method != http.MethodGet || !strings.HasSuffix(r.Path, "/endpoint")
+					}))
+				}
+				send := func() bool {
+					message, err := client.SendEvent(t.Context(), event)
+					if err != nil {
+						t.Error(err)
+					}
+					return !message.IsZero()
+				}
+				before := listings()
+				var running sync.WaitGroup
+				for range 100 {
+					running.Go(func() {
+						if send() {
+							t.Error("an event was sent that nobody listens to")
+						}
+					})
+				}
+				running.Wait()
+				ep := webhooks.Endpoint{URL: "https://receiver.test/", EventType: event.Type, Channel: event.Channel}
+				if err := other.CreateEndpoint(t.Context(), ep, ""); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(ttl - time.Second)
+				if send() {
+					t.Error("the answer was not remembered")
+				}
+				if got := listings() - before; got != tt.listing {
+					t.Errorf("%d requests for the listing, want %d", got, tt.listing)
+				}
+				time.Sleep(time.Second)
+				if !send() || !send() {
+					t.Error("the answer was remembered for too long")
+				}
+				if got := listings() - before; got != 2*tt.listing {
+					t.Errorf("%d requests for two listings, want %d", got, 2*tt.listing)
+				}
+			})
+		})
+	}
+}
+
+func TestNobodyListensTTLWithoutACheck(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]webhooks.Option{
+		"negative":          {webhooks.WithNobodyListensTTL(-1)},
+		"without any check": {webhooks.WithNobodyListensTTL(1), webhooks.WithoutListenerCheck()},
+	} {
+		_, err := webhooks.NewClient(append(opts, webhooks.WithConfig(webhooks.Config{}),
+			webhooks.WithServerURL(harness.ServerURL), webhooks.WithAuthToken("token"))...)
+		if !errors.Is(err, webhooks.ErrInvalidConfig) {
+			t.Errorf("%s: got %v, want %v", name, err, webhooks.ErrInvalidConfig)
+		}
+	}
+}

@@ -306,7 +306,8 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
 		return nil, configError([]error{fmt.Errorf("http.DefaultTransport is a %T: the Svix SDK needs the *http.Transport of package net/http there; wrap the transport of one client instead, see WithHTTPClient", http.DefaultTransport)})
 	}
-	hc, carrier := o.wrappedHTTPClient()
+	filter := foreign.NewFilter(string(cfg.Svix.AuthToken))
+	hc, carrier := o.wrappedHTTPClient(filter)
 	sdk, err := svix.New(string(cfg.Svix.AuthToken), &svix.SvixOptions{
 		ServerUrl:     serverURL,
 		HTTPClient:    hc,
@@ -322,7 +323,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 		svix:           sdk,
 		transport:      carrier,
 		logger:         o.logger,
-		foreign:        foreign.NewFilter(string(cfg.Svix.AuthToken)),
+		foreign:        filter,
 		retention:      int64(cmp.Or(cfg.EventRetentionPeriod, defaultRetention)),
 		checkListeners: o.checkListeners,
 		tracer:         o.tracer,
@@ -338,7 +339,7 @@ func (o options) newClient(cfg Config) (*Client, error) {
 	}, nil
 }
 
-func (o options) wrappedHTTPClient() (*http.Client, *transport.Transport) {
+func (o options) wrappedHTTPClient(filter foreign.Filter) (*http.Client, *transport.Transport) {
 	hc := &http.Client{}
 	if o.httpClient != nil {
 		*hc = *o.httpClient
@@ -349,6 +350,7 @@ func (o options) wrappedHTTPClient() (*http.Client, *transport.Transport) {
 		hc.Timeout = 0 // it would bound all the tries and their waits together
 	}
 	carrier := transport.New(hc.Transport, policy, o.logger)
+	carrier.Show = filter.Error
 	if o.tracer != nil {
 		carrier.Observer = observer{o.tracer}
 	}
@@ -370,6 +372,20 @@ func (c *Client) Drain(ctx context.Context) error {
 		return fmt.Errorf("webhooks: waiting for sends in the background: %w", err)
 	}
 	return nil
+}
+
+// Ping makes one request, which shows that the server can be reached and accepts the token.
+//
+// It returns
+//   - [ErrUnauthorized], with the [*APIError], if the server refuses the token,
+//   - an [*APIError] for any other answer that is not that of a Svix server,
+//   - an error of the network or of ctx.
+func (c *Client) Ping(ctx context.Context) error {
+	_, err := listPage[eventTypeBody](ctx, c, pageRequest{op: "event type list", limit: 1}, func(ctx context.Context, limit *uint64) error {
+		_, err := c.svix.EventType.List(ctx, &svix.EventTypeListOptions{Limit: limit})
+		return err
+	})
+	return err
 }
 
 // do makes one call of the SDK. The SDK builds the request; what came of it is

@@ -44,6 +44,9 @@ type Policy struct {
 type Transport struct {
 	// Observer is told of what the transport does; nil: nobody. It is set before the first request.
 	Observer Observer
+	// Show makes an error of a try fit to be shown: net/http quotes what it cannot read; nil: it is
+	// shown as it is. It is set before the first request.
+	Show func(error) error
 
 	base   http.RoundTripper
 	policy Policy
@@ -199,14 +202,14 @@ func (t *Transport) observedPause(ctx context.Context, wait time.Duration, try i
 func (t *Transport) try(req *http.Request, finish bool) Answer {
 	caller := req.Context()
 	if !finish || caller.Done() == nil {
-		ctx, end := t.watch.start(caller)
-		defer end()
+		ctx, running := t.watch.start(caller)
+		defer t.watch.end(running)
 		return t.send(ctx, req)
 	}
-	ctx, end := t.watch.start(context.WithoutCancel(caller))
+	ctx, running := t.watch.start(context.WithoutCancel(caller))
 	answers := make(chan Answer, 1)
 	go func() {
-		defer end()
+		defer t.watch.end(running)
 		answers <- t.send(ctx, req)
 	}()
 	select {
@@ -215,7 +218,7 @@ func (t *Transport) try(req *http.Request, finish bool) Answer {
 	case <-caller.Done():
 	}
 	if !t.left.take(answers) {
-		end()
+		t.watch.end(running)
 	}
 	return Answer{Err: caller.Err(), Unclear: true}
 }
@@ -225,6 +228,9 @@ func (t *Transport) send(ctx context.Context, req *http.Request) (answer Answer)
 	defer func() {
 		if p := recover(); p != nil {
 			answer = Answer{Err: fmt.Errorf("the HTTP client's transport panicked: %v", p), Unclear: true}
+		}
+		if answer.Err != nil && t.Show != nil {
+			answer.Err = t.Show(answer.Err)
 		}
 	}()
 	var unclear bool

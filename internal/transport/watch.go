@@ -32,9 +32,9 @@ func newWatch(limit time.Duration) *watch {
 	}
 }
 
-// start returns the context for a try, which ends after the limit, and the
-// function that ends it earlier. That must be called when the try is over.
-func (w *watch) start(parent context.Context) (context.Context, context.CancelFunc) {
+// start returns the context for a try, which ends after the limit, and what ends
+// it earlier, by the method end. That must be called when the try is over.
+func (w *watch) start(parent context.Context) (context.Context, *watched) {
 	ctx, cancel := context.WithCancelCause(parent)
 	now := time.Now()
 	t := &watched{deadline: now.Add(w.limit), cancel: cancel}
@@ -42,7 +42,7 @@ func (w *watch) start(parent context.Context) (context.Context, context.CancelFu
 	defer w.mu.Unlock()
 	w.running[t] = struct{}{}
 	w.checkBy(t.deadline, now)
-	return ctx, func() { w.end(t) }
+	return ctx, t
 }
 
 func (w *watch) end(t *watched) {
