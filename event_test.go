@@ -914,7 +914,7 @@ func TestNobodyListensTTL(t *testing.T) {
 				other := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 				for i := range tt.endpoints {
 					harness.RawPost(t, mock, "/app/"+identity.Application(webhooks.TypeOriginVisit)+"/endpoint",
-						fmt.Sprintf(`{"url":"https://receiver.test/%d","channels":["other-%d"]}`, i, i))
+						fmt.Sprintf(`{"url":"http://receiver.test/%d","channels":["other-%d"]}`, i, i))
 				}
 				client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
 					webhooks.WithCacheTTL(tt.cacheTTL), webhooks.WithNobodyListensTTL(ttl))
@@ -944,7 +944,7 @@ func TestNobodyListensTTL(t *testing.T) {
 					})
 				}
 				running.Wait()
-				ep := webhooks.Endpoint{URL: "https://receiver.test/", EventType: event.Type, Channel: event.Channel}
+				ep := webhooks.Endpoint{URL: harness.NewHookURL, EventType: event.Type, Channel: event.Channel}
 				if err := other.CreateEndpoint(t.Context(), ep, ""); err != nil {
 					t.Fatal(err)
 				}
