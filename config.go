@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"net/url"
 	"os"
 	"regexp"
@@ -90,6 +91,66 @@ func checkSecret(text string) error {
 		return fmt.Errorf("webhooks: %w: %w", ErrInvalidSecret, err)
 	}
 	return nil
+}
+
+// WithConfigFile reads the configuration file at path as [LoadConfig] does, so
+// the environment variable SWH_CONFIG_FILENAME wins over it.
+func WithConfigFile(path string) Option {
+	return func(o *options) error {
+		o.configFile = path
+		return nil
+	}
+}
+
+// WithConfig takes the configuration from cfg; no file is read then, not even
+// the one that the environment variable SWH_CONFIG_FILENAME names.
+func WithConfig(cfg Config) Option {
+	return func(o *options) error {
+		o.config = &cfg
+		return nil
+	}
+}
+
+// WithServerURL sets the address of the Svix server, whatever the configuration
+// says. An empty one leaves it to the configuration.
+func WithServerURL(rawURL string) Option {
+	return func(o *options) error {
+		o.serverURL = rawURL
+		return nil
+	}
+}
+
+// WithAuthToken sets the bearer token, whatever the configuration says. An empty
+// one leaves it to the configuration.
+func WithAuthToken(token string) Option {
+	return func(o *options) error {
+		o.authToken = token
+		return nil
+	}
+}
+
+// WithHTTPClient sends the requests through the Transport of hc, or through one
+// like the default where that is nil. The cookies of its jar are sent, too; those
+// that the server sets are not kept. Its Timeout, where it is not zero, bounds
+// each try like [RetryPolicy.AttemptTimeout], the shorter of the two counts;
+// redirects are never followed. hc itself is not modified. A nil hc means the
+// default, a transport made for many concurrent requests to one server.
+func WithHTTPClient(hc *http.Client) Option {
+	return func(o *options) error {
+		o.httpClient = hc
+		return nil
+	}
+}
+
+// WithRetry sets how requests are retried. Zero fields keep their defaults.
+func WithRetry(p RetryPolicy) Option {
+	return func(o *options) error {
+		if p.MaxAttempts < 0 || p.MinBackoff < 0 || p.MaxBackoff < 0 || p.AttemptTimeout < 0 {
+			return errors.New("retry policy: negative number or duration")
+		}
+		o.retry = p
+		return nil
+	}
 }
 
 // A RetryPolicy says how a request is retried. Retried are errors of the

@@ -272,8 +272,7 @@ var (
 	withoutContent = false // else the SDK looks into the response, see [transport.Transport.RoundTrip]
 )
 
-// postMessage creates the message of an event that has an ID. After an error, the answer's Unclear
-// tells that there may be one.
+// postMessage creates the message of an event. The answer's Unclear tells that there may be one.
 func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, transport.Answer, error) {
 	in := models.MessageIn{
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,

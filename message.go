@@ -14,6 +14,7 @@ import (
 	svix "github.com/svix/svix-webhooks/go"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
+	"github.com/softwareheritage/webhooks/internal/confirm"
 	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
@@ -313,4 +314,100 @@ func readPayload(payload json.RawMessage) (json.RawMessage, map[string]any) {
 	}
 	members, _ := tree.(map[string]any)
 	return canonical.Append(nil, tree), members
+}
+
+// repeated returns the message of an event whose ID the server has already, as a conflict tells, once
+// it is known to be delivered or is resent.
+func (c *Client) repeated(ctx context.Context, app string, ev Event, body rawPayload, conflict error) (Message, error) {
+	sent, err := c.getMessage(ctx, app, ev.ID, true)
+	switch {
+	case isNotFound(err):
+		return Message{}, conflict
+	case err != nil:
+		return Message{}, err
+	}
+	if string(sent.Payload) != expired || string(body) == expired { // else there is nothing to deliver
+		err = confirm.Delivered(ctx, &storedMessage{c, app, ev.Type, sent}, sent.at())
+	}
+	return Message{ID: sent.ID, Timestamp: sent.at(), Repeated: true}, err
+}
+
+// A storedMessage answers what package confirm wants to know of a message.
+type storedMessage struct {
+	client    *Client
+	app       string
+	eventType string
+	messageBody
+}
+
+// Queued asks for the oldest attempts, since resent ones come later.
+func (m *storedMessage) Queued(ctx context.Context) (queued bool, now time.Time, err error) {
+	limit, withContent := uint64(pageSize), false
+	options := svix.MessageAttemptListByMsgOptions{Limit: &limit, WithContent: &withContent}
+	if at := m.at(); !at.IsZero() {
+		options.After = &at
+	}
+	const op = "attempt list"
+	answer, err := m.client.do(ctx, op, func(ctx context.Context) error {
+		_, err := m.client.svix.MessageAttempt.ListByMsg(ctx, m.app, m.ID, &options)
+		return err
+	})
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	page, err := readBody[pageBody[attemptBody]](op, answer)
+	if err != nil {
+		return false, time.Time{}, err
+	}
+	now, _ = http.ParseTime(answer.Header.Get("Date")) // zero if there is none
+	return slices.ContainsFunc(page.Data.items, attemptBody.proves), now, nil
+}
+
+// maxCachedReceivers bounds the receivers that are remembered of all event types.
+const maxCachedReceivers = 1 << 20
+
+// Receivers are the enabled endpoints that are older than the message and would receive it. All
+// messages of an event type share a listing that is younger than them.
+func (m *storedMessage) Receivers(ctx context.Context, age time.Duration) ([]string, error) {
+	all, err := m.client.receivers.Load(ctx, m.eventType,
+		func(_ []confirm.Receiver, asked time.Duration) bool { return asked <= age },
+		func(ctx context.Context) ([]confirm.Receiver, error) { return m.client.listReceivers(ctx, m.eventType) })
+	var ids []string
+	for _, r := range all {
+		if r.ShouldHave(m.Channels, m.at()) {
+			ids = append(ids, r.ID)
+		}
+	}
+	return ids, err
+}
+
+func (c *Client) listReceivers(ctx context.Context, eventType string) ([]confirm.Receiver, error) {
+	all := Paginate(ctx, func(ctx context.Context, iterator *string) (Page[endpointBody], error) {
+		return c.listenerPage(ctx, eventType, pageSize, iterator)
+	})
+	var found []confirm.Receiver
+	for body, err := range all {
+		if err != nil {
+			return nil, err
+		}
+		if !body.Disabled && body.ReceivesType(eventType) && svixEndpointID.MatchString(body.ID) {
+			found = append(found, confirm.Receiver{ID: body.ID, Channels: body.Channels, Created: body.CreatedAt.Time})
+		}
+	}
+	return found, nil
+}
+
+// Resend lets the server deliver the message to an endpoint, unless the payload or the endpoint is
+// gone.
+func (m *storedMessage) Resend(ctx context.Context, id string) error {
+	err := m.client.resend(ctx, m.app, m.ID, id)
+	if errors.Is(err, ErrPayloadExpired) {
+		return nil
+	}
+	if isNotFound(err) {
+		if _, errEndpoint := m.client.getEndpoint(ctx, m.eventType, id); isNotFound(errEndpoint) {
+			return nil
+		}
+	}
+	return err
 }
