@@ -112,10 +112,10 @@ func (c *Client) CreateEndpoint(ctx context.Context, ep Endpoint, secret string)
 		return err
 	}
 	defer c.listeners.Forget(ep.EventType)
-	if isNew {
-		return c.complete(ctx, ep)
+	var errSecret error
+	if !isNew {
+		errSecret = c.setSecret(ctx, ep, secret)
 	}
-	errSecret := c.setSecret(ctx, ep, secret)
 	if errSecret != nil && !errors.Is(errSecret, ErrSecretRotationLimit) {
 		return errSecret
 	}
@@ -133,14 +133,11 @@ func (c *Client) CreateEndpoint(ctx context.Context, ep Endpoint, secret string)
 // It returns the errors of [Client.CreateEndpoint] but [ErrInvalidSecret] and
 // [ErrSecretRotationLimit], and can be repeated after any error.
 func (c *Client) EnsureEndpoint(ctx context.Context, ep Endpoint) error {
-	ep, stored, isNew, err := c.createOrFind(ctx, ep, "")
+	ep, stored, _, err := c.createOrFind(ctx, ep, "")
 	if err != nil {
 		return err
 	}
 	defer c.listeners.Forget(ep.EventType)
-	if isNew {
-		return c.complete(ctx, ep)
-	}
 	return halfDone(c.update(ctx, ep, stored, nil))
 }
 
@@ -186,27 +183,21 @@ func (c *Client) createDisabled(ctx context.Context, ep Endpoint, secret string)
 	return body.Stored, err
 }
 
-// complete sets up the rest of a new endpoint.
-func (c *Client) complete(ctx context.Context, ep Endpoint) error {
-	if err := c.setEventHeader(ctx, ep); err != nil || ep.Disabled {
-		return halfDone(err)
-	}
-	return halfDone(c.patchEndpoint(ctx, ep, models.EndpointPatch{Disabled: &ep.Disabled}))
-}
-
-// update sets the header, the metadata and the filter of an endpoint that exists, and Disabled if that
-// is given. What need not change is not sent.
+// update sets the header, the metadata and the filter of an endpoint, and Disabled if that is given or if
+// the endpoint is not set up yet. What need not change is not sent.
 func (c *Client) update(ctx context.Context, ep Endpoint, stored endpoint.Stored, disabled *bool) error {
 	if err := c.setEventHeader(ctx, ep); err != nil {
 		return err
 	}
 	metadata := ep.description().StoredMetadata(stored.Channel())
-	if disabled == nil && stored.ReceivesOnly(ep.EventType) && maps.Equal(metadata, stored.Metadata) {
+	patch := models.EndpointPatch{Metadata: &metadata, Disabled: disabled, FilterTypes: utils.NewNullable([]string{ep.EventType})}
+	switch {
+	case stored.Description == endpoint.SettingUp:
+		patch.Description, patch.Disabled = new(string), &ep.Disabled
+	case disabled == nil && stored.ReceivesOnly(ep.EventType) && maps.Equal(metadata, stored.Metadata):
 		return nil
 	}
-	return c.patchEndpoint(ctx, ep, models.EndpointPatch{
-		Metadata: &metadata, Disabled: disabled, FilterTypes: utils.NewNullable([]string{ep.EventType}),
-	})
+	return c.patchEndpoint(ctx, ep, patch)
 }
 
 // setSecret sets or rotates the secret of an endpoint that exists.

@@ -526,6 +526,48 @@ func TestEnsureEndpointKeepsSecretAndState(t *testing.T) {
 	}
 }
 
+// TestEndpointOfAKilledCreatorIsCompleted by whoever ensures or creates it next, however far the first
+// one came: it must not stay disabled as if somebody had wanted that.
+func TestEndpointOfAKilledCreatorIsCompleted(t *testing.T) {
+	t.Parallel()
+	for requests := range 3 {
+		for name, again := range map[string]func(ctx context.Context, c *webhooks.Client) error{
+			"ensure": func(ctx context.Context, c *webhooks.Client) error {
+				return c.EnsureEndpoint(ctx, harness.NewEndpoint())
+			},
+			"create": func(ctx context.Context, c *webhooks.Client) error {
+				return c.CreateEndpoint(ctx, harness.NewEndpoint(), "")
+			},
+		} {
+			mock := harness.NewServer(t, svixmock.Config{})
+			client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+			if _, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate); err != nil {
+				t.Fatal(err)
+			}
+			left := requests
+			killed := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+				if r.Method != http.MethodGet {
+					left--
+				}
+				if left < 0 {
+					return nil, errors.New("killed")
+				}
+				return mock.RoundTripper().RoundTrip(r)
+			}), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+			if err := killed.EnsureEndpoint(t.Context(), harness.NewEndpoint()); err == nil {
+				t.Fatalf("%d requests are enough", requests)
+			}
+			if err := again(t.Context(), client); err != nil {
+				t.Fatal(err)
+			}
+			ep := listedEndpoint(t, client, harness.NewEndpoint().URL)
+			if err := client.EnsureEndpoint(t.Context(), ep); err != nil || ep.Disabled {
+				t.Errorf("%s after %d requests: got %+v, %v", name, requests, ep, err)
+			}
+		}
+	}
+}
+
 // TestCreatingAgainSetsTheFilter that another program changed: else it would receive nothing.
 func TestCreatingAgainSetsTheFilter(t *testing.T) {
 	t.Parallel()

@@ -1886,6 +1886,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 		hook     = app + "/endpoint/ID"
 		hookURL  = "https://example.org/webhook"
 		channels = "b84ed8ed-a7b1-502f-83f6-90132e68adef" // of "foo"
+
+		settingUp = "being set up by swh-webhooks; creating it again completes it"
 	)
 	ep := webhooks.Endpoint{
 		URL: hookURL, EventType: webhooks.TypeOriginCreate,
@@ -1932,18 +1934,20 @@ func TestRequestsOnTheWire(t *testing.T) {
 			},
 			[]string{
 				`POST ` + app + `/endpoint {"channels":["` + channels +
-					`"],"disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels +
+					`"],"description":"` + settingUp + `","disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels +
 					`":"foo","team":"archive"},"secret":"` + harness.SecretB +
 					`","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
 				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
-				`PATCH ` + hook + ` {"disabled":false}`,
+				`PATCH ` + hook + ` {"description":"","disabled":false,"filterTypes":["origin.create"],"metadata":{"` +
+					channels + `":"foo","team":"archive"}}`,
 			},
 		},
 		"C.5 endpoint create, existing": {
 			func(ctx context.Context, c *webhooks.Client) error { return c.CreateEndpoint(ctx, ep, harness.SecretB) },
 			[]string{
 				`POST ` + app + `/endpoint ` +
-					`{"disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` +
+					`{"description":"` + settingUp +
+					`","disabled":true,"filterTypes":["origin.create"],"metadata":{"team":"archive"},"secret":"` +
 					harness.SecretB + `","uid":"3ae15672-268a-5ff1-a151-529a789e8bf1","url":"` +
 					hookURL + `","version":1}`,
 				"GET " + uid, "GET " + hook + "/secret",

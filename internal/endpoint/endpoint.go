@@ -72,12 +72,17 @@ func (d Description) StoredMetadata(svixChannel string) map[string]string {
 	return stored
 }
 
-// New returns what creates the endpoint, disabled. An empty secret is left to the server.
+// SettingUp describes an endpoint that is created and not yet complete. Nothing else tells one whose
+// creator was killed before it could enable it from one that somebody has disabled.
+const SettingUp = "being set up by swh-webhooks; creating it again completes it"
+
+// New returns what creates the endpoint, disabled and [SettingUp]. An empty secret is left to the
+// server.
 func (d Description) New(secret string) models.EndpointIn {
-	uid, disabled, version, channel := d.UID(), true, uint16(1), d.SvixChannel()
+	uid, description, disabled, version, channel := d.UID(), SettingUp, true, uint16(1), d.SvixChannel()
 	metadata := d.StoredMetadata(channel)
 	in := models.EndpointIn{
-		Url: d.URL, Uid: &uid, Version: &version, Disabled: &disabled,
+		Url: d.URL, Uid: &uid, Version: &version, Description: &description, Disabled: &disabled,
 		FilterTypes: []string{d.EventType}, Metadata: &metadata,
 	}
 	if channel != "" {

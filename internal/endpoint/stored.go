@@ -10,6 +10,7 @@ import (
 type Stored struct {
 	ID          string            `json:"id"`
 	URL         string            `json:"url"`
+	Description string            `json:"description"`
 	Disabled    bool              `json:"disabled"`
 	FilterTypes []string          `json:"filterTypes"`
 	Channels    []string          `json:"channels"` // as Svix knows them
