@@ -155,8 +155,8 @@ func (s *Server) close() {
 // inBubble reports whether the test runs in a bubble of testing/synctest, whose time begins in 2000.
 func inBubble() bool { return time.Now().UTC().Year() == 2000 }
 
-// Client is a new client of the server. The options come after the server's own: URL, token, HTTP client and an empty
-// configuration, so that no configuration file is read. An option that fails ends the test.
+// Client is a new client of the server. The options come after the server's own: URL, token, HTTP client, an empty
+// configuration, so that no configuration file is read, and retries that do not wait. An option that fails ends the test.
 func (s *Server) Client(opts ...webhooks.Option) *webhooks.Client {
 	s.tb.Helper()
 	c, err := webhooks.NewClient(append([]webhooks.Option{
@@ -164,6 +164,7 @@ func (s *Server) Client(opts ...webhooks.Option) *webhooks.Client {
 		webhooks.WithServerURL(s.URL),
 		webhooks.WithAuthToken(s.Token),
 		webhooks.WithHTTPClient(s.hc),
+		webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: time.Nanosecond, MaxBackoff: time.Nanosecond}),
 	}, opts...)...)
 	if err != nil {
 		s.tb.Fatalf("webhookstest: making a client: %v", err)
@@ -178,8 +179,14 @@ func (s *Server) Client(opts ...webhooks.Option) *webhooks.Client {
 func (s *Server) RoundTripper() http.RoundTripper { return s.mock.RoundTripper() }
 
 // Handle makes deliveries to URLs with the scheme and host of rawURL go to h instead of over the network. Each is
-// served in a goroutine of its own.
-func (s *Server) Handle(rawURL string, h http.Handler) { s.mock.Handle(rawURL, h) }
+// served in a goroutine of its own. The URL is normalised as the server does with those of endpoints; one without
+// http or https and a host ends the test.
+func (s *Server) Handle(rawURL string, h http.Handler) {
+	s.tb.Helper()
+	if err := s.mock.Handle(rawURL, h); err != nil {
+		s.tb.Fatalf("webhookstest: %v", err)
+	}
+}
 
 // Messages are the messages that were sent, of all applications, oldest first.
 func (s *Server) Messages() []Message {

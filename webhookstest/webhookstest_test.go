@@ -16,10 +16,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
 	"github.com/softwareheritage/webhooks/webhookstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(openapi.Checked(m)) }
 
 const receiver = "https://receiver.example"
 
@@ -147,8 +148,9 @@ func TestWaitForDeliveriesEndsWithItsContext(t *testing.T) {
 func TestFaultsAndRequests(t *testing.T) {
 	t.Parallel()
 	srv := webhookstest.NewServer(t)
-	client := srv.Client(webhooks.WithRetry(webhooks.RetryPolicy{MinBackoff: time.Nanosecond}))
-	srv.FailNext(1, webhookstest.Fault{Status: http.StatusServiceUnavailable})
+	client := srv.Client()
+	busy := webhookstest.Fault{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"3600"}}}
+	srv.FailNext(1, busy) // and yet the client does not wait
 	srv.FailNext(1, webhookstest.Fault{Reset: true})
 	_, err := client.GetEventType(t.Context(), "origin.create")
 	if !errors.Is(err, webhooks.ErrEventTypeNotFound) {
@@ -189,6 +191,10 @@ func TestMistakesEndTheTest(t *testing.T) {
 			tb.Helper()
 			webhookstest.NewServer(tb)
 		}, "use the option InMemory"},
+		"handler of no URL": {func(tb testing.TB) {
+			tb.Helper()
+			webhookstest.NewServer(tb, webhookstest.InMemory()).Handle("receiver.example", http.NotFoundHandler())
+		}, "relative URL without a base"},
 		"client with a bad option": {func(tb testing.TB) {
 			tb.Helper()
 			webhookstest.NewServer(tb, webhookstest.InMemory()).Client(webhooks.WithCacheTTL(-1))

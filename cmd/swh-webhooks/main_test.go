@@ -17,6 +17,7 @@ import (
 
 	main "github.com/softwareheritage/webhooks/cmd/swh-webhooks"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
+	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
 )
 
 const token = "testsk_of_the_command_line" //nolint:gosec // of the mock server
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv(raceVariable, raceOptions); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){
+	testscript.Main(openapi.Checked(m), map[string]func(){
 		"swh-webhooks": main.Main,
 		"on-terminal":  onTerminal,
 	})

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/softwareheritage/webhooks/internal/svixmock"
+	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
 )
 
 // mockProcess is the environment variable under which a test binary is the mock server of
@@ -26,7 +27,7 @@ const mockProcess = "WEBHOOKS_TEST_MOCK_PROCESS"
 func Main(m *testing.M) {
 	if os.Getenv(mockProcess) == "" {
 		net.DefaultResolver = &net.Resolver{PreferGo: true, Dial: noNameServer}
-		goleak.VerifyTestMain(m)
+		goleak.VerifyTestMain(openapi.Checked(m))
 		return
 	}
 	if err := serveMock(os.Stdin, os.Stdout); err != nil {

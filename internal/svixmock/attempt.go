@@ -92,6 +92,19 @@ func (t *attempt) store() {
 	}
 }
 
+// forget takes back what store did.
+func (t *attempt) forget() {
+	without := func(attempts []*attempt) []*attempt {
+		return slices.DeleteFunc(attempts, func(o *attempt) bool { return o == t })
+	}
+	t.message.attempts = without(t.message.attempts)
+	t.endpoint.attempts = without(t.endpoint.attempts)
+	t.endpoint.failures = without(t.endpoint.failures)
+	if t.message.newestAttempt(t.endpoint) == nil {
+		t.endpoint.messages = slices.DeleteFunc(t.endpoint.messages, func(m *message) bool { return m == t.message })
+	}
+}
+
 // newestAttempt is the newest attempt at an endpoint, nil if there is none.
 func (m *message) newestAttempt(ep *endpoint) *attempt {
 	for _, t := range slices.Backward(m.attempts) {

@@ -371,19 +371,18 @@ func TestOutcomes(t *testing.T) {
 		status   float64
 		response string
 	}{
-		"200":             {200, "fine", 0, "fine"},
-		"299":             {299, "", 0, ""},
-		"300":             {300, "", 2, ""},
-		"400":             {400, `{"error":"é"}`, 2, `{"error":"é"}`},
-		"410":             {410, "gone", 2, "gone"},
-		"500":             {500, "", 2, ""},
-		"no UTF-8":        {200, "a\xff", 0, encoded("a\xff")},
-		"null characters": {200, "a\x00b", 0, "a\x00b"},
-		"just short":      {200, full, 0, full},
-		"cut":             {200, full + "b", 0, full},
-		"cut after é":     {500, full[2:] + "é!", 2, full[2:] + "é"},
-		"cut inside é":    {200, full[1:] + "é", 0, encoded(full[1:] + "\xc3")},
-		"bad after cut":   {200, full + "\xff", 0, full},
+		"200":           {200, "fine", 0, "fine"},
+		"299":           {299, "", 0, ""},
+		"300":           {300, "", 2, ""},
+		"400":           {400, `{"error":"é"}`, 2, `{"error":"é"}`},
+		"410":           {410, "gone", 2, "gone"},
+		"500":           {500, "", 2, ""},
+		"no UTF-8":      {200, "a\xff", 0, encoded("a\xff")},
+		"just short":    {200, full, 0, full},
+		"cut":           {200, full + "b", 0, full},
+		"cut after é":   {500, full[2:] + "é!", 2, full[2:] + "é"},
+		"cut inside é":  {200, full[1:] + "é", 0, encoded(full[1:] + "\xc3")},
+		"bad after cut": {200, full + "\xff", 0, full},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -530,6 +529,7 @@ func TestBlockedAddresses(t *testing.T) {
 		"10.1.2.3", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.169.254", "100.64.0.1", "100.127.255.255", "0.0.0.0", "0.1.2.3", "192.0.0.1",
 		"192.0.2.1", "198.18.0.1", "198.19.255.255", "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
 		"[::]", "[fc00::1]", "[fdff::1]", "[fe80::1]", "[ff02::1]", "[2001:db8::1]", "[::ffff:10.0.0.1]",
+		"[::ffff:127.0.0.1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "[100::1]", "[2001:2::1]", "[3fff::1]", "[fec0::1]",
 	} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()

@@ -450,7 +450,9 @@ func (r *receiver) delays() []time.Duration {
 // receiver adds a receiver in memory, for all URLs of a host.
 func (a *api) receiver(origin string, answers ...http.HandlerFunc) *receiver {
 	r := &receiver{answers: answers}
-	a.mock.Handle(origin, r)
+	if err := a.mock.Handle(origin, r); err != nil {
+		a.t.Fatal(err)
+	}
 	return r
 }
 

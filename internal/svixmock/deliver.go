@@ -2,11 +2,14 @@ package svixmock
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"net/mail"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -28,6 +31,14 @@ type task struct {
 	endpoint *endpoint // nil: all that accept the message
 	manual   bool
 	retries  int // made so far
+	round    *round
+}
+
+// round is what one task of the server's queue is: the attempts at all endpoints of a message, or one retry. It is
+// guarded by Server.mu.
+type round struct {
+	stored []*attempt
+	dead   bool // the task died: none of its attempts is stored
 }
 
 // dispatch plans the deliveries of a new message if anybody wants it at this moment; to only, unless that is nil.
@@ -47,6 +58,7 @@ func (s *Server) deliver(t task) {
 		s.mu.Lock()
 		recipients := t.recipientsOf(s.now())
 		s.mu.Unlock()
+		t.round = new(round)
 		for _, r := range recipients {
 			single := t
 			single.endpoint = r.endpoint
@@ -76,6 +88,7 @@ func (s *Server) run(t task) {
 			return
 		}
 		t.retries++
+		t.round = new(round)
 	}
 }
 
@@ -84,8 +97,10 @@ func (s *Server) run(t task) {
 func (s *Server) claim(t task) (recipient, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t.retries > 0 && t.message.newestAttempt(t.endpoint).next.IsZero() {
-		return recipient{}, false
+	if t.retries > 0 {
+		if newest := t.message.newestAttempt(t.endpoint); newest == nil || newest.next.IsZero() {
+			return recipient{}, false
+		}
 	}
 	recipients := t.recipientsOf(s.now())
 	if len(recipients) == 0 {
@@ -133,6 +148,9 @@ func (s *Server) deliveryHeader(m *message, set *endpointSettings, x exchange) w
 func (s *Server) record(t task, r recipient, x exchange) (delay time.Duration, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.storable(t, r, x) {
+		return 0, false
+	}
 	now := s.now()
 	done := &attempt{
 		id:       newID(x.at),
@@ -157,11 +175,33 @@ func (s *Server) record(t task, r recipient, x exchange) (delay time.Duration, a
 		r.exhausted(now)
 	}
 	done.store()
+	t.round.stored = append(t.round.stored, done)
 	s.worker.made(again, func() Delivery { return newDelivery(done, x) })
 	s.log.LogAttrs(context.Background(), slog.LevelInfo, "delivery",
 		slog.String("endpoint", r.id), slog.String("message", done.message.id.text(messagePrefix)),
 		slog.Int("status", x.code), slog.Bool("retry", again))
 	return delay, again
+}
+
+// storable reports whether the server can store an attempt.
+func (s *Server) storable(t task, r recipient, x exchange) bool {
+	switch {
+	case t.round.dead:
+		return false
+	case x.kills():
+		s.log.Error("a Svix server's task dies of this Retry-After: no attempt at the message is stored, and none is made again",
+			slog.String("endpoint", r.id), slog.String("retry-after", x.answerHeader.Get("Retry-After")))
+		t.round.dead = true
+		for _, stored := range t.round.stored {
+			stored.forget()
+		}
+		return false
+	case strings.ContainsRune(x.response, 0):
+		s.log.Error("a Svix server cannot store a response with a NUL byte: it would send the message again without end",
+			slog.String("endpoint", r.id))
+		return false
+	}
+	return true
 }
 
 // exhausted notes that a message's last attempt failed, and disables an endpoint that has failed for long.
@@ -196,12 +236,28 @@ func (w *worker) delay(retries int, x exchange, now time.Time) time.Duration {
 // retryAfter reads the receiver's wish: a date, or seconds with fractions rounded up.
 func retryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	text := h.Get("Retry-After")
-	if date, err := http.ParseTime(text); err == nil {
+	if date, err := mail.ParseDate(text); err == nil {
 		return date.Sub(now), true
 	}
-	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(seconds <= 1e9) {
+	seconds, ok := parseDecimal(text)
+	if !ok || math.IsNaN(seconds) {
 		return 0, false
 	}
-	return time.Duration(math.Ceil(seconds)) * time.Second, true
+	return time.Duration(math.Ceil(min(max(seconds, 0), maxRetryAfter))) * time.Second, true
+}
+
+// maxRetryAfter is in seconds, and beyond twice any delay.
+const maxRetryAfter = 1e9
+
+// parseDecimal reads a number as Rust does: no hexadecimal digits, no underscores.
+func parseDecimal(text string) (float64, bool) {
+	f, err := strconv.ParseFloat(text, 64)
+	return f, (err == nil || errors.Is(err, strconv.ErrRange)) && !strings.ContainsAny(text, "xX_")
+}
+
+// kills reports whether the server's task dies of the receiver's wish for a delay, which no duration can hold.
+func (x exchange) kills() bool {
+	seconds, ok := parseDecimal(x.answerHeader.Get("Retry-After"))
+	failed := x.code != 0 && (x.code < 200 || x.code > 299)
+	return ok && failed && seconds >= math.MaxUint64
 }

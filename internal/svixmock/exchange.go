@@ -3,19 +3,16 @@ package svixmock
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
-	"maps"
-	"net"
 	"net/http"
 	"net/url"
-	"slices"
-	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
 const (
@@ -73,178 +70,130 @@ func newDelivery(t *attempt, x exchange) Delivery {
 // Deliveries are the logged deliveries, oldest first by their end.
 func (s *Server) Deliveries() []Delivery { return s.worker.log.all() }
 
-// Handle delivers in memory to h what goes to URLs with this URL's scheme and host, instead of over the network.
-func (s *Server) Handle(rawURL string, h http.Handler) {
+// Handle delivers in memory to h what goes to URLs with this URL's scheme and host, instead of over the network. The URL
+// is read as that of an endpoint is. One without scheme http or https and host is an error.
+func (s *Server) Handle(rawURL string, h http.Handler) error {
+	normal, err := serde.ParseURL(rawURL)
+	if err != nil {
+		return fmt.Errorf("svixmock: handling %q: %w", rawURL, err)
+	}
+	u := splitURL(normal)
+	if u.scheme != "http" && u.scheme != "https" {
+		return fmt.Errorf("svixmock: handling %q: the scheme has to be http or https", rawURL)
+	}
 	s.worker.mu.Lock()
 	defer s.worker.mu.Unlock()
-	s.worker.handlers[originOf(rawURL)] = h
-}
-
-// originOf is the scheme and host by which Handle knows a receiver.
-func originOf(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil {
-		return rawURL
-	}
-	host := strings.ToLower(u.Host)
-	port := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]
-	return u.Scheme + "://" + strings.TrimSuffix(host, port)
-}
-
-// wireHeader are header values by lower-case name, with the casing that goes over the wire.
-type wireHeader map[string]wireField
-
-type wireField struct{ name, value string }
-
-func (h wireHeader) set(name, value string) {
-	h[strings.ToLower(name)] = wireField{name, value}
-}
-
-// addCustom adds an endpoint's own headers, which override others. Values that cannot be sent are left out.
-func (h wireHeader) addCustom(headers map[string]string) {
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if isVisible(headers[name]) {
-			h.set(name, headers[name])
-		}
-	}
-}
-
-// received are the headers as a Go receiver sees them.
-func (h wireHeader) received(length int) http.Header {
-	out := http.Header{"Content-Length": {strconv.Itoa(length)}}
-	for _, f := range h {
-		out.Set(f.name, f.value)
-	}
-	out.Del("Host")
-	return out
+	s.worker.handlers[u.origin()] = h
+	return nil
 }
 
 // send makes the exchange and fills in its result.
 func (s *Server) send(x *exchange) {
 	start := time.Now()
-	resp, cancel, err := s.trip(x)
+	r, err := s.trip(x)
 	repeat := !x.timedOut && !errors.Is(err, errRefused) && time.Since(start) < repeatWithin && s.ctx.Err() == nil
 	if err != nil && repeat {
-		resp, cancel, err = s.trip(x)
+		r, err = s.trip(x)
 	}
 	x.took = time.Since(start)
 	if err != nil {
 		x.response = x.errorText(err)
 		return
 	}
-	defer cancel()
-	defer resp.Body.Close()
-	x.code = resp.StatusCode
-	x.answerHeader = resp.Header
-	x.response = readResponse(resp.Body)
+	x.code = r.StatusCode
+	x.answerHeader = r.Header
+	if x.code == http.StatusSwitchingProtocols {
+		r.release(false)
+		return
+	}
+	var whole bool
+	x.response, whole = readResponse(r.Body)
+	r.release(whole)
 }
 
 var errTimeout = errors.New("request timed out")
 
-// trip sends the request once. The caller must call cancel after it has read the response.
-func (s *Server) trip(x *exchange) (*http.Response, context.CancelFunc, error) {
+// trip sends the request once.
+func (s *Server) trip(x *exchange) (*reply, error) {
 	ctx, cancel := context.WithCancelCause(s.ctx)
-	end := func() { cancel(nil) }
-	req, err := x.request(ctx)
-	if err != nil {
-		end()
-		return nil, nil, err
-	}
 	timeout := time.AfterFunc(requestTimeout, func() { cancel(errTimeout) })
-	resp, err := s.worker.transport(x.url).RoundTrip(req)
+	r, err := s.worker.send(ctx, x)
 	timeout.Stop()
 	if err != nil {
 		x.timedOut = errors.Is(context.Cause(ctx), errTimeout)
-		end()
-		return nil, nil, err
+		cancel(nil)
+		return nil, err
 	}
-	return resp, end, nil
+	release := r.release
+	r.release = func(read bool) {
+		release(read)
+		cancel(nil)
+	}
+	return r, nil
 }
 
-// request is the HTTP request. Its header keys are written to the wire as they are.
-func (x *exchange) request(ctx context.Context) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.url, bytes.NewReader(x.body))
+// send sends a delivery to a handler in memory or over a socket.
+func (w *worker) send(ctx context.Context, x *exchange) (*reply, error) {
+	u := splitURL(x.url)
+	if _, custom := x.header["authorization"]; u.user != "" && !custom {
+		credentials := base64.StdEncoding.EncodeToString([]byte(serde.Unescape(u.user)))
+		x.header.set("Authorization", "Basic "+credentials)
+	}
+	w.mu.Lock()
+	handler := w.handlers[u.origin()]
+	w.mu.Unlock()
+	if handler == nil {
+		return w.wire.send(ctx, u, x.header.request(u, x.body))
+	}
+	resp, err := memoryTransport{handler}.RoundTrip(x.request(ctx, u))
 	if err != nil {
 		return nil, err
 	}
-	if user := req.URL.User; user != nil {
-		if _, custom := x.header["authorization"]; !custom {
-			password, _ := user.Password()
-			credentials := user.Username() + ":" + password
-			x.header.set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(credentials)))
-		}
-		req.URL.User = nil
-	}
-	req.Header = http.Header{"User-Agent": nil} // or net/http adds its own
-	for lower, f := range x.header {
-		if lower == "host" {
-			req.Host = f.value
-			continue
-		}
-		req.Header[f.name] = []string{f.value}
-	}
-	return req, nil
+	return &reply{resp, func(bool) { _ = resp.Body.Close() }}, nil
 }
 
-// errorText is the response that is stored where there was none.
+// request is the HTTP request as a handler in memory gets it.
+func (x *exchange) request(ctx context.Context, u receiverURL) *http.Request {
+	target, err := url.Parse(u.origin() + u.path)
+	if err != nil { // a path that the server keeps as it is, which net/url does not take
+		target = &url.URL{Scheme: u.scheme, Host: u.host, Path: serde.Unescape(u.path)}
+	}
+	r := &http.Request{
+		Method: http.MethodPost, URL: target, Host: u.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: x.header.received(len(x.body)), Body: io.NopCloser(bytes.NewReader(x.body)), ContentLength: int64(len(x.body)),
+	}
+	if host, custom := x.header["host"]; custom {
+		r.Host = host.value
+	}
+	return r.WithContext(ctx)
+}
+
+// errorText is the response that is stored if there was none.
 func (x *exchange) errorText(err error) string {
+	var connect errConnect
 	switch {
 	case x.timedOut:
 		return errTimeout.Error()
 	case errors.Is(err, errRefused):
 		return errRefused.Error()
-	case isConnectError(err):
+	case errors.As(err, &connect):
 		return "error making request: client error (Connect)"
-	default:
-		return "error making request: client error (SendRequest)"
 	}
+	return "error making request: client error (SendRequest)"
 }
 
-// isConnectError reports whether there was no connection, or none that is secure, to send the request over.
-func isConnectError(err error) bool {
-	var (
-		network     *net.OpError
-		certificate *tls.CertificateVerificationError
-		notTLS      tls.RecordHeaderError
-	)
-	return errors.As(err, &network) && (network.Op == "dial" || network.Op == "remote error") ||
-		errors.As(err, &certificate) || errors.As(err, &notTLS)
-}
-
-// readResponse gives a body as it is stored: cut, and in base64 where it is then not UTF-8.
-func readResponse(r io.Reader) string {
+// readResponse gives a body as it is stored: cut, and in base64 if it is then not UTF-8. It reports whether it was read
+// to its end.
+func readResponse(r io.Reader) (text string, whole bool) {
 	body, err := io.ReadAll(io.LimitReader(r, maxResponse))
 	if err == nil {
 		_, err = io.Copy(io.Discard, r)
 	}
 	switch {
 	case err != nil:
-		return "Error reading response body: " + err.Error()
+		return "Error reading response body: error reading a body from connection", false
 	case !utf8.Valid(body):
-		return base64.StdEncoding.EncodeToString(body)
+		return base64.StdEncoding.EncodeToString(body), true
 	}
-	return string(body)
-}
-
-// transport is the way to a receiver.
-func (w *worker) transport(rawURL string) http.RoundTripper {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if h := w.handlers[originOf(rawURL)]; h != nil {
-		return memoryTransport{h}
-	}
-	return w.client
-}
-
-func newTransport() *http.Transport {
-	http1 := new(http.Protocols)
-	http1.SetHTTP1(true)
-	dialer := &net.Dialer{ControlContext: checkAddress}
-	return &http.Transport{
-		DialContext:         dialer.DialContext,
-		DisableCompression:  true,
-		MaxIdleConnsPerHost: maxExchanges,
-		IdleConnTimeout:     90 * time.Second,
-		Protocols:           http1,
-	}
+	return string(body), true
 }

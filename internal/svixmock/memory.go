@@ -55,8 +55,9 @@ type memoryWriter struct {
 
 // serve runs the handler.
 func (w *memoryWriter) serve(h http.Handler) {
+	returned := false
 	defer func() {
-		panicked := recover() != nil
+		panicked := recover() != nil || !returned // runtime.Goexit returns nowhere either
 		switch {
 		case w.stream == nil && panicked:
 			w.response <- nil
@@ -69,14 +70,8 @@ func (w *memoryWriter) serve(h http.Handler) {
 			_ = w.stream.Close()
 		}
 	}()
-	served := incoming(w.request)
-	served.Header = http.Header{"Content-Length": {strconv.FormatInt(w.request.ContentLength, 10)}}
-	for name, values := range w.request.Header {
-		if len(values) > 0 {
-			served.Header[http.CanonicalHeaderKey(name)] = values
-		}
-	}
-	h.ServeHTTP(w, served)
+	h.ServeHTTP(w, incoming(w.request))
+	returned = true
 }
 
 func (w *memoryWriter) Header() http.Header { return w.header }

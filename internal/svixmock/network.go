@@ -24,9 +24,16 @@ var refusedNetworks = []netip.Prefix{
 	netip.MustParsePrefix("224.0.0.0/4"),     // multicast
 	netip.MustParsePrefix("240.0.0.0/4"),     // reserved, broadcast
 	netip.MustParsePrefix("::/128"),
+	netip.MustParsePrefix("64:ff9b::/96"), // embeds IPv4
+	netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("100::/64"),      // discard only
+	netip.MustParsePrefix("2001:2::/48"),   // benchmarking
 	netip.MustParsePrefix("2001:db8::/32"), // documentation
+	netip.MustParsePrefix("2002::/16"),     // embeds IPv4
+	netip.MustParsePrefix("3fff::/20"),     // documentation
 	netip.MustParsePrefix("fc00::/7"),      // unique local
 	netip.MustParsePrefix("fe80::/10"),     // link-local
+	netip.MustParsePrefix("fec0::/10"),     // site-local
 	netip.MustParsePrefix("ff00::/8"),      // multicast
 }
 

@@ -140,7 +140,11 @@ func (s *Server) serve(r *http.Request) outcome {
 	if fault.holds() {
 		_, _ = body.bytes() // until then net/http does not notice that the client is gone
 	}
-	out := s.meet(fault, r, func() outcome { return s.act(r, body, fault) }) //nolint:contextcheck // it is the request's
+	out := s.meet(fault, r, func() outcome { //nolint:contextcheck // it is the request's
+		out := s.act(r, body, fault)
+		show(r, out)
+		return out
+	})
 	out.at = s.now()
 	s.requests.add(func() Request { return newRequest(r, body, out) })
 	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",

@@ -21,7 +21,7 @@ type worker struct {
 	jitter     bool
 	whiteLabel bool
 	slots      chan struct{}
-	client     *http.Transport
+	wire       *wire
 
 	running sync.WaitGroup
 	log     ring[Delivery]
@@ -43,7 +43,7 @@ func (s *Server) initWorker(cfg Config) {
 	}
 	w.whiteLabel = cfg.WhiteLabel
 	w.slots = make(chan struct{}, maxExchanges)
-	w.client = newTransport()
+	w.wire = newWire()
 	w.log.size = cfg.KeepDeliveries
 	w.handlers = map[string]http.Handler{}
 }
@@ -66,7 +66,7 @@ func (w *worker) start(f func()) {
 func (w *worker) stop() {
 	w.changed(func() { w.closed = true })
 	w.running.Wait()
-	w.client.CloseIdleConnections()
+	w.wire.close()
 }
 
 // changed changes the worker's state and wakes up those who wait for it.

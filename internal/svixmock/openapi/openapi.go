@@ -82,8 +82,20 @@ func Parse(data []byte) (*Document, error) {
 		}
 		doc.routes = append(doc.routes, r)
 	}
+	doc.declareLike(undeclared)
 	doc.exceptions, err = excepted(c)
 	return doc, err
+}
+
+// declareLike adds routes that have the answers of others.
+func (d *Document) declareLike(templates map[string]string) {
+	for template, like := range templates {
+		for _, r := range d.routes {
+			if r.template == like {
+				d.routes = append(d.routes, route{template, segments(template), r.answers})
+			}
+		}
+	}
 }
 
 // document is what is read of an OpenAPI document.
@@ -171,6 +183,10 @@ func (d *Document) candidates(method, path string, status int) []answer {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
+	path = "/" + strings.Trim(path, "/")
+	if rest, ok := strings.CutPrefix(path, prefix); ok {
+		path = prefix + strings.TrimLeft(rest, "/")
+	}
 	template := unknownPath
 	all := d.exceptions
 	if r := d.find(path); r != nil {
@@ -185,10 +201,6 @@ func (d *Document) candidates(method, path string, status int) []answer {
 
 // find returns the route of a path, nil where there is none. Of several the most literal one is taken.
 func (d *Document) find(path string) *route {
-	path = "/" + strings.Trim(path, "/")
-	if rest, ok := strings.CutPrefix(path, prefix); ok {
-		path = prefix + strings.TrimLeft(rest, "/")
-	}
 	got := segments(path)
 	var best *route
 	most := -1

@@ -14,10 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
+
 	"github.com/softwareheritage/webhooks/cmd/swh-webhooks/internal/demo"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(openapi.Checked(m)) }
 
 func TestRun(t *testing.T) {
 	t.Parallel()
