@@ -47,9 +47,7 @@ func SeedAttempts(tb testing.TB, mock *svixmock.Server, endpoint webhooks.Endpoi
 			return fmt.Appendf(nil, `{"origin_url":"https://git.example.org/project/%d"}`, i)
 		},
 	})
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 }
 
 // EveryFault are the faults of a server and a network after which a request is tried again.

@@ -84,17 +84,12 @@ func NewServer(tb testing.TB, cfg svixmock.Config) *svixmock.Server {
 	mock.Handle(HookURL, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	client := NewClient(tb, mock.RoundTripper(), mock.Token())
 	CreateEventTypes(tb, client)
-	if err := client.CreateEndpoint(tb.Context(), KnownEndpoint(), SecretA); err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, client.CreateEndpoint(tb.Context(), KnownEndpoint(), SecretA))
 	event := KnownEvent()
 	event.ID = KnownEventID
-	if _, err := client.SendEvent(tb.Context(), event); err != nil {
-		tb.Fatal(err)
-	}
-	if err := mock.WaitForDeliveries(tb.Context(), 1); err != nil {
-		tb.Fatal(err)
-	}
+	_, err := client.SendEvent(tb.Context(), event)
+	must(tb, err)
+	must(tb, mock.WaitForDeliveries(tb.Context(), 1))
 	return mock
 }
 
@@ -107,9 +102,7 @@ func NewClient(tb testing.TB, rt http.RoundTripper, token string, opts ...webhoo
 		webhooks.WithAuthToken(token),
 		webhooks.WithHTTPClient(&http.Client{Transport: rt}),
 	}, opts...)...)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	tb.Cleanup(func() { _ = client.Drain(context.Background()) }) // a bubble ends with its last goroutine
 	return client
 }
@@ -118,9 +111,14 @@ func NewClient(tb testing.TB, rt http.RoundTripper, token string, opts ...webhoo
 func CreateEventTypes(tb testing.TB, client *webhooks.Client) {
 	tb.Helper()
 	for _, et := range webhooks.DefaultEventTypes() {
-		if err := client.CreateEventType(tb.Context(), et); err != nil {
-			tb.Fatal(err)
-		}
+		must(tb, client.CreateEventType(tb.Context(), et))
+	}
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
 	}
 }
 

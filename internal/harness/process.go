@@ -50,23 +50,16 @@ func StartProcess(tb testing.TB) (serverURL, token string) {
 	server.Env = append(os.Environ(), mockProcess+"=1")
 	server.Stderr = os.Stderr
 	in, err := server.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	out, err := server.StdoutPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
+	must(tb, server.Start())
 	tb.Cleanup(func() {
 		_ = in.Close() // its end
 		_ = server.Wait()
 	})
-	if _, err := fmt.Fscan(out, &serverURL, &token); err != nil {
-		tb.Fatal(err)
-	}
+	_, err = fmt.Fscan(out, &serverURL, &token)
+	must(tb, err)
 	return serverURL, token
 }
 

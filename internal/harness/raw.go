@@ -75,19 +75,14 @@ func RawGet(tb testing.TB, mock *svixmock.Server, path string, into any) int {
 func RawRequest(tb testing.TB, mock *svixmock.Server, method, path, body string) (status int, answer []byte) {
 	tb.Helper()
 	req, err := http.NewRequestWithContext(tb.Context(), method, ServerURL+path, strings.NewReader(body))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	req.Header.Set("Authorization", "Bearer "+mock.Token())
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := mock.RoundTripper().RoundTrip(req)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	must(tb, err)
 	defer resp.Body.Close()
-	if answer, err = io.ReadAll(resp.Body); err != nil {
-		tb.Fatal(err)
-	}
+	answer, err = io.ReadAll(resp.Body)
+	must(tb, err)
 	return resp.StatusCode, answer
 }
 
