@@ -119,7 +119,7 @@ func readTopic(ctx context.Context, cfg Config, topic string, callers []kgo.Opt,
 
 // unread returns the ends of the partitions of a topic that hold records.
 func unread(ctx context.Context, admin *kadm.Client, topic string) (map[int32]int64, error) {
-	if err := checkTopics(ctx, admin, false, topic); err != nil {
+	if err := checkTopics(ctx, admin, startTimeout, false, topic); err != nil {
 		return nil, err
 	}
 	starts, err := admin.ListStartOffsets(ctx, topic)

@@ -14,3 +14,9 @@ func WithBackoff(least, most time.Duration) Option {
 		}
 	}
 }
+
+// WithStartTimeout makes the wait for brokers short.
+func WithStartTimeout(d time.Duration) Option { return func(f *Feed) { f.startTimeout = d } }
+
+// OpenDeadLetterFile opens the store that the configuration's file is.
+func OpenDeadLetterFile(path string) (DeadLetters, error) { return openDeadLetterFile(path) }

@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/softwareheritage/webhooks/internal/journaltest"
-	"github.com/softwareheritage/webhooks/internal/svixmock"
 	"github.com/softwareheritage/webhooks/journal"
 )
 
@@ -20,7 +19,7 @@ func config(b *journaltest.Broker) journal.Config {
 	return journal.Config{
 		Brokers: b.Addresses, GroupID: b.Group, Prefix: b.Prefix, StopAtEnd: true,
 		CommitInterval: 50 * time.Millisecond,
-		Kafka:          journal.KafkaConfig{FetchMaxWait: 100 * time.Millisecond},
+		Kafka:          journal.KafkaConfig{FetchMaxWait: 100 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond},
 	}
 }
 
@@ -131,7 +130,7 @@ func checkStored(t *testing.T, server interface{ eventIDs() []string }, want []s
 func TestSamplesArriveOnce(t *testing.T) {
 	t.Parallel()
 	broker := journaltest.NewBroker(t, partitions)
-	server := newSvix(t, svixmock.Config{})
+	server := newSvix(t)
 	want := map[string]bool{}
 	for i, s := range samples(t) {
 		if s.Topic != "swh.journal.objects.origin" && s.Topic != "swh.journal.objects.origin_visit_status" {

@@ -62,6 +62,8 @@ type Feed struct {
 	backoff journaltrack.Backoff
 	ran     atomic.Bool
 
+	startTimeout time.Duration
+
 	// Set by Run before anything else is started.
 	consumer *kgo.Client
 	dead     DeadLetters
@@ -137,16 +139,17 @@ func New(cfg Config, to Sender, opts ...Option) (*Feed, error) {
 		return nil, err
 	}
 	f := &Feed{
-		cfg:        cfg,
-		to:         to,
-		log:        slog.New(slog.DiscardHandler),
-		forced:     map[string]bool{},
-		schemas:    schemas,
-		backoff:    journaltrack.Backoff{Min: 500 * time.Millisecond, Max: time.Minute, Jitter: rand.N[time.Duration]},
-		window:     journaltrack.NewWindow(cfg.MaxInFlight, cfg.MaxInFlightBytes),
-		partitions: map[partitionKey]*partition{},
-		positions:  make(chan struct{}, 1),
-		counts:     newCounts(),
+		cfg:          cfg,
+		to:           to,
+		log:          slog.New(slog.DiscardHandler),
+		forced:       map[string]bool{},
+		schemas:      schemas,
+		backoff:      journaltrack.Backoff{Min: 500 * time.Millisecond, Max: time.Minute, Jitter: rand.N[time.Duration]},
+		window:       journaltrack.NewWindow(cfg.MaxInFlight, cfg.MaxInFlightBytes),
+		partitions:   map[partitionKey]*partition{},
+		positions:    make(chan struct{}, 1),
+		startTimeout: startTimeout,
+		counts:       newCounts(),
 	}
 	f.workers.L, f.room.L, f.idle.L = &f.mu, &f.mu, &f.mu
 	for _, position := range cfg.DeadLetter.Force {

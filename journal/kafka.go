@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"regexp"
@@ -156,8 +157,8 @@ func (c Config) consumer() []kgo.Opt {
 }
 
 // checkTopics returns an error unless the topics are there. With create it creates them.
-func checkTopics(ctx context.Context, admin *kadm.Client, create bool, topics ...string) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, errors.New("no broker answered"))
+func checkTopics(ctx context.Context, admin *kadm.Client, timeout time.Duration, create bool, topics ...string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errors.New("no broker answered"))
 	defer cancel()
 	listed, err := admin.ListTopics(ctx, topics...)
 	if err != nil {
@@ -186,6 +187,9 @@ func checkTopics(ctx context.Context, admin *kadm.Client, create bool, topics ..
 func kafkaError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
 		err = fmt.Errorf("%w: %w", cause, err)
+	}
+	if errors.Is(err, kerr.SaslAuthenticationFailed) || errors.Is(err, io.EOF) { // some brokers only hang up
+		err = fmt.Errorf("%w (are the user's name, the password and security.protocol right?)", err)
 	}
 	return fmt.Errorf("kafka: %w", err)
 }

@@ -11,7 +11,6 @@ import (
 
 	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/journaltest"
-	"github.com/softwareheritage/webhooks/internal/svixmock"
 	"github.com/softwareheritage/webhooks/journal"
 )
 
@@ -34,7 +33,7 @@ func newFleet(t *testing.T, records, processes int) *fleet {
 	t.Logf("seed %d", seed)
 	fl := &fleet{
 		broker: journaltest.NewBroker(t, partitions),
-		server: newSvix(t, svixmock.Config{}),
+		server: newSvix(t),
 		slots:  make([]*process, processes),
 		random: rand.New(rand.NewPCG(seed, seed)), //nolint:gosec // no secret
 	}

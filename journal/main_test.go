@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/softwareheritage/webhooks/internal/harness"
+	"github.com/softwareheritage/webhooks/internal/journaltest"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -30,3 +31,6 @@ func logger(t *testing.T) *slog.Logger {
 
 // objectOf returns the object type of a topic.
 func objectOf(topic string) string { return topic[strings.LastIndexByte(topic, '.')+1:] }
+
+// onReal tells whether the tests run on a real broker.
+func onReal() bool { return os.Getenv(journaltest.BrokersVariable) != "" }

@@ -35,7 +35,7 @@ func TestOutagesMoveNothingAndCostLittle(t *testing.T) {
 
 func testOutage(t *testing.T, fault svixmock.Fault) {
 	t.Helper()
-	broker, server := journaltest.NewBroker(t, 2), newSvix(t, svixmock.Config{})
+	broker, server := journaltest.NewBroker(t, 2), newSvix(t)
 	before := origins(t, broker, 0, 0, 200)
 	cfg := config(broker)
 	cfg.DrainTimeout = time.Second
@@ -106,7 +106,7 @@ func (p *poisoned) SendEvent(ctx context.Context, ev webhooks.Event) (webhooks.M
 func TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly(t *testing.T) {
 	t.Parallel()
 	const count, window = 8, 64
-	broker, server := journaltest.NewBroker(t, count), newSvix(t, svixmock.Config{})
+	broker, server := journaltest.NewBroker(t, count), newSvix(t)
 	sender := &poisoned{Sender: server.client(t), channels: map[string]bool{}}
 	cfg := config(broker)
 	cfg.MaxInFlight = window
@@ -169,7 +169,7 @@ func TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly(t *testing.T) {
 // in the end.
 func TestARecordThatFailsAloneIsStuckAndThenGoesOn(t *testing.T) {
 	t.Parallel()
-	broker, server := journaltest.NewBroker(t, 2), newSvix(t, svixmock.Config{})
+	broker, server := journaltest.NewBroker(t, 2), newSvix(t)
 	sender := &poisoned{Sender: server.client(t), channels: map[string]bool{originURL(0): true}}
 	cfg := config(broker)
 	cfg.MaxInFlight = 32

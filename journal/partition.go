@@ -199,16 +199,13 @@ func (f *Feed) forget(e *entry) {
 	}
 }
 
-// current returns what the records belong to: the partition as it is known or, if the topic was deleted
-// and created again or the log cut off, one that begins anew. What was taken of the former is sent all
-// the same.
+// current returns what the records belong to: the partition as it is known or, if the log was cut off,
+// one that begins anew. What was taken of the former is sent all the same.
 func (f *Feed) current(p *partition, topicID [16]byte, fetched kgo.FetchPartition) *partition {
 	first := fetched.Records[0].Offset
-	another := p.topicID != [16]byte{} && topicID != [16]byte{} && p.topicID != topicID
 	switch {
-	case another || first < p.next:
-		f.counts.dataLoss++
-		f.log.Error("the partition begins anew: the topic was created again or its log cut off",
+	case first < p.next:
+		f.log.Error("the log of a partition was cut off: it is read again",
 			"topic", p.topic, "partition", p.partition, "expected", p.next, "found", first)
 		anew := f.newPartition(p.partitionKey)
 		anew.end = p.end

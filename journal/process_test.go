@@ -163,9 +163,9 @@ type svix struct {
 }
 
 // newSvix returns a server on which the archive's event types are registered.
-func newSvix(t *testing.T, cfg svixmock.Config) *svix {
+func newSvix(t *testing.T) *svix {
 	t.Helper()
-	s := &svix{Server: harness.NewMock(t, cfg)}
+	s := &svix{Server: harness.NewMock(t, svixmock.Config{})}
 	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.all.Add(1)
 		if r.Method == http.MethodPost {

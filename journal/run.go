@@ -64,7 +64,7 @@ func (f *Feed) prepare(ctx context.Context, client *kgo.Client) error {
 	if f.cfg.DeadLetter.Topic != "" && f.dead == nil {
 		topics = append(topics, f.cfg.DeadLetter.Topic)
 	}
-	if err := checkTopics(ctx, kadm.NewClient(client), f.cfg.CreateTopics, topics...); err != nil {
+	if err := checkTopics(ctx, kadm.NewClient(client), f.startTimeout, f.cfg.CreateTopics, topics...); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if f.dead == nil {
@@ -250,6 +250,8 @@ func (f *Feed) fetchFailed(topic string, partition int32, err error) {
 	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
 	case isLoss:
 		f.lostData(topic, partition, err)
+	case errors.Is(err, kerr.UnknownTopicID):
+		f.fail(stopped("topic %s was deleted: once it is there again, start again, which reads it from its beginning: %w", topic, err))
 	case ofBroker && !refused.Retriable && endsTheFeed(refused):
 		f.fail(stopped("kafka refuses this member: %w", err))
 	case ofGroup:

@@ -173,7 +173,7 @@ func feedClient(cmd *cobra.Command, s *settings, onlyHeard time.Duration) (*webh
 	}
 	heard := webhooks.WithoutListenerCheck()
 	if onlyHeard > 0 {
-		heard = nil // NobodyListensTTL
+		heard = webhooks.WithNobodyListensTTL(onlyHeard)
 	}
 	return s.clientFor(r, heard, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 }

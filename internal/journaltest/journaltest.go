@@ -5,7 +5,9 @@ package journaltest
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +70,8 @@ func Fake(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 func (b *Broker) connect(tb testing.TB) {
 	tb.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MaxBufferedRecords(100_000))
+		kgo.MaxBufferedRecords(100_000),
+		kgo.MetadataMinAge(20*time.Millisecond), kgo.MetadataMaxAge(100*time.Millisecond))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -94,9 +97,38 @@ func (b *Broker) CreateTopics(tb testing.TB, partitions int32, topics ...string)
 	}
 }
 
+// TryCreateTopic creates a topic and reports whether that worked: a real cluster takes a while to delete
+// one of the same name.
+func (b *Broker) TryCreateTopic(tb testing.TB, partitions int32, topic string) bool {
+	tb.Helper()
+	created, err := b.admin.CreateTopics(tb.Context(), partitions, 1, nil, topic)
+	return err == nil && created.Error() == nil
+}
+
+// Restart closes the cluster in the process and opens it again at the same address, with the options that
+// it had, a DataDir among them.
+func (b *Broker) Restart(tb testing.TB, opts ...kfake.Opt) {
+	tb.Helper()
+	var ports []int
+	for _, address := range b.Addresses {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		number, err := strconv.Atoi(port)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ports = append(ports, number)
+	}
+	b.Fake.Close()
+	b.Fake = Fake(tb, append(opts, kfake.Ports(ports...))...)
+}
+
 // DeleteTopics deletes topics.
 func (b *Broker) DeleteTopics(tb testing.TB, topics ...string) {
 	tb.Helper()
+	b.connect(tb) // a client that does not know them
 	deleted, err := b.admin.DeleteTopics(tb.Context(), topics...)
 	if err == nil {
 		err = deleted.Error()
@@ -157,6 +189,7 @@ func (b *Broker) Ends(tb testing.TB, topics ...string) map[Partition]int64 {
 // AddPartitions gives topics more partitions.
 func (b *Broker) AddPartitions(tb testing.TB, n int, topics ...string) {
 	tb.Helper()
+	b.connect(tb) // a client that looks anew
 	added, err := b.admin.CreatePartitions(tb.Context(), n, topics...)
 	if err == nil {
 		err = added.Error()
