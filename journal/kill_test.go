@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/journaltest"
+	"github.com/softwareheritage/webhooks/internal/svixmock"
 	"github.com/softwareheritage/webhooks/journal"
 )
 
@@ -162,4 +167,49 @@ func TestFaultsAndKillsLoseAndDoubleNothing(t *testing.T) {
 		fl.start(t, slot)
 	})
 	fl.check(t)
+}
+
+// TestKilledProcessesLeaveNoEventUndelivered has an endpoint that listens to everything. What a killed
+// process was sending is stored and never queued, as on a real server: it is found and sent again, once
+// it is 35 seconds old by the server's clock, which therefore runs fast here.
+func TestKilledProcessesLeaveNoEventUndelivered(t *testing.T) {
+	t.Parallel()
+	fl := newFleet(t, harness.Sized(2_000, 20_000), 2)
+	began := time.Now()
+	fl.server.SetClock(func() time.Time { return began.Add(60 * time.Since(began)) })
+	fl.server.FailRate(1, 1, svixmock.Fault{Delay: 20 * time.Millisecond, AfterActing: true}) // a kill finds something
+	var mu sync.Mutex
+	delivered := map[string]int{}
+	fl.server.Handle("http://receiver.example", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		delivered[r.Header.Get("Webhook-Id")]++
+	}))
+	for _, et := range webhooks.DefaultEventTypes() {
+		endpoint := webhooks.Endpoint{URL: "http://receiver.example/" + et.Name, EventType: et.Name}
+		if err := fl.server.client(t).CreateEndpoint(t.Context(), endpoint, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fl.server.creates.Store(0)
+	fl.disturb(t, harness.Sized(4, 20), func(slot int) {
+		fl.slots[slot].kill()
+		fl.start(t, slot)
+	})
+	fl.check(t)
+	eventually(t, "all are delivered", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(delivered) == fl.load.Events
+	})
+	resent := 0
+	for _, r := range fl.server.Requests() {
+		if strings.Contains(r.Path, "/resend") {
+			resent++
+		}
+	}
+	t.Logf("%d messages delivered, of them %d were stored and not queued", len(delivered), resent)
+	if resent == 0 {
+		t.Error("no kill left a message that was stored and not queued: the test shows nothing")
+	}
 }

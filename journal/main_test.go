@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if job := os.Getenv(feedProcess); job != "" {
 		os.Exit(runFeedProcess(job))
 	}
+	if journaltest.ServeIfAsked() {
+		return
+	}
 	harness.Main(m)
 }
 

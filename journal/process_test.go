@@ -130,8 +130,8 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// terminate asks the process to end, and returns its statistics.
-func (p *process) terminate(t *testing.T) journal.Stats {
+// terminate asks the process to end, which it has to do well.
+func (p *process) terminate(t *testing.T) {
 	t.Helper()
 	select {
 	case <-p.ready:
@@ -141,16 +141,10 @@ func (p *process) terminate(t *testing.T) journal.Stats {
 		t.Fatal(err)
 	}
 	<-p.exited
-	return p.stats(t)
-}
-
-func (p *process) stats(t *testing.T) journal.Stats {
-	t.Helper()
 	var stats journal.Stats
-	if err := gob.NewDecoder(&p.out).Decode(&stats); err != nil || p.cmd.ProcessState.ExitCode() != 0 {
-		t.Fatalf("a feed ended with %v, statistics %q", p.cmd.ProcessState, p.out.String())
+	if err := gob.NewDecoder(&p.out).Decode(&stats); err != nil || p.cmd.ProcessState.ExitCode() != 0 || stats.InFlight > 0 {
+		t.Fatalf("a feed ended with %v, statistics %+v", p.cmd.ProcessState, stats)
 	}
-	return stats
 }
 
 // A svix is a mock server with a socket, which counts.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,27 +45,37 @@ func NewBroker(tb testing.TB, partitions int32, opts ...kfake.Opt) *Broker {
 		b.Fake = Fake(tb, opts...)
 		b.Addresses = b.Fake.ListenAddrs()
 	}
+	b.Renew(tb, partitions)
+	return b
+}
+
+// Renew gives the broker another prefix and group, and topics under it.
+func (b *Broker) Renew(tb testing.TB, partitions int32) {
+	tb.Helper()
 	unique := strings.ToLower(ksuid.New().String())
 	b.Prefix, b.Group = "swh.test."+unique+".objects", "swh-test-"+unique
 	b.connect(tb)
 	b.CreateTopics(tb, partitions, b.Topic("origin"), b.Topic("origin_visit_status"))
-	return b
 }
 
 // Fake returns a cluster in the process.
 func Fake(tb testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	tb.Helper()
-	opts = append([]kfake.Opt{
-		kfake.NumBrokers(1),
-		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
-		kfake.GroupMaxSessionTimeout(30 * time.Minute), // as Kafka
-	}, opts...)
-	cluster, err := kfake.NewCluster(opts...)
+	cluster, err := kfake.NewCluster(append(options(), opts...)...)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(cluster.Close)
 	return cluster
+}
+
+// options are those of every cluster in the process.
+func options() []kfake.Opt {
+	return []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
+		kfake.GroupMaxSessionTimeout(30 * time.Minute), // as Kafka
+	}
 }
 
 func (b *Broker) connect(tb testing.TB) {
@@ -105,10 +116,21 @@ func (b *Broker) TryCreateTopic(tb testing.TB, partitions int32, topic string) b
 	return err == nil && created.Error() == nil
 }
 
+// RestartVariable is the environment variable that names a command with which a real broker crashes and
+// comes back.
+const RestartVariable = "KAFKA_RESTART"
+
 // Restart closes the cluster in the process and opens it again at the same address, with the options that
-// it had, a DataDir among them.
+// it had, a DataDir among them. A real one it lets crash.
 func (b *Broker) Restart(tb testing.TB, opts ...kfake.Opt) {
 	tb.Helper()
+	if b.Fake == nil {
+		command := strings.Fields(os.Getenv(RestartVariable))
+		if out, err := exec.CommandContext(tb.Context(), command[0], command[1:]...).CombinedOutput(); err != nil { //nolint:gosec // of the operator
+			tb.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
 	var ports []int
 	for _, address := range b.Addresses {
 		_, port, err := net.SplitHostPort(address)
@@ -166,12 +188,18 @@ type Partition struct {
 func (b *Broker) Offsets(tb testing.TB, group string) map[Partition]int64 {
 	tb.Helper()
 	fetched, err := b.admin.FetchOffsets(tb.Context(), group)
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+	if err != nil && !isNewGroup(err) {
 		tb.Fatal(err)
 	}
 	offsets := map[Partition]int64{}
 	fetched.Each(func(o kadm.OffsetResponse) { offsets[Partition{o.Topic, o.Partition}] = o.At })
 	return offsets
+}
+
+// isNewGroup tells the errors of a group that never committed, and of a cluster that had no group yet.
+func isNewGroup(err error) bool {
+	return errors.Is(err, kerr.GroupIDNotFound) || errors.Is(err, kerr.CoordinatorNotAvailable) ||
+		errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)
 }
 
 // Ends returns the ends of the partitions of topics.
@@ -189,7 +217,7 @@ func (b *Broker) Ends(tb testing.TB, topics ...string) map[Partition]int64 {
 // AddPartitions gives topics more partitions.
 func (b *Broker) AddPartitions(tb testing.TB, n int, topics ...string) {
 	tb.Helper()
-	b.connect(tb) // a client that looks anew
+	before := len(b.Ends(tb, topics...))
 	added, err := b.admin.CreatePartitions(tb.Context(), n, topics...)
 	if err == nil {
 		err = added.Error()
@@ -197,6 +225,10 @@ func (b *Broker) AddPartitions(tb testing.TB, n int, topics ...string) {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	for len(b.Ends(tb, topics...)) != before+n*len(topics) {
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.connect(tb) // a client that knows them
 }
 
 // DeleteRecords deletes the records of a partition before an offset.
