@@ -87,7 +87,7 @@ func WithRetrySchedule(delays ...time.Duration) Option {
 // WithSvixHeaders makes deliveries carry Svix-Id, Svix-Timestamp and Svix-Signature. By default they carry Webhook-Id
 // and so on, as those of Software Heritage's server do.
 func WithSvixHeaders() Option {
-	return func(o *options) { o.config.WhiteLabel = false }
+	return func(o *options) { o.config.SvixHeaders = true }
 }
 
 // WithoutIdempotency makes the server ignore idempotency keys, as real ones without a cache do.
@@ -117,7 +117,7 @@ type Server struct {
 // dropped. In a bubble of testing/synctest it needs the option [InMemory], else it ends the test.
 func NewServer(tb testing.TB, opts ...Option) *Server {
 	tb.Helper()
-	o := options{config: svixmock.Config{WhiteLabel: true, KeepRequests: logSize, KeepDeliveries: logSize}}
+	o := options{config: svixmock.Config{KeepRequests: logSize, KeepDeliveries: logSize}}
 	for _, opt := range opts {
 		opt(&o)
 	}

@@ -120,7 +120,7 @@ func setUp(env *testscript.Env, s *script) {
 
 func newScript() *script {
 	mock := svixmock.New(svixmock.Config{
-		Token: token, WhiteLabel: true,
+		Token:         token,
 		RetrySchedule: []time.Duration{}, KeepDeliveries: 1000, KeepRequests: 10_000,
 	})
 	mock.Handle("http://receiver.example", http.HandlerFunc(func(w http.ResponseWriter,

@@ -28,7 +28,9 @@ func newMockServerCommand() *cobra.Command {
 		Long: `Run a Svix server in memory, for tests in any language.
 
 It answers like a real server, delivers signed webhooks and tries again when
-that fails. What it stores is gone when it stops, on Ctrl-C or SIGTERM.
+that fails. What it stores is gone when it stops, on Ctrl-C or SIGTERM. A client
+that goes away before the answer leaves its message stored and never delivered,
+as on a real server.
 
 When requests are answered three lines are on standard output, the first two
 under the names that the other commands read from the environment:
@@ -39,18 +41,19 @@ under the names that the other commands read from the environment:
 
 Port 0 stands for any free port. Addresses that other machines can reach are
 refused without --allow-remote: whoever has the token can make this machine
-send requests to any address that it reaches.`,
+send requests to any address that it reaches. Every web page can send requests
+to the server, as to a real one, and needs nothing but the token.
+
+With --jwt-secret it accepts the tokens of any organization that are signed with
+that secret by HS256, as a real server does, and prints one.`,
 		Example: `  swh-webhooks mock-server --listen 127.0.0.1:0 --retry-schedule 1s,5s > server.env &
   until grep -q '^ready$' server.env; do sleep 0.1; done
   export $(grep '^SVIX_' server.env)
   swh-webhooks event-type register-defaults`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if !isToken(m.config.Token) {
-				return usageError(cmd, errors.New("--token: only visible ASCII characters can be sent as a token"))
-			}
-			if m.log {
-				m.config.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+			if err := m.configure(cmd); err != nil {
+				return err
 			}
 			return m.run(cmd.Context(), cmd.OutOrStdout())
 		},
@@ -59,8 +62,13 @@ send requests to any address that it reaches.`,
 	flags.StringVar(&m.listen, "listen", "127.0.0.1:8071", "listen on this `ADDRESS`")
 	flags.BoolVar(&m.allowRemote, "allow-remote", false, "allow an address that other machines reach")
 	flags.StringVar(&m.config.Token, "token", "", "accept this `TOKEN`, a text without blanks (default: a new one)")
-	flags.Var((*schedule)(&m.config.RetrySchedule), "retry-schedule", "wait so long before each further attempt at a delivery, such as 1s,5s;\nan empty text: no further attempts (default: as a real server, 5s,5m,30m,2h,5h,10h,10h)")
-	flags.BoolVar(&m.config.WhiteLabel, "whitelabel", false, "send webhook-* headers instead of svix-* ones")
+	flags.StringVar(&m.config.Secret, "jwt-secret", "", "accept the tokens that are signed with this `SECRET` (default: a new one)")
+	flags.Var((*schedule)(&m.config.RetrySchedule), "retry-schedule",
+		"wait so long before each further attempt at a delivery, such as 1s,5s;\n"+
+			"an empty text: no further attempts (default: as a real server, 5s,5m,30m,2h,5h,10h,10h)")
+	flags.BoolVar(&m.whiteLabel, "whitelabel", true, "send webhook-* headers")
+	flags.BoolVar(&m.config.SvixHeaders, "svix-headers", false, "send svix-* headers instead")
+	flags.BoolVar(&m.config.HTTPSOnly, "endpoint-https-only", false, "refuse endpoints whose URL is not https")
 	flags.BoolVar(&m.log, "log", false, "log requests and deliveries to standard error")
 	return cmd
 }
@@ -70,8 +78,36 @@ send requests to any address that it reaches.`,
 type mockServer struct {
 	listen      string
 	allowRemote bool
+	whiteLabel  bool
 	log         bool
 	config      svixmock.Config
+}
+
+// shortSecret is how long a text is that nobody guesses.
+const shortSecret = 16
+
+// configure checks the options and completes the configuration.
+func (m *mockServer) configure(cmd *cobra.Command) error {
+	if flags := cmd.Flags(); flags.Changed("whitelabel") && flags.Changed("svix-headers") {
+		return usageError(cmd, errors.New("--whitelabel and --svix-headers say the same in two ways: give one"))
+	}
+	for flag, text := range map[string]string{"--token": m.config.Token, "--jwt-secret": m.config.Secret} {
+		switch {
+		case flag == "--token" && !isToken(text):
+			return usageError(cmd, errors.New("--token: only visible ASCII characters can be sent as a token"))
+		case text != "" && len(text) < shortSecret:
+			fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s has fewer than %d characters: web pages, which may send requests to "+
+				"this server, could guess it\n", flag, shortSecret)
+		}
+	}
+	m.config.SvixHeaders = m.config.SvixHeaders || !m.whiteLabel
+	if m.log {
+		m.config.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
+	} else {
+		// What a real server could not digest is told in any case.
+		m.config.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
+	}
+	return nil
 }
 
 // run serves until ctx is done, which is no error.

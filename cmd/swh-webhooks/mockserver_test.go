@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -20,8 +23,8 @@ import (
 
 func TestMockServerServes(t *testing.T) {
 	t.Parallel()
-	p := startMockServer(t, "--retry-schedule", "1ms", "--whitelabel", "--token", "my-token", "--log")
-	if p.token != "my-token" {
+	p := startMockServer(t, "--retry-schedule", "1ms", "--token", "my-token-of-the-archive", "--log")
+	if p.token != "my-token-of-the-archive" {
 		t.Errorf("token %q, want the given one", p.token)
 	}
 	receiver, attempts := newReceiver(t, http.StatusServiceUnavailable, http.StatusNoContent)
@@ -45,7 +48,7 @@ func TestMockServerServes(t *testing.T) {
 			t.Errorf("the log lacks %q", line)
 		}
 	}
-	for _, secret := range []string{"my-token", "origin_url", "whsec_", secret} {
+	for _, secret := range []string{"my-token-of-the-archive", "origin_url", "whsec_", secret} {
 		if strings.Contains(log, secret) {
 			t.Errorf("the log has %q", secret)
 		}
@@ -57,11 +60,109 @@ func TestMockServerByDefault(t *testing.T) {
 	p := startMockServer(t)
 	receiver, attempts := newReceiver(t, http.StatusServiceUnavailable)
 	send(t, p, receiver)
-	if a := <-attempts; a.header.Get("Svix-Id") == "" {
-		t.Errorf("white-label headers although not asked for: %v", a.header)
+	if a := <-attempts; a.header.Get("Webhook-Id") == "" {
+		t.Errorf("no white-label headers, which are the default: %v", a.header)
 	}
 	if log := p.signal(t, syscall.SIGTERM); log != "" { // it did not wait for the next attempt, in 5 s
 		t.Errorf("logs although not asked for: %s", log)
+	}
+}
+
+func TestMockServerWithSvixHeaders(t *testing.T) {
+	t.Parallel()
+	for _, option := range []string{"--svix-headers", "--whitelabel=false"} {
+		p := startMockServer(t, option)
+		receiver, attempts := newReceiver(t, http.StatusNoContent)
+		send(t, p, receiver)
+		if a := <-attempts; a.header.Get("Svix-Id") == "" || a.header.Get("Webhook-Id") != "" {
+			t.Errorf("%s: got the headers %v", option, a.header)
+		}
+		p.signal(t, os.Interrupt)
+	}
+}
+
+// The tokens of all organizations that are signed with the secret are accepted, and each sees its own.
+func TestMockServerOfSeveralOrganizations(t *testing.T) {
+	t.Parallel()
+	const secret = "the-secret-of-several-organizations"
+	p := startMockServer(t, "--jwt-secret", secret)
+	one, two := p.client(t, p.token), p.client(t, organizationToken(secret, "org_2"))
+	if err := one.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.GetEventType(t.Context(), webhooks.TypeOriginCreate); !errors.Is(err, webhooks.ErrEventTypeNotFound) {
+		t.Errorf("got error %v, want %v", err, webhooks.ErrEventTypeNotFound)
+	}
+	other := p.client(t, organizationToken("another-secret-of-organizations", "org_2"))
+	if err := other.Ping(t.Context()); !errors.Is(err, webhooks.ErrUnauthorized) {
+		t.Errorf("got error %v, want %v", err, webhooks.ErrUnauthorized)
+	}
+	p.signal(t, os.Interrupt)
+}
+
+// organizationToken signs a token as a Svix server does.
+func organizationToken(secret, organization string) string {
+	encode := base64.RawURLEncoding.EncodeToString
+	content := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(`{"sub":"`+organization+`"}`))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(content))
+	return content + "." + encode(mac.Sum(nil))
+}
+
+func TestMockServerWithHTTPSOnly(t *testing.T) {
+	t.Parallel()
+	p := startMockServer(t, "--endpoint-https-only")
+	client := p.client(t, p.token)
+	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+		t.Fatal(err)
+	}
+	ep := webhooks.Endpoint{URL: "http://receiver.example/", EventType: webhooks.TypeOriginCreate}
+	err := client.CreateEndpoint(t.Context(), ep, "")
+	if api := (*webhooks.APIError)(nil); !errors.As(err, &api) || !strings.Contains(api.Detail, "endpoint_https_only") {
+		t.Errorf("got error %v, want one about endpoint_https_only", err)
+	}
+	ep.URL = "https://receiver.example/"
+	if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
+		t.Error(err)
+	}
+	p.signal(t, os.Interrupt)
+}
+
+// Web pages may send requests, and need the token.
+func TestMockServerAllowsOtherOrigins(t *testing.T) {
+	t.Parallel()
+	p := startMockServer(t)
+	for token, want := range map[string]int{p.token: http.StatusOK, "another": http.StatusUnauthorized} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/api/v1/app", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Origin", "https://page.example")
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.Header.Get("Access-Control-Allow-Origin"); resp.StatusCode != want || got != "*" {
+			t.Errorf("got status %d for the origins %q, want %d for all", resp.StatusCode, got, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+	p.signal(t, os.Interrupt)
+}
+
+func TestMockServerWarnsOfShortSecrets(t *testing.T) {
+	t.Parallel()
+	for _, option := range []string{"--token", "--jwt-secret"} {
+		p := startMockServer(t, option, "fifteen-letters")
+		if log := p.signal(t, os.Interrupt); !strings.Contains(log, "Warning: "+option) || strings.Contains(log, "fifteen") {
+			t.Errorf("%s: got %q, want a warning", option, log)
+		}
+		p = startMockServer(t, option, "sixteen-letters!")
+		if log := p.signal(t, os.Interrupt); log != "" {
+			t.Errorf("%s: got %q, want no warning", option, log)
+		}
 	}
 }
 
@@ -116,20 +217,21 @@ func TestMockServerWrongUse(t *testing.T) {
 		status int
 		text   string
 	}{
-		"all addresses":      {[]string{"--listen", "0.0.0.0:0"}, 2, "--allow-remote"},
-		"all addresses, v6":  {[]string{"--listen", "[::]:0"}, 2, "--allow-remote"},
-		"no host":            {[]string{"--listen", ":0"}, 2, "--allow-remote"},
-		"a remote address":   {[]string{"--listen", "192.0.2.1:0"}, 2, "--allow-remote"},
-		"no port":            {[]string{"--listen", "127.0.0.1"}, 2, "--listen"},
-		"no address":         {[]string{"--listen", ""}, 2, "--listen"},
-		"port in use":        {[]string{"--listen", taken.Addr().String()}, 1, "in use"},
-		"token of two words": {[]string{"--token", "one two"}, 2, "--token"},
-		"token with a break": {[]string{"--token", "one\ntwo"}, 2, "--token"},
-		"token not ASCII":    {[]string{"--token", "clé"}, 2, "--token"},
-		"delay without unit": {[]string{"--retry-schedule", "1,5"}, 2, "--retry-schedule"},
-		"delay missing":      {[]string{"--retry-schedule", "1s,,5s"}, 2, "--retry-schedule"},
-		"negative delay":     {[]string{"--retry-schedule", "1s,-5s"}, 2, "negative"},
-		"an argument":        {[]string{"8071"}, 2, "8071"},
+		"all addresses":            {[]string{"--listen", "0.0.0.0:0"}, 2, "--allow-remote"},
+		"all addresses, v6":        {[]string{"--listen", "[::]:0"}, 2, "--allow-remote"},
+		"no host":                  {[]string{"--listen", ":0"}, 2, "--allow-remote"},
+		"a remote address":         {[]string{"--listen", "192.0.2.1:0"}, 2, "--allow-remote"},
+		"no port":                  {[]string{"--listen", "127.0.0.1"}, 2, "--listen"},
+		"no address":               {[]string{"--listen", ""}, 2, "--listen"},
+		"port in use":              {[]string{"--listen", taken.Addr().String()}, 1, "in use"},
+		"token of two words":       {[]string{"--token", "one two"}, 2, "--token"},
+		"token with a break":       {[]string{"--token", "one\ntwo"}, 2, "--token"},
+		"token not ASCII":          {[]string{"--token", "clé"}, 2, "--token"},
+		"delay without unit":       {[]string{"--retry-schedule", "1,5"}, 2, "--retry-schedule"},
+		"delay missing":            {[]string{"--retry-schedule", "1s,,5s"}, 2, "--retry-schedule"},
+		"negative delay":           {[]string{"--retry-schedule", "1s,-5s"}, 2, "negative"},
+		"both families of headers": {[]string{"--whitelabel", "--svix-headers"}, 2, "svix-headers"},
+		"an argument":              {[]string{"8071"}, 2, "8071"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -58,7 +58,6 @@ type Scope interface {
 // deliveries if cfg does not say how many.
 func NewMock(tb Scope, cfg svixmock.Config) *svixmock.Server {
 	tb.Helper()
-	cfg.WhiteLabel = true
 	cfg.KeepRequests = cmp.Or(cfg.KeepRequests, 10_000)
 	cfg.KeepDeliveries = cmp.Or(cfg.KeepDeliveries, 10_000)
 	mock := svixmock.New(cfg)

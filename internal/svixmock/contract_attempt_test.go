@@ -266,7 +266,7 @@ func TestRecover(t *testing.T) {
 		time.Sleep(time.Minute)
 		got := map[string]int{}
 		for _, d := range r.deliveries() {
-			got[d.header.Get("Svix-Id")]++
+			got[d.header.Get("Webhook-Id")]++
 		}
 		want := map[string]int{messages[0]: 1, messages[1]: 2, messages[2]: 1, messages[3]: 2}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -284,8 +284,8 @@ func TestDeliveryOnTheWire(t *testing.T) {
 	timestamp := strconv.FormatInt(start.Unix(), 10)
 	want := []string{
 		"POST /some/path?q=1 HTTP/1.1", "Host: " + host, "content-type: application/json", "X-cuStom-CASE: Value", "accept: text/x",
-		"user-agent: Svix-Webhooks/*", "svix-id: " + msg, "svix-timestamp: " + timestamp, "Content-Length: 8",
-		"svix-signature: " + symmetricToken(t, symmetric, msg, timestamp, body),
+		"user-agent: Svix-Webhooks/*", "webhook-id: " + msg, "webhook-timestamp: " + timestamp, "Content-Length: 8",
+		"webhook-signature: " + symmetricToken(t, symmetric, msg, timestamp, body),
 	}
 	if len(lines) < 2 || lines[0] != want[0] || lines[1] != want[1] {
 		t.Errorf("got %q, want the request line and Host first", lines)
@@ -315,9 +315,9 @@ func TestDeliveryHeaders(t *testing.T) {
 		"custom":                {svixmock.Config{}, "https://receiver.example", `{"X-A":"a","cookie":"c"}`, map[string]string{"X-A": "a", "Cookie": "c"}},
 		"user in URL":           {svixmock.Config{}, "https://user:pa%20ss@receiver.example", `{}`, map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("user:pa ss"))}},
 		"custom authorization":  {svixmock.Config{}, "https://user:pass@receiver.example", `{"authorization":"Bearer x"}`, map[string]string{"Authorization": "Bearer x"}},
-		"whitelabel":            {svixmock.Config{WhiteLabel: true}, "https://receiver.example", `{}`, map[string]string{"Svix-Id": "", "Svix-Timestamp": "", "Svix-Signature": ""}},
-		"whitelabel overridden": {svixmock.Config{WhiteLabel: true}, "https://receiver.example", `{"webhook-id":"mine"}`, map[string]string{"Webhook-Id": "mine"}},
-		"webhook beside svix":   {svixmock.Config{}, "https://receiver.example", `{"webhook-id":"mine"}`, map[string]string{"Webhook-Id": "mine"}},
+		"whitelabel":            {svixmock.Config{}, "https://receiver.example", `{}`, map[string]string{"Svix-Id": "", "Svix-Timestamp": "", "Svix-Signature": ""}},
+		"whitelabel overridden": {svixmock.Config{}, "https://receiver.example", `{"webhook-id":"mine"}`, map[string]string{"Webhook-Id": "mine"}},
+		"webhook beside svix":   {svixmock.Config{SvixHeaders: true}, "https://receiver.example", `{"webhook-id":"mine"}`, map[string]string{"Webhook-Id": "mine"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -790,8 +790,8 @@ func TestSameIDEverywhere(t *testing.T) {
 		}
 		for _, d := range got {
 			stamp := strconv.FormatInt(start.Add(d.at.Sub(begin)).Unix(), 10)
-			if d.header.Get("Svix-Id") != msg || d.header.Get("Svix-Timestamp") != stamp {
-				a.t.Errorf("got id %s and timestamp %s, want %s and %s", d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), msg, stamp)
+			if d.header.Get("Webhook-Id") != msg || d.header.Get("Webhook-Timestamp") != stamp {
+				a.t.Errorf("got id %s and timestamp %s, want %s and %s", d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), msg, stamp)
 			}
 			checkSignatures(a.t, d, symmetric)
 		}

@@ -40,9 +40,9 @@ func checkSignatures(t *testing.T, d delivery, secrets ...string) {
 	t.Helper()
 	var want []string
 	for _, secret := range secrets {
-		want = append(want, symmetricToken(t, secret, d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), d.body))
+		want = append(want, symmetricToken(t, secret, d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body))
 	}
-	if diff := cmp.Diff(strings.Join(want, " "), d.header.Get("Svix-Signature")); diff != "" {
+	if diff := cmp.Diff(strings.Join(want, " "), d.header.Get("Webhook-Signature")); diff != "" {
 		t.Errorf("signatures (-want +got):\n%s", diff)
 	}
 }
@@ -51,7 +51,7 @@ func checkSignatures(t *testing.T, d delivery, secrets ...string) {
 func (d delivery) signedBy(t *testing.T, secrets ...string) string {
 	t.Helper()
 	for _, secret := range secrets {
-		if d.header.Get("Svix-Signature") == symmetricToken(t, secret, d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), d.body) {
+		if d.header.Get("Webhook-Signature") == symmetricToken(t, secret, d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body) {
 			return secret
 		}
 	}
@@ -65,14 +65,14 @@ func checkAsymmetric(t *testing.T, d delivery, publicKey string) {
 	if err != nil || len(key) != ed25519.PublicKeySize {
 		t.Fatalf("public key %q: %v, %d bytes", publicKey, err, len(key))
 	}
-	token, ok := strings.CutPrefix(d.header.Get("Svix-Signature"), "v1a,")
+	token, ok := strings.CutPrefix(d.header.Get("Webhook-Signature"), "v1a,")
 	signature, err := base64.StdEncoding.DecodeString(token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := fmt.Appendf(nil, "%s.%s.%s", d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"), d.body)
+	signed := fmt.Appendf(nil, "%s.%s.%s", d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body)
 	if !ok || !ed25519.Verify(key, signed, signature) {
-		t.Errorf("got signature %q, which is not one of %s", d.header.Get("Svix-Signature"), publicKey)
+		t.Errorf("got signature %q, which is not one of %s", d.header.Get("Webhook-Signature"), publicKey)
 	}
 }
 

@@ -357,7 +357,7 @@ func rowNoChannels(a *api) {
 	a.message(app)
 	want := a.message(app, `"channels":["c"]`)
 	a.delivered(1)
-	if got := r.deliveries()[0].header.Get("Svix-Id"); got != want {
+	if got := r.deliveries()[0].header.Get("Webhook-Id"); got != want {
 		a.t.Errorf("got delivery of %s, want only that of %s, which has the channel", got, want)
 	}
 }
@@ -547,7 +547,7 @@ func rowResendFilters(a *api) {
 	msg := a.message(app)
 	a.post(app+"/msg/"+msg+"/endpoint/"+id+"/resend", "").expect(http.StatusAccepted, `{}`)
 	a.delivered(1)
-	if got := r.deliveries()[0].header.Get("Svix-Id"); got != msg {
+	if got := r.deliveries()[0].header.Get("Webhook-Id"); got != msg {
 		a.t.Errorf("got delivery of %s, want %s", got, msg)
 	}
 }
@@ -653,7 +653,7 @@ func rowSignatureTimestamp(a *api) {
 		}
 		for i, d := range got {
 			want := strconv.FormatInt(start.Add(time.Duration(i)*time.Hour).Unix(), 10)
-			if id, stamp := d.header.Get("Svix-Id"), d.header.Get("Svix-Timestamp"); id != msg || stamp != want {
+			if id, stamp := d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"); id != msg || stamp != want {
 				a.t.Errorf("delivery %d: got id %s and timestamp %s, want %s and %s", i, id, stamp, msg, want)
 			}
 			checkSignatures(a.t, d, symmetric)
@@ -662,7 +662,7 @@ func rowSignatureTimestamp(a *api) {
 }
 
 func rowWhitelabel(a *api) {
-	for prefix, config := range map[string]svixmock.Config{"svix-": {}, "webhook-": {WhiteLabel: true}} {
+	for prefix, config := range map[string]svixmock.Config{"svix-": {SvixHeaders: true}, "webhook-": {}} {
 		a := newAPI(a.t, config)
 		app := a.app()
 		r := a.receiver("https://receiver.example")

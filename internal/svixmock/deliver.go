@@ -126,9 +126,9 @@ func (s *Server) attempt(t task, r recipient) (exchange, bool) {
 
 // deliveryHeader are the headers of an attempt, in the casing of the wire.
 func (s *Server) deliveryHeader(m *message, set *endpointSettings, x exchange) wireHeader {
-	family := "svix-"
-	if s.worker.whiteLabel {
-		family = "webhook-"
+	family := "webhook-"
+	if s.worker.svixHeaders {
+		family = "svix-"
 	}
 	msgID := m.id.text(messagePrefix)
 	seconds := strconv.FormatInt(x.at.Unix(), 10)

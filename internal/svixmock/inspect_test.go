@@ -191,7 +191,7 @@ func TestConcurrentUse(t *testing.T) {
 	for name, r := range map[string]*receiver{"one": one, "two": two} {
 		seen := map[string]bool{}
 		for _, d := range r.deliveries() {
-			seen[d.header.Get("Svix-Id")] = true
+			seen[d.header.Get("Webhook-Id")] = true
 		}
 		if len(seen) != senders*each || len(r.deliveries()) != senders*each {
 			t.Errorf("receiver %s got %d deliveries of %d messages, want %d", name, len(r.deliveries()), len(seen), senders*each)

@@ -136,7 +136,7 @@ func (c *recordedClock) step() { c.ahead.Add(int64(6 * time.Millisecond)) }
 
 func newPlayer(t *testing.T) *player {
 	t.Helper()
-	mock := svixmock.New(svixmock.Config{Secret: secret, WhiteLabel: true, RetrySchedule: []time.Duration{time.Hour}})
+	mock := svixmock.New(svixmock.Config{Secret: secret, RetrySchedule: []time.Duration{time.Hour}})
 	p := &player{mock: mock, clock: new(recordedClock), bindings: map[string]string{}}
 	mock.SetClock(p.clock.now)
 	server := httptest.NewServer(mock)

@@ -25,8 +25,9 @@ type Config struct {
 	// to 20 % of jitter. Otherwise exactly these delays; empty: no retry. As on the server, a Retry-After of the
 	// receiver may stretch a delay to its double, and after a timeout a delay is at least a minute.
 	RetrySchedule []time.Duration
-	// WhiteLabel selects webhook-* headers for deliveries instead of svix-* ones.
-	WhiteLabel bool
+	// SvixHeaders selects svix-* headers for deliveries instead of webhook-* ones, which a server has
+	// with the setting whitelabel_headers.
+	SvixHeaders bool
 	// HTTPSOnly refuses endpoints whose URL is not https.
 	HTTPSOnly bool
 	// NoIdempotency ignores idempotency keys, as a server without a cache does.

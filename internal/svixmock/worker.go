@@ -17,11 +17,11 @@ const idleLimit = 40 * time.Second
 
 // worker runs the deliveries and keeps count of them.
 type worker struct {
-	schedule   []time.Duration
-	jitter     bool
-	whiteLabel bool
-	slots      chan struct{}
-	wire       *wire
+	schedule    []time.Duration
+	jitter      bool
+	svixHeaders bool
+	slots       chan struct{}
+	wire        *wire
 
 	running sync.WaitGroup
 	log     ring[Delivery]
@@ -41,7 +41,7 @@ func (s *Server) initWorker(cfg Config) {
 	if w.schedule == nil {
 		w.schedule, w.jitter = defaultSchedule, true
 	}
-	w.whiteLabel = cfg.WhiteLabel
+	w.svixHeaders = cfg.SvixHeaders
 	w.slots = make(chan struct{}, maxExchanges)
 	w.wire = newWire()
 	w.log.size = cfg.KeepDeliveries

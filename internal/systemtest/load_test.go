@@ -67,7 +67,7 @@ func (r *received) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 func TestLoadListedEqualsReceived(t *testing.T) {
 	t.Parallel()
 	n := harness.Sized(600, 100_000)
-	mock, client := loadServer(t, svixmock.Config{WhiteLabel: true})
+	mock, client := loadServer(t, svixmock.Config{})
 	if err := client.CreateEventType(t.Context(),
 		webhooks.EventType{Name: "any.object", Schema: json.RawMessage(`{}`)}); err != nil {
 		t.Fatal(err)

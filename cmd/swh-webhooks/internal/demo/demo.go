@@ -69,7 +69,7 @@ type demo struct {
 // start opens the server and the receiver. The server makes one attempt at each delivery, so that
 // it is known how many there have to be.
 func (d *demo) start(ctx context.Context, refuse uint) (err error) {
-	d.mock = svixmock.New(svixmock.Config{WhiteLabel: true, RetrySchedule: []time.Duration{}})
+	d.mock = svixmock.New(svixmock.Config{RetrySchedule: []time.Duration{}})
 	if d.server, err = open(ctx, d.mock); err != nil {
 		return err
 	}
