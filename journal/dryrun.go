@@ -18,7 +18,7 @@ func DryRun(ctx context.Context, cfg Config, opts ...kgo.Opt) (map[string]Outcom
 	if err := configError(cfg.mistakes()); err != nil {
 		return nil, err
 	}
-	schemas, err := newArchiveSchemas()
+	schemas, err := newArchiveSchemas() //nolint:contextcheck // to compile needs none
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func DryRun(ctx context.Context, cfg Config, opts ...kgo.Opt) (map[string]Outcom
 			switch {
 			case errors.Is(err, ErrSkip):
 				o = outcomeSkipped
-			case err != nil || !schemas.allow(ev):
+			case err != nil || !schemas.allow(ctx, ev):
 				o = outcomeDead
 			}
 			counts.outcome(topic, o)

@@ -107,7 +107,7 @@ func newArchiveSchemas() (archiveSchemas, error) {
 }
 
 // allow tells whether the archive's own schema allows an event.
-func (s archiveSchemas) allow(ev webhooks.Event) bool {
+func (s archiveSchemas) allow(ctx context.Context, ev webhooks.Event) bool {
 	payload, _ := ev.Payload.(map[string]any)
-	return s[ev.Type] != nil && s[ev.Type].Validate(context.Background(), payload) == nil
+	return s[ev.Type] != nil && s[ev.Type].Validate(ctx, payload) == nil
 }

@@ -25,6 +25,8 @@ import (
 const (
 	// rebalanceTimeout is how long Kafka waits for a member that has to give partitions away.
 	rebalanceTimeout = 60 * time.Second
+	// maxRecord is more than the archive's writer lets a record be, 100 MiB. An answer holds one at least.
+	maxRecord = 128 << 20
 	// startTimeout is how long the brokers may take to answer at the start.
 	startTimeout = 30 * time.Second
 )
@@ -109,7 +111,8 @@ func (k KafkaConfig) tls() (*tls.Config, error) {
 // that they win over nothing.
 func (c Config) connection(callers []kgo.Opt, log *slog.Logger) ([]kgo.Opt, error) {
 	opts := append([]kgo.Opt{}, callers...)
-	opts = append(opts, kgo.SeedBrokers(c.Brokers...), kgo.ClientID(c.Kafka.ClientID), kgo.WithLogger(kafkaLogger{log}))
+	opts = append(opts, kgo.SeedBrokers(c.Brokers...), kgo.ClientID(c.Kafka.ClientID), kgo.WithLogger(kafkaLogger{log}),
+		kgo.BrokerMaxReadBytes(2*maxRecord), kgo.BrokerMaxWriteBytes(2*maxRecord), kgo.ProducerBatchMaxBytes(maxRecord))
 	if c.Kafka.usesTLS() {
 		cfg, err := c.Kafka.tls()
 		if err != nil {

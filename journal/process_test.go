@@ -68,7 +68,7 @@ func runFeedProcess(text string) int {
 		if os.Getenv("JOURNAL_TEST_LOG") != "" {
 			log = slog.New(slog.NewTextHandler(os.Stderr, nil))
 		}
-		feed, err := journal.New(job.Config, client, journal.WithLogger(log),
+		feed, err := journal.New(job.Config, client, journal.WithLogger(log), //nolint:contextcheck // New needs none
 			journal.WithBackoff(time.Millisecond, job.MaxBackoff))
 		if err != nil {
 			return journal.Stats{}, err

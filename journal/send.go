@@ -184,7 +184,7 @@ func (f *Feed) gateChanged(err error) {
 // the schemas that are registered.
 func (f *Feed) refused(e *entry, ev webhooks.Event, class string, err error) {
 	e.Record.dead = newDeadLetter(e.Record.record, ev.ID, class, err)
-	if f.schemas.allow(ev) {
+	if f.schemas.allow(e.Record.partition.ctx, ev) {
 		f.mu.Lock()
 		f.deadInARow++
 		inARow := f.deadInARow
