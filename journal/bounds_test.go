@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,6 +72,9 @@ func idOf(t *testing.T, r *kgo.Record) string {
 // TestMemoryDoesNotGrowWithTheBacklog runs a feed against a slow server.
 func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	t.Parallel()
+	if underRace() {
+		t.Skip("the race detector takes memory, too")
+	}
 	const most = 128 << 20
 	broker, server := journaltest.NewBroker(t, partitions), newSvix(t)
 	server.FailRate(1, 1, svixmock.Fault{Delay: 300 * time.Millisecond}) // 64 at once: about 200 a second
@@ -117,4 +122,10 @@ func residentPeak(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return kib << 10
+}
+
+// underRace tells whether this test binary has the race detector in it.
+func underRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
