@@ -81,7 +81,7 @@ func options() []kfake.Opt {
 func (b *Broker) connect(tb testing.TB) {
 	tb.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addresses...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.MaxBufferedRecords(100_000),
+		kgo.MaxBufferedRecords(100_000), kgo.UnknownTopicRetries(100),
 		kgo.MetadataMinAge(20*time.Millisecond), kgo.MetadataMaxAge(100*time.Millisecond))
 	if err != nil {
 		tb.Fatal(err)
@@ -105,6 +105,9 @@ func (b *Broker) CreateTopics(tb testing.TB, partitions int32, topics ...string)
 	}
 	if b.Fake == nil {
 		tb.Cleanup(func() { _, _ = b.admin.DeleteTopics(context.Background(), topics...) })
+	}
+	for len(b.Ends(tb, topics...)) != int(partitions)*len(topics) { // a real one takes a moment
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 
@@ -206,11 +209,15 @@ func isNewGroup(err error) bool {
 func (b *Broker) Ends(tb testing.TB, topics ...string) map[Partition]int64 {
 	tb.Helper()
 	listed, err := b.admin.ListEndOffsets(tb.Context(), topics...)
-	if err != nil {
+	if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 		tb.Fatal(err)
 	}
 	ends := map[Partition]int64{}
-	listed.Each(func(o kadm.ListedOffset) { ends[Partition{o.Topic, o.Partition}] = o.Offset })
+	listed.Each(func(o kadm.ListedOffset) {
+		if o.Err == nil {
+			ends[Partition{o.Topic, o.Partition}] = o.Offset
+		}
+	})
 	return ends
 }
 
