@@ -36,12 +36,13 @@ import (
 // does not know.
 func BenchmarkSend(b *testing.B) {
 	serverURL, token := harness.StartProcess(b)
+	event := benchEvent{webhooks.DefaultEventTypes()[1], benchPayload}
 	clients := []struct {
 		name string
 		send func(ctx context.Context) error
 	}{
-		{"sdk", sdkSend(b, serverURL, token, tuned(b))},
-		{"webhooks", clientSend(b, serverURL, token, tuned(b))},
+		{"sdk", sdkSend(b, serverURL, token, tuned(b), event)},
+		{"webhooks", clientSend(b, serverURL, token, tuned(b), event)},
 	}
 	for _, goroutines := range []int{1, 64, 256} {
 		for _, client := range clients {
@@ -63,35 +64,94 @@ func measureSends(b *testing.B, goroutines int, send func(ctx context.Context) e
 }
 
 // BenchmarkSendRatio tells the same in one figure each: the two take turns, so that what else the
-// machine does meets both alike.
+// machine does meets both alike. The SDK gets larger payloads as a map, too; a far server is 5 ms
+// away.
 //
 //	go test -run '^$' -bench 'SendRatio$' -benchtime 60x .
 func BenchmarkSendRatio(b *testing.B) {
-	serverURL, token := harness.StartProcess(b)
-	sdk, client := sdkSend(b, serverURL, token, tuned(b)), clientSend(b, serverURL, token, tuned(b))
-	const turn = 2000 // events
-	for _, goroutines := range []int{1, 64, 256} {
-		b.Run(fmt.Sprintf("goroutines=%d", goroutines), func(b *testing.B) {
-			sendAll(b, goroutines, turn, sdk) // opens the connections
-			sendAll(b, goroutines, turn, client)
-			b.ResetTimer()
-			var bare, own spent
-			for i := range b.N {
-				if i%2 == 0 {
-					bare.add(sendAll(b, goroutines, turn, sdk))
-					own.add(sendAll(b, goroutines, turn, client))
-				} else {
-					own.add(sendAll(b, goroutines, turn, client))
-					bare.add(sendAll(b, goroutines, turn, sdk))
-				}
-			}
-			events := float64(b.N * turn)
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(bare.wall.Seconds()/own.wall.Seconds(), "throughput-ratio")
-			b.ReportMetric(float64((own.cpu-bare.cpu).Microseconds())/events, "added-cpu-µs/event")
-			b.ReportMetric(float64(own.allocations-bare.allocations)/events, "added-allocs/event")
+	visit := webhooks.DefaultEventTypes()[1]
+	for _, tt := range []struct {
+		name       string
+		goroutines int
+		turn       int // events
+		event      benchEvent
+		away       time.Duration
+	}{
+		{"goroutines=1", 1, 2000, benchEvent{visit, benchPayload}, 0},
+		{"goroutines=64", 64, 2000, benchEvent{visit, benchPayload}, 0},
+		{"goroutines=256", 256, 2000, benchEvent{visit, benchPayload}, 0},
+		{"payload=2kB", 16, 1000, benchEvent{listType, objects(40)}, 0},
+		{"payload=100kB", 16, 100, benchEvent{listType, objects(2000)}, 0},
+		{"far", 64, 1000, benchEvent{visit, benchPayload}, 5 * time.Millisecond},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			serverURL, token := harness.StartProcess(b)
+			sdk := sdkSend(b, serverURL, token, far{tuned(b), tt.away}, tt.event)
+			client := clientSend(b, serverURL, token, far{tuned(b), tt.away}, tt.event)
+			compareSends(b, tt.goroutines, tt.turn, sdk, client)
 		})
 	}
+}
+
+func compareSends(b *testing.B, goroutines, turn int, sdk, client func(context.Context) error) {
+	b.Helper()
+	sendAll(b, goroutines, turn, sdk) // opens the connections
+	sendAll(b, goroutines, turn, client)
+	b.ResetTimer()
+	var bare, own spent
+	for i := range b.N {
+		if i%2 == 0 {
+			bare.add(sendAll(b, goroutines, turn, sdk))
+			own.add(sendAll(b, goroutines, turn, client))
+		} else {
+			own.add(sendAll(b, goroutines, turn, client))
+			bare.add(sendAll(b, goroutines, turn, sdk))
+		}
+	}
+	events := float64(b.N * turn)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(bare.wall.Seconds()/own.wall.Seconds(), "throughput-ratio")
+	b.ReportMetric(float64((own.cpu-bare.cpu).Microseconds())/events, "added-cpu-µs/event")
+	b.ReportMetric(float64(own.allocations-bare.allocations)/events, "added-allocs/event")
+}
+
+// A benchEvent is what a benchmark sends again and again.
+type benchEvent struct {
+	eventType webhooks.EventType
+	payload   func() map[string]any
+}
+
+// listType is the type of an event with many objects.
+var listType = webhooks.EventType{Name: "origin.list", Schema: []byte(`{
+	"type": "object",
+	"properties": {"origins": {"type": "array", "items": {
+		"type": "object",
+		"properties": {"url": {"type": "string"}, "visits": {"type": "integer", "minimum": 0}},
+		"required": ["url"]
+	}}},
+	"required": ["origins"]
+}`)}
+
+// objects returns a payload of n objects of about 50 bytes each.
+func objects(n int) func() map[string]any {
+	origins := make([]any, n)
+	for i := range origins {
+		origins[i] = map[string]any{"url": fmt.Sprintf("https://example.org/p/%d", 100_000+i), "visits": i}
+	}
+	payload := map[string]any{"origins": origins}
+	return func() map[string]any { return payload }
+}
+
+// far is a server that is some time away.
+type far struct {
+	*http.Transport
+
+	away time.Duration
+}
+
+func (f far) RoundTrip(r *http.Request) (*http.Response, error) {
+	time.Sleep(f.away)
+	return f.Transport.RoundTrip(r)
 }
 
 // spent is what sending took.
@@ -147,12 +207,13 @@ func cpuTime(b *testing.B) time.Duration {
 func BenchmarkSendCost(b *testing.B) {
 	mock := harness.NewMock(b, svixmock.Config{})
 	canned := cannedAnswers{live: mock.RoundTripper()}
+	event := benchEvent{webhooks.DefaultEventTypes()[1], benchPayload}
 	clients := []struct {
 		name string
 		send func(ctx context.Context) error
 	}{
-		{"sdk", sdkSend(b, "http://svix.test", mock.Token(), canned)},
-		{"webhooks", clientSend(b, "http://svix.test", mock.Token(), canned)},
+		{"sdk", sdkSend(b, "http://svix.test", mock.Token(), canned, event)},
+		{"webhooks", clientSend(b, "http://svix.test", mock.Token(), canned, event)},
 	}
 	for _, client := range clients {
 		b.Run("client="+client.name, func(b *testing.B) { measureSends(b, 1, client.send) })
@@ -188,9 +249,9 @@ func benchPayload() map[string]any {
 	}
 }
 
-const benchEventType = "origin.visit"
-
-func sdkSend(b *testing.B, serverURL, token string, transport http.RoundTripper) func(context.Context) error {
+func sdkSend(
+	b *testing.B, serverURL, token string, transport http.RoundTripper, event benchEvent,
+) func(context.Context) error {
 	b.Helper()
 	address, err := url.Parse(serverURL)
 	if err != nil {
@@ -201,15 +262,17 @@ func sdkSend(b *testing.B, serverURL, token string, transport http.RoundTripper)
 	if err != nil {
 		b.Fatal(err)
 	}
-	app := identity.Application(benchEventType)
+	app := identity.Application(event.eventType.Name)
 	return func(ctx context.Context) error {
 		_, err := sdk.Message.Create(ctx, app,
-			models.MessageIn{EventType: benchEventType, Payload: benchPayload()}, nil)
+			models.MessageIn{EventType: event.eventType.Name, Payload: event.payload()}, nil)
 		return err
 	}
 }
 
-func clientSend(b *testing.B, serverURL, token string, transport http.RoundTripper) func(context.Context) error {
+func clientSend(
+	b *testing.B, serverURL, token string, transport http.RoundTripper, event benchEvent,
+) func(context.Context) error {
 	b.Helper()
 	newClient := func() *webhooks.Client {
 		client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
@@ -221,13 +284,13 @@ func clientSend(b *testing.B, serverURL, token string, transport http.RoundTripp
 		return client
 	}
 	client, other := newClient(), newClient()
-	endpoint := webhooks.Endpoint{URL: "http://127.0.0.1:9/", EventType: benchEventType}
+	endpoint := webhooks.Endpoint{URL: "http://127.0.0.1:9/", EventType: event.eventType.Name}
 	send := func(ctx context.Context) error {
-		_, err := client.SendEvent(ctx, webhooks.Event{Type: benchEventType, Payload: benchPayload()})
+		_, err := client.SendEvent(ctx, webhooks.Event{Type: event.eventType.Name, Payload: event.payload()})
 		return err
 	}
 	for _, step := range []func() error{
-		func() error { return other.CreateEventType(b.Context(), webhooks.DefaultEventTypes()[1]) },
+		func() error { return other.CreateEventType(b.Context(), event.eventType) },
 		func() error { return other.CreateEndpoint(b.Context(), endpoint, "") },
 		func() error { return send(b.Context()) },
 		func() error { return other.SetEndpointDisabled(b.Context(), endpoint, true) },

@@ -200,7 +200,7 @@ func noApplication(eventType string, answer error) error {
 	return fmt.Errorf("webhooks: event type %s: %w: %w", foreign.Quote(eventType), errNoApplication, answer)
 }
 
-func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body rawPayload) (Message, error) {
+func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body []byte) (Message, error) {
 	et, err := c.registered(ctx, ev.Type)
 	if err != nil {
 		return Message{}, err
@@ -236,7 +236,7 @@ func (rt *registeredType) validate(ctx context.Context, object map[string]any) e
 	return nil
 }
 
-func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, error) {
+func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body []byte) (Message, error) {
 	if ev.ID == "" {
 		ev.ID = uuid.NewString()
 	}
@@ -260,26 +260,22 @@ func (c *Client) createMessage(ctx context.Context, app string, ev Event, channe
 	return Message{}, &SendError{EventID: ev.ID, MaybeSent: maybeSent, Err: err}
 }
 
-// A rawPayload is the text that the server delivers to the byte. Of the payload
-// member, which has to be there too, the SDK would send another text.
-type rawPayload []byte
-
-// MarshalText makes it a JSON string.
-func (p rawPayload) MarshalText() ([]byte, error) { return p, nil }
-
 var (
-	noPayload      = map[string]any{}
 	withoutContent = false // else the SDK looks into the response, see [transport.Transport.RoundTrip]
+	noPayload      = map[string]any{}
+	// rawPayload is where the transport puts the text that the server delivers to the byte. Of the
+	// payload member, which has to be there too, the SDK would send another text.
+	rawPayload = map[string]any{"rawPayload": ""}
 )
 
 // postMessage creates the message of an event. The answer's Unclear tells that there may be one.
-func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body rawPayload) (Message, transport.Answer, error) {
+func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body []byte) (Message, transport.Answer, error) {
 	in := models.MessageIn{
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
-		Payload: noPayload, TransformationsParams: &map[string]any{"rawPayload": body},
+		Payload: noPayload, TransformationsParams: &rawPayload,
 	}
 	const op = "message create"
-	answer, err := c.finish(ctx, op, func(ctx context.Context) error {
+	answer, err := c.finish(ctx, op, body, func(ctx context.Context) error {
 		// The key saves the SDK drawing one; the transport takes it off.
 		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withoutContent})
 		return err

@@ -335,10 +335,10 @@ func (c *Client) do(ctx context.Context, op string, request func(ctx context.Con
 	return c.answer(ctx, op, transport.Answer{}, request)
 }
 
-// finish is [Client.do] for a request that is finished in the background if ctx
+// finish is [Client.do] for the request with a payload, which is finished in the background if ctx
 // ends while it is under way.
-func (c *Client) finish(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
-	return c.answer(ctx, op, transport.Answer{Finish: true}, request)
+func (c *Client) finish(ctx context.Context, op string, payload []byte, request func(ctx context.Context) error) (transport.Answer, error) {
+	return c.answer(ctx, op, transport.Answer{Finish: true, Payload: payload}, request)
 }
 
 func (c *Client) answer(ctx context.Context, op string, answer transport.Answer, request func(ctx context.Context) error) (transport.Answer, error) {

@@ -960,6 +960,15 @@ func TestPayloadBytesAreCanonical(t *testing.T) {
 			json.RawMessage(`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`),
 			`{"a":"` + strings.Repeat("x", 1<<20-8) + `"}`,
 		},
+		"byte order mark": {json.RawMessage("\ufeff{}"), `{}`},
+		"1 MiB of what HTML escapes": {
+			map[string]any{"a": strings.Repeat("<>& ", 170_000)},
+			`{"a":"` + strings.Repeat("<>& ", 170_000) + `"}`,
+		},
+		"1,000 KiB of what JSON escapes": {
+			map[string]any{"a": strings.Repeat("\"\\", 256_000)},
+			`{"a":"` + strings.Repeat(`\"\\`, 256_000) + `"}`,
+		},
 	}
 	want := map[string]string{} // by message id
 	for name, tt := range tests {
@@ -1008,7 +1017,8 @@ func TestPayloadsThatCannotBeSent(t *testing.T) {
 		"comma too many":            {json.RawMessage(`{"a":1,}`), ""},
 		"leading zero":              {json.RawMessage(`{"a":01}`), ""},
 		"not a number":              {json.RawMessage(`{"a":NaN}`), ""},
-		"byte order mark":           {json.RawMessage("\ufeff{}"), ""},
+		"a name of the server's":    {json.RawMessage(`{"a":{"$serde_json::private::Number":"1"}}`), "something else"},
+		"byte order mark inside":    {json.RawMessage("{\ufeff}"), ""},
 		"key twice":                 {json.RawMessage(`{"a":1,"a":1}`), "two members"},
 		"key twice, escaped":        {json.RawMessage(`{"b":{"a":1,"\u0061":2}}`), "two members"},
 		"invalid UTF-8":             {json.RawMessage("{\"a\":\"\xff\"}"), "UTF-8"},

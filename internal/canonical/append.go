@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,6 +24,12 @@ func Append(dst []byte, v any) []byte {
 		return appendString(dst, v)
 	case json.Number:
 		return appendNumber(dst, string(v))
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10)
+	case int64:
+		return strconv.AppendInt(dst, v, 10)
+	case float64:
+		return appendNumber(dst, floatText(v))
 	case []any:
 		return appendArray(dst, v, Append)
 	case map[string]any:
@@ -44,25 +51,44 @@ func appendArray(dst []byte, items []any, appendItem func([]byte, any) []byte) [
 }
 
 func appendObject(dst []byte, members map[string]any, appendMember func([]byte, any) []byte) []byte {
-	var few [16]string // most objects have few members; their names then need no memory
-	names := few[:0]
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	var few [12]member // most objects have few members, which then need no memory of their own
 	dst = append(dst, '{')
-	for i, name := range names {
+	for i, m := range sorted(members, few[:0]) {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, name)
+		dst = appendString(dst, m.name)
 		dst = append(dst, ':')
-		dst = appendMember(dst, members[name])
+		dst = appendMember(dst, m.value)
 	}
 	return append(dst, '}')
 }
 
-func appendString(dst []byte, s string) []byte {
+type member struct {
+	name  string
+	value any
+}
+
+// sorted appends the members of an object by their names to a list that is empty. A few are put in
+// their places as they come.
+func sorted(members map[string]any, list []member) []member {
+	few := len(members) <= cap(list)
+	for name, value := range members {
+		list = append(list, member{name, value})
+		for i := len(list) - 1; few && i > 0 && list[i-1].name > name; i-- {
+			list[i-1], list[i] = list[i], list[i-1]
+		}
+	}
+	if !few {
+		slices.SortFunc(list, func(a, b member) int { return strings.Compare(a.name, b.name) })
+	}
+	return list
+}
+
+// AppendQuoted appends a text, which is valid UTF-8, as a JSON string.
+func AppendQuoted(dst, text []byte) []byte { return appendString(dst, text) }
+
+func appendString[T string | []byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
 	plain := 0 // from here on nothing was written yet
 	for i := range len(s) {
@@ -114,4 +140,13 @@ func appendNumber(dst []byte, number string) []byte {
 		dst = append(dst, '+')
 	}
 	return append(dst, number[e+1:]...)
+}
+
+// floatText is the shortest text that reads back as f, as encoding/json writes it.
+func floatText(f float64) string {
+	text, err := json.Marshal(f)
+	if err != nil {
+		panic("canonical: not a JSON number: " + err.Error())
+	}
+	return string(text)
 }

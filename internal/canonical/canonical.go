@@ -8,10 +8,10 @@
 // Numbers keep the digits they came with; an exponent is written e+N or e-N.
 // A Svix server gives payloads back in this form.
 //
-// A value is a tree of nil, bool, string, [json.Number], []any and
-// map[string]any, made by [Parse] or [FromGo]. The limits on such trees keep
-// everything that walks them afterwards, the JSON Schema validator above all,
-// within bounds.
+// A value is a tree of nil, bool, string, numbers, []any and map[string]any, made by [Parse] or
+// [FromGo]. A number is a [json.Number] or, from Go, an int, int64 or float64. The limits on such
+// trees keep everything that walks them afterwards, the JSON Schema validator above all, within
+// bounds.
 package canonical
 
 import (
@@ -40,7 +40,7 @@ func TypeOf(v any) string {
 		return "boolean"
 	case string:
 		return "string"
-	case json.Number:
+	case json.Number, int, int64, float64:
 		return "number"
 	case []any:
 		return "array"

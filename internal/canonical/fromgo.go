@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -44,6 +45,10 @@ func convert(v any, depth int) (value any, same bool, err *Error) {
 		return v, true, checkString(x)
 	case json.Number:
 		return v, true, checkNumber(x)
+	case int, int64:
+		return v, true, nil
+	case float64:
+		return v, true, checkFloat(x)
 	case map[string]any:
 		return fromMap(x, v, depth+1)
 	case []any:
@@ -55,18 +60,21 @@ func convert(v any, depth int) (value any, same bool, err *Error) {
 
 func convertOther(v any, depth int) (any, *Error) {
 	switch v := v.(type) {
-	case int:
-		return json.Number(strconv.Itoa(v)), nil
-	case int64:
-		return json.Number(strconv.FormatInt(v, 10)), nil
-	case float64:
-		return fromFloat(v)
 	case json.RawMessage:
 		p := parser{text: string(v), outer: depth}
 		return p.document()
 	default:
 		return fromMarshal(v, depth)
 	}
+}
+
+// checkName refuses what the server's library keeps for itself: it takes an object with such a member
+// for a number, or for the text of a value.
+func checkName(name string) *Error {
+	if strings.HasPrefix(name, "$serde_json::private::") {
+		return (&Error{Reason: "the server would read such a member as something else"}).in(name)
+	}
+	return nil
 }
 
 func checkString(s string) *Error {
@@ -87,16 +95,11 @@ func checkNumber(number json.Number) *Error {
 	return nil
 }
 
-// fromFloat writes the shortest text that reads back as f, as encoding/json does.
-func fromFloat(f float64) (any, *Error) {
+func checkFloat(f float64) *Error {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return nil, &Error{Reason: "not a JSON number: " + strconv.FormatFloat(f, 'g', -1, 64)}
+		return &Error{Reason: "not a JSON number: " + strconv.FormatFloat(f, 'g', -1, 64)}
 	}
-	text, err := json.Marshal(f)
-	if err != nil {
-		return nil, &Error{Reason: Shorten(err.Error(), maxCause), err: err}
-	}
-	return json.Number(text), nil
+	return nil
 }
 
 // fromMap converts a map; v is the map, too.
@@ -111,6 +114,9 @@ func fromMap(members map[string]any, v any, depth int) (value any, same bool, er
 	for name, member := range members {
 		if !utf8.ValidString(name) {
 			return nil, false, &Error{Reason: "the name of a member is not valid UTF-8"}
+		}
+		if err := checkName(name); err != nil {
+			return nil, false, err
 		}
 		value, same, err := convert(member, depth)
 		if err != nil {

@@ -11,8 +11,8 @@ import (
 // the canonical text with numbers written in one way: 100, 1e2 and 100.0 have the same key.
 func AppendKey(dst []byte, v any) []byte {
 	switch v := v.(type) {
-	case json.Number:
-		digits, exponent := decimal(v)
+	case json.Number, int, int64, float64:
+		digits, exponent := decimal(numberText(v))
 		return strconv.AppendInt(append(append(dst, digits...), 'e'), int64(exponent), 10)
 	case []any:
 		return appendArray(dst, v, AppendKey)
@@ -23,20 +23,27 @@ func AppendKey(dst []byte, v any) []byte {
 	}
 }
 
-// IsInteger reports whether a number that [Parse] or [FromGo] made has no fraction, however it is
-// written.
-func IsInteger(n json.Number) bool {
-	if !strings.ContainsAny(string(n), ".eE") {
+// IsInteger reports whether a number has no fraction, however it is written.
+func IsInteger(number any) bool {
+	if _, small := Small(number); small {
 		return true
 	}
-	_, exponent := decimal(n)
+	_, exponent := decimal(numberText(number))
 	return exponent >= 0
+}
+
+// numberText returns the digits of a number.
+func numberText(number any) string {
+	if text, ok := number.(json.Number); ok {
+		return string(text)
+	}
+	return string(Append(nil, number))
 }
 
 // decimal returns a number as an integer that does not end in 0 and the power of ten to multiply
 // it with.
-func decimal(n json.Number) (digits string, exponent int) {
-	mantissa, power, _ := strings.Cut(strings.ToLower(string(n)), "e")
+func decimal(n string) (digits string, exponent int) {
+	mantissa, power, _ := strings.Cut(strings.ToLower(n), "e")
 	exponent, _ = strconv.Atoi(power)
 	positive := strings.TrimPrefix(mantissa, "-")
 	whole, fraction, _ := strings.Cut(positive, ".")
@@ -52,14 +59,25 @@ func decimal(n json.Number) (digits string, exponent int) {
 	return digits, exponent - len(fraction) + len(all) - len(digits)
 }
 
-// Exact returns the value of a number that [Parse] or [FromGo] made.
-func Exact(n json.Number) *big.Rat {
-	if i, err := strconv.ParseInt(string(n), 10, 64); err == nil {
-		return new(big.Rat).SetInt64(i)
+// Small returns the value of a number if it is written as an integer and is a small one.
+func Small(number any) (int64, bool) {
+	switch n := number.(type) {
+	case int:
+		return int64(n), true
+	case int64:
+		return n, true
+	case json.Number:
+		small, err := strconv.ParseInt(string(n), 10, 64)
+		return small, err == nil
 	}
-	r, ok := new(big.Rat).SetString(string(n))
+	return 0, false
+}
+
+// Exact returns the value of a number.
+func Exact(number any) *big.Rat {
+	r, ok := new(big.Rat).SetString(numberText(number))
 	if !ok {
-		panic("canonical: not a JSON number: " + string(n))
+		panic("canonical: not a JSON number: " + numberText(number))
 	}
 	return r
 }

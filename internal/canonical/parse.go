@@ -4,14 +4,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// Parse reads one JSON text (RFC 8259). It is stricter than [encoding/json]: it
-// also refuses invalid UTF-8, an escaped surrogate without its other half, two
-// members of one name in an object, and what is beyond [MaxDepth], [MaxDigits]
-// and [MaxExponent].
+// Parse reads one JSON text (RFC 8259), which may begin with a byte order mark. It is stricter than
+// [encoding/json]: it also refuses
+//   - invalid UTF-8, and an escaped surrogate without its other half,
+//   - two members of one name in an object,
+//   - member names that begin with "$serde_json::private::", since the server would read another
+//     value back,
+//   - what is beyond [MaxDepth], [MaxDigits] and [MaxExponent].
 //
 // The time it takes is linear in the length of the text. The value shares
 // nothing with data. Every error is an [*Error].
@@ -37,6 +41,9 @@ type parser struct {
 }
 
 func (p *parser) document() (any, *Error) {
+	if strings.HasPrefix(p.text, "\ufeff") { // as some editors put it at the beginning of a file
+		p.pos += len("\ufeff")
+	}
 	p.skipSpace()
 	v, err := p.value(p.outer)
 	if err != nil {
@@ -118,7 +125,7 @@ func (p *parser) name() (string, *Error) {
 	if p.skipSpace(); !p.skipTo(':') {
 		return "", p.unexpected("after the name of a member").in(name)
 	}
-	return name, nil
+	return name, checkName(name)
 }
 
 func (p *parser) array(depth int) (any, *Error) {

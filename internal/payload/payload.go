@@ -2,9 +2,11 @@
 package payload
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/foreign"
@@ -13,7 +15,9 @@ import (
 // Max is the most bytes of the text given, if it is one, and of the canonical text.
 const Max = 1 << 20
 
-const usual = 256 // bytes, of those of the archive
+// scratch holds buffers that have grown to the size of what is sent, so that a text takes the memory
+// that it needs and no more.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Encode returns a value that encodes to a JSON object as a validator takes it and as canonical
 // text. The text shares nothing with the value, the object may. A panic of the value's own methods
@@ -35,11 +39,14 @@ func Encode(value any) (object map[string]any, text []byte, err error) {
 	if !ok {
 		return nil, nil, errors.New("it is not a JSON object")
 	}
-	text = canonical.Append(make([]byte, 0, usual), object)
-	if len(text) > Max {
-		return nil, nil, tooLarge(len(text))
+	buffer := scratch.Get().(*[]byte) //nolint:forcetypeassert // nothing else is put there
+	defer scratch.Put(buffer)
+	*buffer = canonical.Append((*buffer)[:0], object)
+	if size := len(*buffer); size > Max {
+		*buffer = nil
+		return nil, nil, tooLarge(size)
 	}
-	return object, text, nil
+	return object, bytes.Clone(*buffer), nil
 }
 
 // Own returns a value that encodes to the same text and shares nothing with the caller's.

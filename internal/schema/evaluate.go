@@ -93,10 +93,9 @@ func (e *evaluation) apply(s *jsonschema.Schema, v any) {
 	if e.depth++; e.depth > maxDepth {
 		e.left = -1
 	}
-	defer func() { e.depth-- }()
+	scope := e.scope
 	if anchorOf(s) != "" {
 		e.scope = append(e.scope, s)
-		defer func() { e.scope = e.scope[:len(e.scope)-1] }()
 	}
 	switch {
 	case s.Always != nil:
@@ -119,6 +118,8 @@ func (e *evaluation) apply(s *jsonschema.Schema, v any) {
 		}
 		e.known = outer
 	}
+	e.scope = scope
+	e.depth--
 }
 
 func (e *evaluation) keywords(s *jsonschema.Schema, v any) {
@@ -134,7 +135,7 @@ func (e *evaluation) keywords(s *jsonschema.Schema, v any) {
 		e.array(s, v)
 	case string:
 		e.text(s, v)
-	case json.Number:
+	case json.Number, int, int64, float64:
 		e.number(s, v)
 	}
 	if !e.over() {
@@ -144,12 +145,14 @@ func (e *evaluation) keywords(s *jsonschema.Schema, v any) {
 
 // inPlace applies what s applies to v itself.
 func (e *evaluation) inPlace(s *jsonschema.Schema, v any) {
-	references := [...]*jsonschema.Schema{s.Ref, e.resolve(s.RecursiveRef), e.resolve(s.DynamicRef)}
-	for _, list := range [][]*jsonschema.Schema{references[:], s.AllOf} {
-		for _, child := range list {
-			if child != nil && !e.over() {
-				e.apply(child, v)
-			}
+	for _, child := range [...]*jsonschema.Schema{s.Ref, e.resolve(s.RecursiveRef), e.resolve(s.DynamicRef)} {
+		if child != nil && !e.over() {
+			e.apply(child, v)
+		}
+	}
+	for _, child := range s.AllOf {
+		if !e.over() {
+			e.apply(child, v)
 		}
 	}
 	if s.Not != nil && e.try(s.Not, v, false) && e.fail() {

@@ -1,7 +1,8 @@
 package schema
 
 import (
-	"encoding/json"
+	"bytes"
+	"cmp"
 	"math"
 	"math/big"
 	"regexp"
@@ -17,9 +18,9 @@ import (
 )
 
 func hasType(types []string, v any) bool {
-	number, ok := v.(json.Number)
-	return slices.Contains(types, canonical.TypeOf(v)) ||
-		ok && slices.Contains(types, "integer") && canonical.IsInteger(number)
+	actual := canonical.TypeOf(v)
+	return slices.Contains(types, actual) ||
+		actual == "number" && slices.Contains(types, "integer") && canonical.IsInteger(v)
 }
 
 // key returns what equal values have in common.
@@ -72,28 +73,45 @@ func (e *evaluation) text(s *jsonschema.Schema, text string) {
 	}
 }
 
-func (e *evaluation) number(s *jsonschema.Schema, number json.Number) {
-	limits := [...]struct {
-		relation string
-		limit    *big.Rat
-	}{{">=", s.Minimum}, {">", s.ExclusiveMinimum}, {"<=", s.Maximum}, {"<", s.ExclusiveMaximum}, {"a multiple of", s.MultipleOf}}
-	for _, l := range limits {
-		if l.limit == nil || !e.Spend(40+10*len(number)+2*l.limit.Num().BitLen()+2*l.limit.Denom().BitLen()) {
-			continue
-		}
-		if strings.ContainsAny(string(number), "eE") {
-			e.Spend(5000)
-		}
-		n := canonical.Exact(number)
-		fits := strings.Contains(l.relation, "<=>"[n.Cmp(l.limit)+1:][:1])
-		if l.limit == s.MultipleOf {
-			fits = n.Quo(n, l.limit).IsInt()
-		}
-		if !fits && e.fail() {
-			about, _ := l.limit.Float64()
-			e.explain("must be %s %v but found %s", l.relation, about, number)
-		}
+func (e *evaluation) number(s *jsonschema.Schema, number any) {
+	e.limit(number, ">=", s.Minimum)
+	e.limit(number, ">", s.ExclusiveMinimum)
+	e.limit(number, "<=", s.Maximum)
+	e.limit(number, "<", s.ExclusiveMaximum)
+	e.limit(number, multipleOf, s.MultipleOf)
+}
+
+const multipleOf = "a multiple of"
+
+func (e *evaluation) limit(number any, relation string, limit *big.Rat) {
+	if limit == nil || e.fits(number, relation, limit) || !e.fail() {
+		return
 	}
+	about, _ := limit.Float64()
+	e.explain("must be %s %v but found %s", relation, about, canonical.Append(nil, number))
+}
+
+func (e *evaluation) fits(number any, relation string, limit *big.Rat) bool {
+	order := 0
+	small, ok := canonical.Small(number)
+	if ok && relation != multipleOf && limit.IsInt() && limit.Num().IsInt64() {
+		order = cmp.Compare(small, limit.Num().Int64())
+	} else {
+		text := canonical.Append(nil, number)
+		effort := 60 + 10*len(text) + 2*limit.Num().BitLen() + 2*limit.Denom().BitLen()
+		if bytes.ContainsRune(text, 'e') {
+			effort += 5000
+		}
+		if !e.Spend(effort) {
+			return true
+		}
+		exact := canonical.Exact(number)
+		if relation == multipleOf {
+			return exact.Quo(exact, limit).IsInt()
+		}
+		order = exact.Cmp(limit)
+	}
+	return strings.Contains(relation, "<=>"[order+1:][:1])
 }
 
 // child applies a schema, which may be nil, to a member or an item.
@@ -131,7 +149,9 @@ func (e *evaluation) object(s *jsonschema.Schema, members map[string]any) {
 		if !e.Spend(4) || e.over() {
 			return
 		}
-		e.child(s.PropertyNames, name, name)
+		if s.PropertyNames != nil { // else the name would take memory
+			e.child(s.PropertyNames, name, name)
+		}
 		child, known := s.Properties[name]
 		e.child(child, name, member)
 		for p, child := range s.PatternProperties {

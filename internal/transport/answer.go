@@ -23,6 +23,9 @@ type Answer struct {
 	// ends is finished in the background. The server drops the handler of a
 	// request whose client goes away, and may then have done half of it.
 	Finish bool
+	// Payload is set by who asks: the text that takes the place of the empty
+	// rawPayload in the body of the request.
+	Payload []byte
 	// Status is the HTTP status; 0: the server gave no answer.
 	Status int
 	Header http.Header
@@ -43,7 +46,7 @@ type Answer struct {
 type answerKey struct{}
 
 // WithAnswer returns a context whose request fills answer. It serves one
-// request; answer must be zero but for Finish and may be read when the request
+// request; answer must be zero but for Finish and Payload, and may be read when the request
 // has returned.
 func WithAnswer(ctx context.Context, answer *Answer) context.Context {
 	return context.WithValue(ctx, answerKey{}, answer)

@@ -124,14 +124,20 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		defer req.Body.Close() // every try takes a fresh one
 	}
-	if err := checkBody(req); err != nil {
-		return nil, err
-	}
-	req.Header.Del("Idempotency-Key") // the SDK made the request, for this call alone
 	answer, wanted := req.Context().Value(answerKey{}).(*Answer)
 	if !wanted {
 		answer = new(Answer)
 	}
+	if answer.Payload != nil {
+		var err error
+		if req, err = withPayload(req, answer.Payload); err != nil {
+			return nil, err
+		}
+	}
+	if err := checkBody(req); err != nil {
+		return nil, err
+	}
+	req.Header.Del("Idempotency-Key") // the SDK made the request, for this call alone
 	if err := t.settle(req, answer); err != nil {
 		return nil, err
 	}
