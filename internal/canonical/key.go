@@ -1,8 +1,10 @@
 package canonical
 
 import (
+	"cmp"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,7 +27,7 @@ func AppendKey(dst []byte, v any) []byte {
 
 // IsInteger reports whether a number has no fraction, however it is written.
 func IsInteger(number any) bool {
-	if _, small := Small(number); small {
+	if _, ok := small(number); ok {
 		return true
 	}
 	_, exponent := decimal(numberText(number))
@@ -59,25 +61,62 @@ func decimal(n string) (digits string, exponent int) {
 	return digits, exponent - len(fraction) + len(all) - len(digits)
 }
 
-// Small returns the value of a number if it is written as an integer and is a small one.
-func Small(number any) (int64, bool) {
+// Distinct returns the items without those that are equal to an earlier one. It may change the list.
+func Distinct(items []any) []any {
+	known := make(map[string]bool, len(items))
+	return slices.DeleteFunc(items, func(item any) bool {
+		key := string(AppendKey(nil, item))
+		defer func() { known[key] = true }()
+		return known[key]
+	})
+}
+
+// small returns the value of a number if it is written as an integer and is a small one.
+func small(number any) (int64, bool) {
 	switch n := number.(type) {
 	case int:
 		return int64(n), true
 	case int64:
 		return n, true
 	case json.Number:
-		small, err := strconv.ParseInt(string(n), 10, 64)
-		return small, err == nil
+		value, err := strconv.ParseInt(string(n), 10, 64)
+		return value, err == nil
 	}
 	return 0, false
 }
 
-// Exact returns the value of a number.
-func Exact(number any) *big.Rat {
+// exact returns the value of a number.
+func exact(number any) *big.Rat {
 	r, ok := new(big.Rat).SetString(numberText(number))
 	if !ok {
 		panic("canonical: not a JSON number: " + numberText(number))
 	}
 	return r
+}
+
+// Compare returns -1 if a number is below a limit, 0 if it is equal and +1 if it is above.
+func Compare(number any, limit *big.Rat) int {
+	if n, ok := small(number); ok && limit.IsInt() && limit.Num().IsInt64() {
+		return cmp.Compare(n, limit.Num().Int64())
+	}
+	return exact(number).Cmp(limit)
+}
+
+// IsMultiple reports whether a number divided by another is an integer.
+func IsMultiple(number any, of *big.Rat) bool {
+	n := exact(number)
+	return n.Quo(n, of).IsInt()
+}
+
+// Effort is about how many times ten nanoseconds Compare and IsMultiple take.
+func Effort(number any, limit *big.Rat) int {
+	if _, ok := small(number); ok && limit.IsInt() && limit.Num().IsInt64() {
+		return 50
+	}
+	text := numberText(number)
+	effort := 60 + 10*len(text) + 2*limit.Num().BitLen() + 2*limit.Denom().BitLen()
+	if strings.ContainsAny(text, "eE") {
+		effort += 5000
+	}
+	return effort
 }

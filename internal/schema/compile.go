@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v5"
@@ -86,12 +85,11 @@ func compileError(err error) *Error {
 	if _, ok := errors.AsType[jsonschema.InfiniteLoopError](err); ok {
 		return refusal("", "refers to itself without end", err)
 	}
-	reason := err
-	if failed, ok := errors.AsType[*jsonschema.SchemaError](err); ok {
-		reason = failed.Err
+	reason := err.Error()
+	for _, prefix := range []string{"jsonschema " + address + " compilation failed: ", "jsonschema: "} {
+		reason = strings.TrimPrefix(reason, prefix)
 	}
-	message := strings.TrimPrefix(reason.Error(), "jsonschema: ")
-	return refusal("", strings.ReplaceAll(message, address, ""), err)
+	return refusal("", strings.ReplaceAll(reason, address, ""), err)
 }
 
 // maxCompile bounds what the library does to compile a schema, which cannot be stopped. The unit is
@@ -147,7 +145,10 @@ func (c *cost) value(v any, depth, path int) {
 		for name, member := range v {
 			c.keyword(name, member)
 			if items, ok := member.([]any); ok && name == "enum" {
-				v[name] = withoutRepetitions(items)
+				if items = canonical.Distinct(items); len(items) == 0 {
+					items = []any{json.Number("1e401")} // no value can be so large
+				}
+				v[name] = items
 			}
 			c.value(member, depth+1, path+len(name)+1)
 		}
@@ -198,17 +199,4 @@ func (c *cost) pattern(text string) {
 	}
 	c.patterns[text] = pattern.Size(text)
 	c.size += c.patterns[text]
-}
-
-func withoutRepetitions(items []any) []any {
-	known := make(map[string]bool, len(items))
-	items = slices.DeleteFunc(items, func(item any) bool {
-		key := string(canonical.AppendKey(nil, item))
-		defer func() { known[key] = true }()
-		return known[key]
-	})
-	if len(items) == 0 {
-		return []any{json.Number("1e401")} // no value can be so large
-	}
-	return items
 }

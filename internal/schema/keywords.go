@@ -1,8 +1,6 @@
 package schema
 
 import (
-	"bytes"
-	"cmp"
 	"math"
 	"math/big"
 	"regexp"
@@ -84,34 +82,19 @@ func (e *evaluation) number(s *jsonschema.Schema, number any) {
 const multipleOf = "a multiple of"
 
 func (e *evaluation) limit(number any, relation string, limit *big.Rat) {
-	if limit == nil || e.fits(number, relation, limit) || !e.fail() {
+	if limit == nil || !e.Spend(canonical.Effort(number, limit)) {
 		return
 	}
-	about, _ := limit.Float64()
-	e.explain("must be %s %v but found %s", relation, about, canonical.Append(nil, number))
-}
-
-func (e *evaluation) fits(number any, relation string, limit *big.Rat) bool {
-	order := 0
-	small, ok := canonical.Small(number)
-	if ok && relation != multipleOf && limit.IsInt() && limit.Num().IsInt64() {
-		order = cmp.Compare(small, limit.Num().Int64())
+	var fits bool
+	if relation == multipleOf {
+		fits = canonical.IsMultiple(number, limit)
 	} else {
-		text := canonical.Append(nil, number)
-		effort := 60 + 10*len(text) + 2*limit.Num().BitLen() + 2*limit.Denom().BitLen()
-		if bytes.ContainsRune(text, 'e') {
-			effort += 5000
-		}
-		if !e.Spend(effort) {
-			return true
-		}
-		exact := canonical.Exact(number)
-		if relation == multipleOf {
-			return exact.Quo(exact, limit).IsInt()
-		}
-		order = exact.Cmp(limit)
+		fits = strings.Contains(relation, "<=>"[canonical.Compare(number, limit)+1:][:1])
 	}
-	return strings.Contains(relation, "<=>"[order+1:][:1])
+	if !fits && e.fail() {
+		about, _ := limit.Float64()
+		e.explain("must be %s %v but found %s", relation, about, canonical.Append(nil, number))
+	}
 }
 
 // child applies a schema, which may be nil, to a member or an item.

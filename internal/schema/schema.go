@@ -2,9 +2,8 @@
 // nor a value that a stranger wrote can crash the program, keep it busy, or make it read a file or
 // open a connection.
 //
-// [github.com/santhosh-tekuri/jsonschema/v5] compiles the schemas: it resolves their references.
-// Whether a value fits one, and whether a document is one, is decided here, by one evaluator whose
-// work is bounded.
+// [github.com/santhosh-tekuri/jsonschema/v5] resolves the references of a schema. Whether a value
+// fits one, and a document is one, is decided here, by one evaluator whose work is bounded.
 package schema
 
 import (

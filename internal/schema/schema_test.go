@@ -84,6 +84,67 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestCheckRefuses what Compile accepts and the server does not.
+func TestCheckRefuses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`true`: "a schema must be a JSON object",
+		`{"$schema":"http://json-schema.org/draft-04/schema#","maximum":1,"exclusiveMaximum":true}`: "expected number, but got boolean",
+		`{"properties":{"a":{"multipleOf":1e309}}}`:                                                 "multipleOf is too large a number for the server",
+		`{"properties":{"a":{"maxLength":1e309}}}`:                                                  "maxLength is too large a number for the server",
+		`{"properties":{"a\u0000":{}}}`:                                                             "has the character U+0000, which the server cannot store",
+		`{"const":"a\u0000"}`:                                                                       "has the character U+0000, which the server cannot store",
+	} {
+		compiled(t, text)
+		if found := violations(t, schema.Check([]byte(text))); found[0].Message != want {
+			t.Errorf("%s: got %v, want %s", text, found, want)
+		}
+	}
+	for _, text := range []string{
+		`{"const":1e309,"default":{"minimum":1},"maxLength":1e20}`, `{"pattern":"\\x00","title":"a\\u0000"}`,
+		`{"$schema":"https://json-schema.org/draft/2020-12/schema","prefixItems":[{}]}`,
+	} {
+		if err := schema.Check([]byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+// TestKeywordsOfDraftSeven goes through all of them. The library decides in the same way.
+func TestKeywordsOfDraftSeven(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("testdata/draft-7.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		About            string
+		Schema           json.RawMessage
+		Accepts, Refuses []json.RawMessage
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range cases {
+		t.Run(tt.About, func(t *testing.T) {
+			t.Parallel()
+			s := compiled(t, string(tt.Schema))
+			for _, value := range tt.Accepts {
+				if err := s.Validate(t.Context(), parsed(t, string(value))); err != nil {
+					t.Errorf("%s is refused: %v", value, err)
+				}
+				compareWithLibrary(t, s, string(tt.Schema), parsed(t, string(value)))
+			}
+			for _, value := range tt.Refuses {
+				if err := s.Validate(t.Context(), parsed(t, string(value))); err == nil {
+					t.Errorf("%s is accepted", value)
+				}
+				compareWithLibrary(t, s, string(tt.Schema), parsed(t, string(value)))
+			}
+		})
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	t.Parallel()
 	for name, file := range caseFiles(t, "broken") {
