@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/ksuid"
@@ -20,111 +19,6 @@ import (
 	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/identity"
 )
-
-// A reading is one run through a listing of sent events, with what it learns on the way.
-type reading struct {
-	client    *Client
-	eventType string
-	query     SentEventQuery
-
-	attemptSizer, messageSizer pageSizer
-
-	mu  sync.Mutex
-	met map[string]func() (recipient, error) // by the server's id, those that were not known beforehand
-}
-
-func (c *Client) newReading(eventType string, q SentEventQuery) *reading {
-	return &reading{client: c, eventType: eventType, query: q, met: map[string]func() (recipient, error){}}
-}
-
-// A recipient is an endpoint, empty if it was deleted, and the secret that its deliveries are
-// signed with, empty if that is not known.
-type recipient struct {
-	Endpoint
-
-	secret string
-}
-
-// known looks for what is not at hand of an endpoint.
-func (c *Client) known(ctx context.Context, ep Endpoint) func() (recipient, error) {
-	return once(func() (recipient, error) {
-		secret, err := c.signingSecret(ctx, ep)
-		return recipient{ep, secret}, err
-	})
-}
-
-// unknown looks for the endpoint with an id of the server.
-func (c *Client) unknown(ctx context.Context, eventType, id string) func() (recipient, error) {
-	return once(func() (recipient, error) {
-		nobody := recipient{Endpoint: Endpoint{EventType: eventType}}
-		if !svixEndpointID.MatchString(id) {
-			return nobody, nil // nothing for a request path
-		}
-		body, err := c.getEndpoint(ctx, eventType, id)
-		if isNotFound(err) {
-			return nobody, nil
-		}
-		if err != nil {
-			return nobody, err
-		}
-		ep := body.endpoint(eventType)
-		secret, err := c.signingSecret(ctx, ep)
-		return recipient{ep, secret}, err
-	})
-}
-
-// once calls ask when it is first needed. Unlike those of [sync.OnceValues], its callers wait on a
-// channel, so that the clock of testing/synctest goes on meanwhile.
-func once[T any](ask func() (T, error)) func() (T, error) {
-	var value T
-	var err error
-	var asked atomic.Bool
-	done := make(chan struct{})
-	return func() (T, error) {
-		if asked.CompareAndSwap(false, true) {
-			value, err = ask()
-			close(done)
-		}
-		<-done
-		return value, err
-	}
-}
-
-// signingSecret returns the secret of an endpoint, empty if it is gone.
-func (c *Client) signingSecret(ctx context.Context, ep Endpoint) (string, error) {
-	secret, err := c.getSecret(ctx, ep)
-	if isNotFound(err) {
-		return "", nil
-	}
-	return secret, err
-}
-
-// meet sets the recipients of attempts and looks them up, several at once.
-func (r *reading) meet(ctx context.Context, attempts []attemptBody) error {
-	var group errgroup.Group
-	group.SetLimit(requestsAhead)
-	for i := range attempts {
-		if attempts[i].recipient == nil {
-			attempts[i].recipient = r.recipient(ctx, attempts[i].EndpointID)
-		}
-		group.Go(func() error {
-			_, err := attempts[i].recipient()
-			return err
-		})
-	}
-	return group.Wait()
-}
-
-func (r *reading) recipient(ctx context.Context, id string) func() (recipient, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	found, ok := r.met[id]
-	if !ok {
-		found = r.client.unknown(ctx, r.eventType, id)
-		r.met[id] = found
-	}
-	return found
-}
 
 // maxPayloadPages is how many pages of messages are asked for the payloads of one
 // page of attempts before the rest is asked for one by one.
@@ -250,8 +144,8 @@ const (
 )
 
 func (b attemptBody) complete() bool { return b.ID != "" }
-func (b attemptBody) id() string     { return b.ID }
-func (b attemptBody) at() time.Time  { return b.Timestamp.Time }
+func (b attemptBody) Key() string    { return b.ID }
+func (b attemptBody) At() time.Time  { return b.Timestamp.Time }
 
 // size is about what an attempt takes in memory.
 func (b attemptBody) size() int {
@@ -290,7 +184,7 @@ func (b attemptBody) sentEvent() (SentEvent, error) {
 		Headers:            b.headers(to.EventType, payload, to.secret),
 		MessageID:          b.MessageID,
 		Payload:            payload,
-		Timestamp:          b.at(),
+		Timestamp:          b.At(),
 		Response:           b.Response,
 		ResponseStatusCode: b.StatusCode,
 		AttemptID:          b.ID,
@@ -310,14 +204,14 @@ func (b attemptBody) headers(eventType string, payload []byte, secret string) ht
 	headers.Set("Content-Type", "application/json")
 	headers.Set("Webhook-Id", b.MessageID)
 	headers.Set(eventHeader, eventType)
-	hasTime, hasPayload := !b.at().IsZero(), payload != nil && string(payload) != expired
+	hasTime, hasPayload := !b.At().IsZero(), payload != nil && string(payload) != expired
 	if hasTime {
-		headers.Set("Webhook-Timestamp", strconv.FormatInt(b.at().Unix(), 10))
+		headers.Set("Webhook-Timestamp", strconv.FormatInt(b.At().Unix(), 10))
 	}
 	if hasPayload {
 		headers.Set("Content-Length", strconv.Itoa(len(payload)))
 	}
-	if signature, err := SignPayload(secret, b.MessageID, b.at(), payload); err == nil && hasTime && hasPayload {
+	if signature, err := SignPayload(secret, b.MessageID, b.At(), payload); err == nil && hasTime && hasPayload {
 		headers.Set("Webhook-Signature", signature)
 	}
 	return headers
@@ -350,7 +244,7 @@ type endpointBody struct {
 }
 
 func (b endpointBody) complete() bool { return b.ID != "" }
-func (b endpointBody) id() string     { return b.ID }
+func (b endpointBody) Key() string    { return b.ID }
 
 func (b endpointBody) endpoint(eventType string) Endpoint {
 	if b.ID == "" {

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -351,4 +353,17 @@ func isNotFound(err error) bool {
 func isConflict(err error) bool {
 	api, ok := errors.AsType[*APIError](err)
 	return ok && api.StatusCode == http.StatusConflict
+}
+
+// isPassing tells whether an error is one of the network, or of the state that the server is in.
+func isPassing(err error) bool {
+	if api, ok := errors.AsType[*APIError](err); ok {
+		switch api.StatusCode {
+		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+			return true
+		}
+		return api.StatusCode >= http.StatusInternalServerError || errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	_, ok := errors.AsType[*url.Error](err) // what package net/http makes of every error of the network
+	return ok
 }

@@ -282,7 +282,7 @@ type eventTypeBody struct {
 }
 
 func (b eventTypeBody) complete() bool { return b.Name != "" }
-func (b eventTypeBody) id() string     { return b.Name }
+func (b eventTypeBody) Key() string    { return b.Name }
 
 func (b eventTypeBody) eventType() EventType {
 	et := EventType{Name: b.Name, Description: b.Description}

@@ -18,6 +18,7 @@ import (
 	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
+	"github.com/softwareheritage/webhooks/internal/timeline"
 )
 
 // A SentMessage is an event as the server keeps it, whether or not it was delivered to anybody.
@@ -53,11 +54,10 @@ type MessageQuery struct {
 }
 
 func (q MessageQuery) validate() error {
-	if q.Limit < 0 {
-		return fmt.Errorf("webhooks: %w: negative limit %d", ErrInvalidQuery, q.Limit)
-	}
-	return newTimeRange(q.Before, q.After).validate()
+	return checkQuery(q.Channel, q.timeRange(), q.Limit)
 }
+
+func (q MessageQuery) timeRange() timeline.Range { return timeline.NewRange(q.Before, q.After) }
 
 // messageID is what an id of a message can be: the server's own, or that of an event.
 var messageID = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,256}$`)
@@ -127,7 +127,7 @@ func (c *Client) ListMessages(ctx context.Context, eventType string, q MessageQu
 			yield(SentMessage{}, err)
 			return
 		}
-		for body, err := range c.messages(ctx, eventType, q.Channel, newTimeRange(q.Before, q.After), q.Limit, &pageSizer{}) {
+		for body, err := range c.messages(ctx, eventType, q.Channel, q.timeRange(), q.Limit, &pageSizer{}) {
 			if err != nil {
 				yield(SentMessage{}, err)
 				return
@@ -141,16 +141,17 @@ func (c *Client) ListMessages(ctx context.Context, eventType string, q MessageQu
 
 // messages lists the messages of an event type in a range; wanted is how many may be needed, 0 for
 // all of them.
-func (c *Client) messages(ctx context.Context, eventType, channel string, within timeRange, wanted int, sizer *pageSizer) iter.Seq2[messageBody, error] {
-	return timeline(ctx, within, func(w window) *pager[messageBody] {
-		return &pager[messageBody]{window: w, within: within, limit: wanted, list: func(ctx context.Context, w window, iterator *string, limit uint64) (Page[messageBody], error) {
-			o := svix.MessageListOptions{Iterator: iterator, Before: w.before, After: w.after, Channel: svixChannel(channel)}
-			page, err := c.messagePage(ctx, eventType, o, limit, sizer)
-			if isNotFound(err) {
-				return Page[messageBody]{Done: true}, nil // without an application there is no message
-			}
-			return page, err
-		}}
+func (c *Client) messages(ctx context.Context, eventType, channel string, within timeline.Range, wanted int, sizer *pageSizer) iter.Seq2[messageBody, error] {
+	list := func(ctx context.Context, asked timeline.Request) (timeline.Page[messageBody], error) {
+		o := svix.MessageListOptions{Iterator: asked.Iterator, Before: asked.Before, After: asked.After, Channel: svixChannel(channel)}
+		page, err := c.messagePage(ctx, eventType, o, asked.Limit, sizer)
+		if isNotFound(err) {
+			return timeline.Page[messageBody]{Done: true}, nil // without an application there is no message
+		}
+		return timeline.Page[messageBody](page), err
+	}
+	return timeline.All(ctx, within, func(bounds timeline.Bounds) *timeline.Pager[messageBody] {
+		return &timeline.Pager[messageBody]{Bounds: bounds, Range: within, First: firstPage(wanted), Most: pageSize, List: list}
 	})
 }
 
@@ -270,10 +271,10 @@ type messageBody struct {
 }
 
 func (b messageBody) complete() bool { return b.ID != "" }
-func (b messageBody) id() string     { return b.ID }
-func (b messageBody) at() time.Time  { return b.Timestamp.Time }
+func (b messageBody) Key() string    { return b.ID }
+func (b messageBody) At() time.Time  { return b.Timestamp.Time }
 
-func (b messageBody) message() Message { return Message{ID: b.ID, Timestamp: b.at()} }
+func (b messageBody) message() Message { return Message{ID: b.ID, Timestamp: b.At()} }
 
 // sentMessage describes a message that was asked for under an event type and, unless that is empty,
 // a channel.
@@ -287,7 +288,7 @@ func (b messageBody) sentMessage(eventType, channel string) SentMessage {
 	}
 	return SentMessage{
 		ID: b.ID, EventID: b.EventID, EventType: eventType, Channel: channel,
-		Payload: payload, Timestamp: b.at(),
+		Payload: payload, Timestamp: b.At(),
 	}
 }
 
@@ -327,9 +328,9 @@ func (c *Client) repeated(ctx context.Context, app string, ev Event, body []byte
 		return Message{}, err
 	}
 	if string(sent.Payload) != expired || string(body) == expired { // else there is nothing to deliver
-		err = confirm.Delivered(ctx, &storedMessage{c, app, ev.Type, sent}, sent.at())
+		err = confirm.Delivered(ctx, &storedMessage{c, app, ev.Type, sent}, sent.At())
 	}
-	return Message{ID: sent.ID, Timestamp: sent.at(), Repeated: true}, err
+	return Message{ID: sent.ID, Timestamp: sent.At(), Repeated: true}, err
 }
 
 // A storedMessage answers what package confirm wants to know of a message.
@@ -344,7 +345,7 @@ type storedMessage struct {
 func (m *storedMessage) Queued(ctx context.Context) (queued bool, now time.Time, err error) {
 	limit, withContent := uint64(pageSize), false
 	options := svix.MessageAttemptListByMsgOptions{Limit: &limit, WithContent: &withContent}
-	if at := m.at(); !at.IsZero() {
+	if at := m.At(); !at.IsZero() {
 		options.After = &at
 	}
 	const op = "attempt list"
@@ -374,7 +375,7 @@ func (m *storedMessage) Receivers(ctx context.Context, age time.Duration) ([]str
 		func(ctx context.Context) ([]confirm.Receiver, error) { return m.client.listReceivers(ctx, m.eventType) })
 	var ids []string
 	for _, r := range all {
-		if r.ShouldHave(m.Channels, m.at()) {
+		if r.ShouldHave(m.Channels, m.At()) {
 			ids = append(ids, r.ID)
 		}
 	}

@@ -9,10 +9,10 @@ import (
 	"iter"
 	"net/http"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/softwareheritage/webhooks/internal/timeline"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
@@ -42,7 +42,7 @@ func Paginate[T any](ctx context.Context, list func(ctx context.Context, iterato
 		var zero T
 		var iterator *string
 		var loop cycle
-		var idle idle
+		var idle timeline.Idle
 		for {
 			if err := ctx.Err(); err != nil {
 				yield(zero, fmt.Errorf("webhooks: %w", err))
@@ -61,7 +61,7 @@ func Paginate[T any](ctx context.Context, list func(ctx context.Context, iterato
 			if page.Done {
 				return
 			}
-			if err := errors.Join(loop.next(page.Iterator), idle.check(len(page.Data), false)); err != nil {
+			if err := errors.Join(loop.next(page.Iterator), idle.Check(len(page.Data), false)); err != nil {
 				yield(zero, err)
 				return
 			}
@@ -93,7 +93,7 @@ type cycle struct {
 
 func (c *cycle) next(iterator *string) error {
 	if iterator == nil || *iterator == "" {
-		return errNoIterator
+		return timeline.ErrNoIterator
 	}
 	if *iterator == c.mark {
 		return fmt.Errorf("webhooks: the server repeats the page at %q for ever", *iterator)
@@ -101,31 +101,6 @@ func (c *cycle) next(iterator *string) error {
 	c.steps++
 	if c.steps&(c.steps-1) == 0 {
 		c.mark = *iterator
-	}
-	return nil
-}
-
-// maxEmptyPages is how many pages in a row may be empty.
-const maxEmptyPages = 9
-
-var (
-	errNoIterator = errors.New("webhooks: the server gave a page that is not the last one and does not say where to go on")
-	errIdle       = fmt.Errorf("webhooks: the server gave more than %d pages in a row with nothing in them and says that there is more", maxEmptyPages)
-)
-
-// An idle counts the empty pages in a row.
-type idle struct{ pages int }
-
-// check takes note of a page with n items.
-func (i *idle) check(n int, done bool) error {
-	switch {
-	case n > 0:
-		i.pages = 0
-	case !done:
-		i.pages++
-	}
-	if i.pages > maxEmptyPages {
-		return errIdle
 	}
 	return nil
 }
@@ -176,52 +151,17 @@ func chunks[T any](seq iter.Seq2[T, error], size int) iter.Seq2[[]T, error] {
 	}
 }
 
-// ahead applies f to the items of a sequence, to up to as many at once as n says,
-// and returns the results in order. It ends with the first error.
-func ahead[T, R any](ctx context.Context, seq iter.Seq2[T, error], n func() int, f func(ctx context.Context, item T) (R, error)) iter.Seq2[R, error] {
-	type result struct {
-		value R
-		err   error
-	}
-	return func(yield func(R, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		var running sync.WaitGroup
-		defer running.Wait()
-		defer cancel()
-		next, stop := iter.Pull2(seq)
-		defer stop()
-		var queue []chan result
-		for more := true; more || len(queue) > 0; {
-			for more && len(queue) < n() {
-				item, err, ok := next()
-				if more = ok && err == nil; !ok {
-					break
-				}
-				slot := make(chan result, 1)
-				queue = append(queue, slot)
-				if err != nil {
-					slot <- result{err: err}
-					break
-				}
-				running.Go(func() {
-					value, err := f(ctx, item)
-					slot <- result{value, err}
-				})
-			}
-			if len(queue) == 0 {
-				return
-			}
-			r := <-queue[0]
-			queue = queue[1:]
-			if !yield(r.value, r.err) || r.err != nil {
-				return
-			}
-		}
-	}
-}
-
 // pageSize is the most that the server gives at once (parameter limit).
 const pageSize = 250
+
+// firstPage is how many items are asked for at first, so that no more come than may be needed: as
+// many as the limit, if there is one.
+func firstPage(limit int) uint64 {
+	if limit == 0 {
+		return pageSize
+	}
+	return min(pageSize, uint64(limit))
+}
 
 // A pageSizer is how many items the pages of one listing can have: fewer once a page was larger
 // than an answer may be. The zero value is the server's limit.
@@ -248,7 +188,7 @@ func (s *pageSizer) tooLarge(limit uint64) uint64 {
 // A listed item has what every item of the server's lists has.
 type listed interface {
 	answerBody
-	id() string // by which the list is sorted
+	Key() string // its id, by which the list is sorted
 }
 
 // A pageBody is a page of a listing ("ListResponse...").
@@ -349,11 +289,11 @@ func getPage[T listed](ctx context.Context, c *Client, r pageRequest, limit uint
 
 // checkPage says what is wrong with a page, if anything is.
 func checkPage[T listed](r pageRequest, page pageBody[T], limit uint64) string {
-	behind := func(id string) bool { return r.iterator == nil || inOrder(*r.iterator, id, r.ascending) }
+	behind := func(id string) bool { return r.iterator == nil || timeline.Behind(*r.iterator, id, r.ascending) }
 	switch {
 	case page.Data.tooMany, uint64(len(page.Data.items)+page.Data.leftOut) > limit:
 		return fmt.Sprintf("a page of more items than the %d that were asked for", limit)
-	case slices.ContainsFunc(page.Data.items, func(item T) bool { return !behind(item.id()) }),
+	case slices.ContainsFunc(page.Data.items, func(item T) bool { return !behind(item.Key()) }),
 		!page.Done && page.Iterator != nil && *page.Iterator != "" && !behind(*page.Iterator):
 		return "a page that repeats what was listed before it"
 	}

@@ -5,16 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"maps"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/svix/svix-webhooks/go/models"
 
+	"github.com/softwareheritage/webhooks/internal/endpoint"
 	"github.com/softwareheritage/webhooks/internal/identity"
+	"github.com/softwareheritage/webhooks/internal/timeline"
 )
 
 // A SentEvent is one attempt to deliver a message to an endpoint. A message has several if the first
@@ -99,16 +99,24 @@ type SentEventQuery struct {
 }
 
 func (q SentEventQuery) validate() error {
-	switch {
-	case q.Limit < 0:
-		return fmt.Errorf("webhooks: %w: negative limit %d", ErrInvalidQuery, q.Limit)
-	case q.Status < 0 || q.Status > DeliveryFailed:
+	if q.Status < 0 || q.Status > DeliveryFailed {
 		return fmt.Errorf("webhooks: %w: unknown status %d", ErrInvalidQuery, q.Status)
 	}
-	return q.timeRange().validate()
+	return checkQuery(q.Channel, q.timeRange(), q.Limit)
 }
 
-func (q SentEventQuery) timeRange() timeRange { return newTimeRange(q.Before, q.After) }
+// checkQuery checks what queries by time have in common.
+func checkQuery(channel string, within timeline.Range, limit int) error {
+	if limit < 0 {
+		return fmt.Errorf("webhooks: %w: negative limit %d", ErrInvalidQuery, limit)
+	}
+	if err := errors.Join(endpoint.CheckChannel(channel), within.Check()); err != nil {
+		return fmt.Errorf("webhooks: %w: %w", ErrInvalidQuery, err)
+	}
+	return nil
+}
+
+func (q SentEventQuery) timeRange() timeline.Range { return timeline.NewRange(q.Before, q.After) }
 
 func (q SentEventQuery) svixStatus() *models.MessageStatus {
 	var status models.MessageStatus
@@ -307,19 +315,6 @@ func (c *Client) FollowSentEvents(ctx context.Context, eventType string, q SentE
 	})
 }
 
-// isPassing tells whether an error is one of the network, or of the state that the server is in.
-func isPassing(err error) bool {
-	if api, ok := errors.AsType[*APIError](err); ok {
-		switch api.StatusCode {
-		case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-			return true
-		}
-		return api.StatusCode >= http.StatusInternalServerError || errors.Is(err, io.ErrUnexpectedEOF)
-	}
-	_, ok := errors.AsType[*url.Error](err) // what package net/http makes of every error of the network
-	return ok
-}
-
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -393,7 +388,7 @@ func (f *follower) skip(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		f.pass(attempt.ID, attempt.at())
+		f.pass(attempt.ID, attempt.At())
 	}
 	return nil
 }
@@ -414,7 +409,7 @@ func (f *follower) appeared(ctx context.Context) iter.Seq2[[]attemptBody, error]
 
 func (f *follower) unseen(ctx context.Context) iter.Seq2[attemptBody, error] {
 	return func(yield func(attemptBody, error) bool) {
-		for w := range (timeRange{after: f.since}).windowsUpwards() {
+		for w := range (timeline.Range{After: f.since}).WindowsUpwards() {
 			for attempt, err := range merged(ctx, f.readers(f.endpoints, w, true), true) {
 				if _, ok := f.seen[attempt.ID]; ok {
 					continue
