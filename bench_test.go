@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -334,4 +335,114 @@ func BenchmarkVerify(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkGrowthListing tells what listings cost in requests, which do not depend on the machine,
+// and in memory: if nothing was sent lately after many older messages, and if many attempts are
+// listed.
+//
+//	go test -run '^$' -bench 'GrowthListing' -benchtime 1x .
+func BenchmarkGrowthListing(b *testing.B) {
+	for _, older := range []int{0, 1_000_000} {
+		h := newHistory(b, older, time.Now().Add(-80*24*time.Hour), 5*time.Second)
+		for name, list := range h.listings(b, time.Now().Add(-5*time.Minute)) {
+			b.Run(fmt.Sprintf("older=%d/listing=%s", older, name), func(b *testing.B) { h.measure(b, list, 0) })
+		}
+		h.mock.Close()
+	}
+	for _, attempts := range []int{100, 1000, 10_000} {
+		h := newHistory(b, attempts, time.Now().Add(-20*time.Hour), time.Second)
+		for name, list := range h.listings(b, time.Now().Add(-24*time.Hour)) {
+			b.Run(fmt.Sprintf("attempts=%d/listing=%s", attempts, name), func(b *testing.B) { h.measure(b, list, attempts) })
+		}
+		h.mock.Close()
+	}
+}
+
+// A history is a server with attempts to deliver to one endpoint.
+type history struct {
+	mock     *svixmock.Server
+	client   *webhooks.Client
+	requests int64
+}
+
+func newHistory(b *testing.B, n int, begin time.Time, step time.Duration) *history {
+	b.Helper()
+	h := &history{mock: harness.NewMock(b, svixmock.Config{KeepRequests: 1})}
+	counted := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+		atomic.AddInt64(&h.requests, 1)
+		return h.mock.RoundTripper().RoundTrip(r)
+	})
+	h.client = harness.NewClient(b, counted, h.mock.Token())
+	harness.CreateEventTypes(b, h.client)
+	if err := h.client.CreateEndpoint(b.Context(), harness.KnownEndpoint(), ""); err != nil {
+		b.Fatal(err)
+	}
+	harness.SeedAttempts(b, h.mock, harness.KnownEndpoint(), n, func(i int) time.Time {
+		return begin.Add(time.Duration(i) * step)
+	})
+	return h
+}
+
+// listings list what there is after a time, and call each for each item.
+func (h *history) listings(b *testing.B, after time.Time) map[string]func(each func()) {
+	b.Helper()
+	ctx, eventType := b.Context(), webhooks.TypeOriginCreate
+	return map[string]func(each func()){
+		"endpoint": func(each func()) {
+			q := webhooks.SentEventQuery{After: after}
+			iterate(b, h.client.ListSentEventsForEndpoint(ctx, harness.KnownEndpoint(), q), each)
+		},
+		"event-type": func(each func()) {
+			q := webhooks.SentEventQuery{After: after}
+			iterate(b, h.client.ListSentEventsForEventType(ctx, eventType, q), each)
+		},
+		"by-message": func(each func()) {
+			q := webhooks.SentEventQuery{After: after, IncludeDeleted: true}
+			iterate(b, h.client.ListSentEventsForEventType(ctx, eventType, q), each)
+		},
+		"messages": func(each func()) {
+			iterate(b, h.client.ListMessages(ctx, eventType, webhooks.MessageQuery{After: after}), each)
+		},
+	}
+}
+
+func iterate[T any](b *testing.B, seq iter.Seq2[T, error], each func()) {
+	b.Helper()
+	for _, err := range seq {
+		if err != nil {
+			b.Fatal(err)
+		}
+		each()
+	}
+}
+
+// measure reports requests, and what is live in the midst of a listing.
+func (h *history) measure(b *testing.B, list func(each func()), want int) {
+	b.Helper()
+	for b.Loop() {
+		n := 0
+		before := atomic.LoadInt64(&h.requests)
+		list(func() { n++ })
+		if n != want {
+			b.Fatalf("got %d, want %d", n, want)
+		}
+		b.ReportMetric(float64(atomic.LoadInt64(&h.requests)-before), "requests")
+	}
+	if want > 0 {
+		base, most, n := liveHeap(), uint64(0), 0
+		list(func() {
+			if n++; n%(want/10) == 0 {
+				most = max(most, liveHeap())
+			}
+		})
+		b.ReportMetric(float64(max(most, base)-base)/(1<<20), "live-MB")
+	}
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

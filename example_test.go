@@ -416,6 +416,86 @@ func ExampleClient_ListSentEventsForEventType() {
 	// https://example.org/webhooks 200 origin.create
 }
 
+func ExampleClient_GetMessage() {
+	client, message := exampleSender()
+	ctx := context.Background()
+	sent, err := client.GetMessage(ctx, "origin.create", message.ID)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(sent.EventType, string(sent.Payload), sent.Timestamp.Equal(message.Timestamp))
+	_, err = client.GetMessage(ctx, "origin.create", "journal-0-42")
+	fmt.Println(errors.Is(err, webhooks.ErrMessageNotFound))
+	// Output:
+	// origin.create {"origin_url":"https://github.com/git/git"} true
+	// true
+}
+
+func ExampleClient_ListMessages() {
+	client, message := exampleSender()
+	ctx := context.Background()
+	query := webhooks.MessageQuery{
+		After:  message.Timestamp.Add(-time.Hour),
+		Before: message.Timestamp.Add(time.Hour),
+	}
+	for sent, err := range client.ListMessages(ctx, "origin.create", query) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sent.ID == message.ID, string(sent.Payload))
+	}
+	// Output:
+	// true {"origin_url":"https://github.com/git/git"}
+}
+
+func ExampleClient_ListSentEventsForMessage() {
+	client, message := exampleSender()
+	ctx := context.Background()
+	for sent, err := range client.ListSentEventsForMessage(ctx, "origin.create", message.ID) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sent.EndpointURL, sent.Status, sent.ResponseStatusCode)
+	}
+	// Output:
+	// https://example.org/webhooks succeeded 200
+}
+
+// What failed is sent again, once the endpoint is in order.
+func ExampleClient_ResendMessage() {
+	client, _ := exampleSender()
+	ctx := context.Background()
+	endpoint := webhooks.Endpoint{URL: "https://example.org/webhooks", EventType: "origin.create"}
+	failed := webhooks.SentEventQuery{Status: webhooks.DeliveryFailed}
+	for sent, err := range client.ListSentEventsForEndpoint(ctx, endpoint, failed) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := client.ResendMessage(ctx, endpoint, sent.MessageID); err != nil {
+			log.Fatal(err)
+		}
+	}
+	endpoint.URL = "https://example.org/other"
+	err := client.ResendMessage(ctx, endpoint, "journal-0-42")
+	fmt.Println(errors.Is(err, webhooks.ErrEndpointNotFound))
+	// Output:
+	// true
+}
+
+func ExampleClient_FollowSentEvents() {
+	client, message := exampleSender()
+	ctx := context.Background()
+	query := webhooks.SentEventQuery{After: message.Timestamp.Add(-time.Hour), Limit: 1} // without a limit it goes on for ever
+	for sent, err := range client.FollowSentEvents(ctx, "origin.create", query) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(sent.EndpointURL, sent.Status, string(sent.Payload))
+	}
+	// Output:
+	// https://example.org/webhooks succeeded {"origin_url":"https://github.com/git/git"}
+}
+
 func ExamplePaginate() {
 	numbers := []int{1, 2, 3, 4, 5}
 	list := func(_ context.Context, iterator *string) (webhooks.Page[int], error) {

@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"net/http"
+	"net/url"
 	"path"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -370,4 +374,130 @@ func TestOneOddValueCostsNoPage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPagesThatGoNowhere: a server that gives iterator after iterator without getting on is left
+// soon, whatever it pretends.
+func TestPagesThatGoNowhere(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	attempt := func(i int, at time.Time) string {
+		return fmt.Sprintf(`{"id":"atmpt_%027d","msgId":"msg_%027d","timestamp":%q}`, i, i, at.Format(time.RFC3339Nano))
+	}
+	tests := map[string]func(n int, asked url.Values) (items, iterator string){
+		"empty pages with fresh iterators": func(n int, _ url.Values) (string, string) {
+			return "", fmt.Sprintf("atmpt_%027d", 900_000-n)
+		},
+		"pages of what is not an item": func(n int, _ url.Values) (string, string) {
+			return "null,1,{}", fmt.Sprintf("atmpt_%027d", 900_000-n)
+		},
+		"the first page again and again": func(n int, _ url.Values) (string, string) {
+			return attempt(1000, now.Add(-time.Hour)), fmt.Sprintf("atmpt_%027d", 1000)
+		},
+		"upwards": func(n int, _ url.Values) (string, string) {
+			return attempt(1000+n, now.Add(-time.Hour)), fmt.Sprintf("atmpt_%027d", 1000+n)
+		},
+		"pages of the future": func(n int, _ url.Values) (string, string) {
+			return attempt(900_000-n, now.Add(time.Hour)), fmt.Sprintf("atmpt_%027d", 900_000-n)
+		},
+		"iterators ahead of their pages": func(n int, asked url.Values) (string, string) {
+			return attempt(1000-n, now.Add(-time.Hour)), fmt.Sprintf("atmpt_%027d", 900_000+n)
+		},
+	}
+	for name, page := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mock := harness.NewServer(t, svixmock.Config{})
+			requests := 0
+			client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+				if !strings.Contains(r.URL.Path, "/attempt/") {
+					return mock.RoundTripper().RoundTrip(r)
+				}
+				items, iterator := page(requests, r.URL.Query())
+				requests++
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(
+					fmt.Sprintf(`{"data":[%s],"iterator":%q,"done":false}`, items, iterator)))}, nil
+			}), mock.Token())
+			q := webhooks.SentEventQuery{Before: now.Add(-time.Minute), Limit: 100}
+			_, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), q))
+			if err == nil || requests > 11 {
+				t.Errorf("got the error %v after %d requests, want one after 11 at most", err, requests)
+			}
+		})
+	}
+}
+
+// TestMoreItemsThanAskedFor are refused while they are read: each takes two bytes of the answer, and
+// hundreds in memory.
+func TestMoreItemsThanAskedFor(t *testing.T) { //nolint:paralleltest // it measures memory
+	mock := harness.NewServer(t, svixmock.Config{})
+	for name, data := range map[string]string{
+		"two":            `{"id":"atmpt_2"},{"id":"atmpt_1"}`,
+		"two of nothing": `{},null`,
+		"millions":       strings.Repeat("{},", 5_000_000) + "{}",
+		"nested":         strings.Repeat("[],", 5_000_000) + "[]",
+	} {
+		mock.FailNext(1, svixmock.Fault{
+			Status: http.StatusOK, Body: `{"data":[` + data + `],"iterator":null,"done":true}`,
+			Only: func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/attempt/") },
+		})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{Limit: 1}))
+		runtime.ReadMemStats(&after)
+		var api *webhooks.APIError
+		if !errors.As(err, &api) || !strings.Contains(api.Detail, "more items") {
+			t.Errorf("%s: got the error %v, want an APIError that says that there are more items", name, err)
+		}
+		const answers = 6 // copies of the answer on its way
+		if most := uint64(answers*len(data) + 8<<20); after.TotalAlloc-before.TotalAlloc > most {
+			t.Errorf("%s: took %d MiB for %d MiB", name, (after.TotalAlloc-before.TotalAlloc)>>20, len(data)>>20)
+		}
+	}
+}
+
+// TestReducedPagesAreRemembered: the listing does not try again what was too large.
+func TestReducedPagesAreRemembered(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		const attempts, size = 1000, 100_000
+		begin := time.Now().Add(-time.Hour)
+		mock, _ := historyServer(t, slices.Collect(func(yield func(time.Time) bool) {
+			for i := range attempts {
+				if !yield(begin.Add(time.Duration(i) * time.Second)) {
+					return
+				}
+			}
+		}))
+		var pages, tooLarge int
+		client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := mock.RoundTripper().RoundTrip(r)
+			if err != nil || !strings.Contains(r.URL.Path, "/attempt/") {
+				return resp, err
+			}
+			pages++
+			limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+			if limit*size > 16<<20 {
+				tooLarge++
+				resp.ContentLength = int64(limit * size) // as it would be with large responses of the receiver
+			}
+			return resp, nil
+		}), mock.Token())
+		for name, list := range listings(t.Context(), client) {
+			for _, q := range []webhooks.SentEventQuery{{After: begin.Add(-time.Hour)}, {}} {
+				pages, tooLarge = 0, 0
+				if got := timestamps(t, list(q)); len(got) != attempts {
+					t.Errorf("%s: got %d attempts, want %d", name, len(got), attempts)
+				}
+				if name == "event type" && q.After.IsZero() {
+					if tooLarge > 8 { // those that were asked at once
+						t.Errorf("%s: %d pages were too large, want as many as at once", name, tooLarge)
+					}
+				} else if want := 1 + attempts/62 + 1; tooLarge != 1 || pages > want {
+					t.Errorf("%s: made %d requests, of which %d were too large, want %d and 1", name, pages, tooLarge, want)
+				}
+			}
+		}
+	})
 }

@@ -1,8 +1,10 @@
 package webhooks_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"net/http"
@@ -341,6 +343,208 @@ func TestTimesInQueries(t *testing.T) {
 				}
 				if strings.Contains(r.Path, "/attempt/") && query.Get("expanded_statuses") != "true" {
 					t.Errorf("%s: the attempts' statuses are not all told apart: %s", name, r.RawQuery)
+				}
+			}
+		}
+	})
+}
+
+// manyServer is a server on which attempts were made to several endpoints, at times in ascending
+// order; which tells to which of them.
+func manyServer(t *testing.T, endpoints int, times []time.Time, which []int) (
+	*svixmock.Server, *webhooks.Client, []webhooks.Endpoint,
+) {
+	t.Helper()
+	mock := harness.NewMock(t, svixmock.Config{KeepRequests: 100_000})
+	mock.Handle(harness.HookURL, http.NotFoundHandler())
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	harness.CreateEventTypes(t, client)
+	all := make([]webhooks.Endpoint, endpoints)
+	for i := range all {
+		all[i] = webhooks.Endpoint{
+			URL: fmt.Sprintf("%s/%d", harness.HookURL, i), EventType: webhooks.TypeOriginCreate, Disabled: true,
+		}
+		if err := client.CreateEndpoint(t.Context(), all[i], ""); err != nil {
+			t.Fatal(err)
+		}
+		var own []time.Time
+		for j, at := range times {
+			if which[j] == i {
+				own = append(own, at)
+			}
+		}
+		harness.SeedAttempts(t, mock, all[i], len(own), func(j int) time.Time { return own[j] })
+	}
+	return mock, client, all
+}
+
+// TestListingsOfManyEndpointsMatchAModel: with After, the attempts to deliver to all endpoints are one
+// list, newest first; those to a deleted one are in it if they are asked for.
+func TestListingsOfManyEndpointsMatchAModel(t *testing.T) {
+	t.Parallel()
+	for seed := range harness.Sized(3, 30) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			harness.InBubble(t, func(t *testing.T) {
+				const endpoints, deleted = 6, 2
+				random := rand.New(rand.NewPCG(uint64(seed), 1)) //nolint:gosec // reproducible
+				times := randomHistory(random, 1500)
+				slices.SortFunc(times, time.Time.Compare)
+				times = slices.CompactFunc(times, time.Time.Equal)
+				which := make([]int, len(times))
+				for i := range which {
+					which[i] = min(int(random.ExpFloat64()*2), endpoints-1)
+				}
+				_, client, all := manyServer(t, endpoints, times, which)
+				if err := client.DeleteEndpoint(t.Context(), all[deleted]); err != nil {
+					t.Fatal(err)
+				}
+				for range 6 {
+					q := randomQuery(random, times)
+					if q.After.IsZero() {
+						q.After = times[0]
+					}
+					q.IncludeDeleted = random.IntN(2) == 0
+					var want, got []string
+					for i, at := range slices.Backward(times) {
+						if len(selected(times[i:i+1], q)) == 1 && (q.IncludeDeleted || which[i] != deleted) &&
+							(q.Limit == 0 || len(want) < q.Limit) {
+							want = append(want, all[which[i]].URL+" "+at.Format(time.RFC3339Nano))
+						}
+					}
+					for event, err := range client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q) {
+						if err != nil {
+							t.Fatal(err)
+						}
+						got = append(got, event.EndpointURL+" "+event.Timestamp.Format(time.RFC3339Nano))
+					}
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Errorf("%+v (-want +got):\n%s", q, diff)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestListingsOfTypeCostWhatIsInTheRange: the requests do not depend on what is older.
+func TestListingsOfTypeCostWhatIsInTheRange(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ endpoints, attempts int }{{1, 0}, {1, 600}, {20, 0}, {20, 30}, {20, 3000}, {260, 0}, {260, 40}} {
+		t.Run(fmt.Sprintf("%d endpoints, %d attempts", tt.endpoints, tt.attempts), func(t *testing.T) {
+			t.Parallel()
+			made := map[int]int{}
+			for _, older := range []int{0, 5000} {
+				harness.InBubble(t, func(t *testing.T) {
+					begin := time.Now().Add(-time.Hour)
+					var times []time.Time
+					var which []int
+					for i := range older + tt.attempts {
+						at := begin.Add(time.Duration(i-older) * time.Second)
+						times, which = append(times, at), append(which, i%tt.endpoints)
+					}
+					mock, client, _ := manyServer(t, tt.endpoints, times, which)
+					before := len(mock.Requests())
+					q := webhooks.SentEventQuery{After: begin.Add(-time.Millisecond)}
+					events, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q))
+					if err != nil || len(events) != tt.attempts {
+						t.Errorf("got %d attempts, %v; want %d", len(events), err, tt.attempts)
+					}
+					made[older] = len(mock.Requests()) - before
+				})
+			}
+			const page, payloads = 250, 3 // of a page of attempts
+			pages := (tt.attempts + page - 1) / page
+			most := 2*tt.endpoints + pages + payloads*pages
+			if tt.attempts == 0 {
+				most = tt.endpoints + (tt.endpoints+page-1)/page + 1
+			}
+			if made[0] > most || made[5000] != made[0] {
+				t.Errorf("made %d requests, and %d after older attempts; want %d at most, whatever is older", made[0], made[5000], most)
+			}
+		})
+	}
+}
+
+// TestListingOfTypeHoldsNoMoreThanItMay: pages that wait for others are thrown away in part if they
+// are large, and nothing is lost by that.
+func TestListingOfTypeHoldsNoMoreThanItMay(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		const endpoints, each, size = 6, 240, 60_000 // 86 MB in all, of which 64 MiB may wait
+		begin := time.Now().Add(-time.Hour)
+		var times []time.Time
+		var which []int
+		for i := range endpoints * each {
+			times, which = append(times, begin.Add(time.Duration(i)*time.Second)), append(which, i/each)
+		}
+		mock, _, _ := manyServer(t, endpoints, times, which)
+		large := []byte(`"response":"` + strings.Repeat("x", size) + `"`)
+		pages := 0
+		client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
+			resp, err := mock.RoundTripper().RoundTrip(r)
+			if err != nil || !strings.Contains(r.URL.Path, "/attempt/") {
+				return resp, err
+			}
+			pages++
+			text, err := io.ReadAll(resp.Body)
+			text = bytes.ReplaceAll(text, []byte(`"response":""`), large)
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+			return resp, err
+		}), mock.Token())
+		q := webhooks.SentEventQuery{After: begin.Add(-time.Second)}
+		var got []time.Time
+		for event, err := range client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q) {
+			if err != nil || len(event.Response) != size {
+				t.Fatalf("got a response of %d bytes, %v", len(event.Response), err)
+			}
+			got = append(got, event.Timestamp)
+		}
+		if diff := cmp.Diff(selected(times, q), got); diff != "" {
+			t.Errorf("attempts (-want +got):\n%s", diff)
+		}
+		if pages <= endpoints {
+			t.Errorf("all of %d pages were held at once", pages)
+		}
+	})
+}
+
+// TestListingsByStatus let the server select.
+func TestListingsByStatus(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock := harness.NewServer(t, svixmock.Config{RetrySchedule: []time.Duration{time.Second, time.Second}})
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		tries := 0
+		mock.Handle(harness.HookURL, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if tries++; tries < 3 {
+				http.Error(w, "out of order", http.StatusInternalServerError)
+			}
+		}))
+		begin := time.Now().Add(-time.Second)
+		sendTo(t, mock, harness.KnownEvent())
+		time.Sleep(time.Minute)
+		for status, want := range map[webhooks.DeliveryStatus]int{
+			0: 4, webhooks.DeliverySucceeded: 2, webhooks.DeliveryFailed: 2,
+		} {
+			for _, q := range []webhooks.SentEventQuery{{}, {After: begin}, {After: begin, IncludeDeleted: true}} {
+				q.Status = status
+				for name, list := range listings(t.Context(), client) {
+					before := len(mock.Requests())
+					events, err := webhooks.Collect(list(q))
+					if err != nil || len(events) != want {
+						t.Errorf("%s, %v: got %d attempts, %v; want %d", name, status, len(events), err, want)
+					}
+					for _, event := range events {
+						if status != 0 && event.Status != status || (event.Status == webhooks.DeliverySucceeded) != (event.ResponseStatusCode == 200) {
+							t.Errorf("%s, %v: got the status %v of an answer %d", name, status, event.Status, event.ResponseStatusCode)
+						}
+					}
+					for _, r := range mock.Requests()[before:] {
+						if strings.Contains(r.Path, "/attempt/") && strings.Contains(r.RawQuery, "status=") != (status != 0) {
+							t.Errorf("%s, %v: the server was asked %s", name, status, r.RawQuery)
+						}
+					}
 				}
 			}
 		}

@@ -1,0 +1,108 @@
+package merge_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/softwareheritage/webhooks/internal/merge"
+)
+
+// A pagedList gives its numbers in pages.
+type pagedList struct {
+	numbers []int
+	page    int
+	failAt  int // the read that fails; 0: none does
+	reads   *atomic.Int64
+	own     int
+}
+
+var errRead = errors.New("cannot be read")
+
+func (l *pagedList) Next(ctx context.Context) ([]int, error) {
+	l.reads.Add(1)
+	if l.own++; l.own == l.failAt {
+		return nil, errRead
+	}
+	n := min(l.page, len(l.numbers))
+	page := l.numbers[:n]
+	l.numbers = l.numbers[n:]
+	return page, ctx.Err()
+}
+
+func TestSortedGivesAllInOrder(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // reproducible
+	for range 200 {
+		var all []int
+		var reads atomic.Int64
+		sources := make([]merge.Source[int], random.IntN(8))
+		for i := range sources {
+			own := make([]int, random.IntN(30))
+			for j := range own {
+				own[j] = random.IntN(100)
+			}
+			slices.Sort(own)
+			all = append(all, own...)
+			sources[i] = &pagedList{numbers: own, page: 1 + random.IntN(7), reads: &reads}
+		}
+		slices.Sort(all)
+		var got []int
+		for number, err := range merge.Sorted(t.Context(), sources, 1+random.IntN(3), func(a, b int) bool { return cmp.Less(a, b) }) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, number)
+		}
+		if !slices.Equal(all, got) {
+			t.Fatalf("got %v, want %v", got, all)
+		}
+	}
+}
+
+func TestSortedReadsNoEarlierThanNeeded(t *testing.T) {
+	t.Parallel()
+	var reads atomic.Int64
+	sources := []merge.Source[int]{
+		&pagedList{numbers: []int{1, 2, 3, 4}, page: 2, reads: &reads}, &pagedList{numbers: []int{9, 10}, page: 1, reads: &reads},
+	}
+	seq := merge.Sorted(t.Context(), sources, 2, func(a, b int) bool { return a < b })
+	if reads.Load() != 0 {
+		t.Error("read before anything was wanted")
+	}
+	for number, err := range seq {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if number == 2 {
+			break
+		}
+	}
+	if n := reads.Load(); n != 2 {
+		t.Errorf("read %d pages for what two have", n)
+	}
+}
+
+func TestSortedEndsWithTheFirstError(t *testing.T) {
+	t.Parallel()
+	for failAt, want := range map[int][]int{1: nil, 2: {1, 2}} {
+		var reads atomic.Int64
+		sources := []merge.Source[int]{
+			&pagedList{numbers: []int{1, 2, 3}, page: 2, failAt: failAt, reads: &reads}, &pagedList{numbers: []int{5}, page: 1, reads: &reads},
+		}
+		var got []int
+		var last error
+		for number, err := range merge.Sorted(t.Context(), sources, 2, func(a, b int) bool { return a < b }) {
+			if last = err; err == nil {
+				got = append(got, number)
+			}
+		}
+		if !slices.Equal(want, got) || !errors.Is(last, errRead) {
+			t.Errorf("read %d fails: got %v and the last error %v, want %v and %v", failAt, got, last, want, errRead)
+		}
+	}
+}
