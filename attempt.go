@@ -55,7 +55,9 @@ func (r *reading) fillPayloads(ctx context.Context, sources []source, attempts [
 // listPayloads looks for the payloads of messages, given newest first, in pages
 // that each begin at the newest one that is still missing. It returns those it
 // found and the messages that it did not find.
-func (r *reading) listPayloads(ctx context.Context, channel *string, missing []string) (found map[string]json.RawMessage, alone []string, err error) {
+func (r *reading) listPayloads(
+	ctx context.Context, channel *string, missing []string,
+) (found map[string]json.RawMessage, alone []string, err error) {
 	found = make(map[string]json.RawMessage, len(missing))
 	for range maxPayloadPages {
 		if len(missing) < 2 {
@@ -66,7 +68,8 @@ func (r *reading) listPayloads(ctx context.Context, channel *string, missing []s
 			break
 		}
 		limit := min(pageSize, 2*uint64(len(missing)))
-		page, err := r.client.messagePage(ctx, r.eventType, svix.MessageListOptions{Iterator: &before, Channel: channel}, limit, &r.messageSizer)
+		options := svix.MessageListOptions{Iterator: &before, Channel: channel}
+		page, err := r.client.messagePage(ctx, r.eventType, options, limit, &r.messageSizer)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -77,7 +80,8 @@ func (r *reading) listPayloads(ctx context.Context, channel *string, missing []s
 		}
 		passed := len(missing)
 		if last != "" && !page.Done {
-			passed, _ = slices.BinarySearchFunc(missing, last, func(id, last string) int { return strings.Compare(last, id) })
+			newestFirst := func(a, b string) int { return strings.Compare(b, a) }
+			passed, _ = slices.BinarySearchFunc(missing, last, newestFirst)
 		}
 		for _, id := range missing[:passed] {
 			if _, ok := found[id]; !ok {
@@ -217,7 +221,7 @@ func (b attemptBody) headers(eventType string, payload []byte, secret string) ht
 	return headers
 }
 
-// An instant is a point in time in UTC, zero where its text cannot be read.
+// An instant is a point in time in UTC, zero if its text cannot be read.
 type instant struct{ time.Time }
 
 // UnmarshalJSON never fails, so that one odd time does not cost a page.

@@ -350,10 +350,22 @@ func BenchmarkGrowthListing(b *testing.B) {
 		}
 		h.mock.Close()
 	}
+	for _, endpoints := range []int{1, 25, 250, 10_000} {
+		h := newHistory(b, 0, time.Now(), 0)
+		for i := range endpoints - 1 {
+			harness.RawPost(b, h.mock, "/app/"+identity.Application(webhooks.TypeOriginCreate)+"/endpoint",
+				fmt.Sprintf(`{"url":"%s/%d"}`, harness.HookURL, i))
+		}
+		list := h.listings(b, time.Now().Add(-5*time.Minute))["event-type"]
+		b.Run(fmt.Sprintf("endpoints=%d/listing=event-type", endpoints), func(b *testing.B) { h.measure(b, list, 0) })
+		h.mock.Close()
+	}
 	for _, attempts := range []int{100, 1000, 10_000} {
 		h := newHistory(b, attempts, time.Now().Add(-20*time.Hour), time.Second)
 		for name, list := range h.listings(b, time.Now().Add(-24*time.Hour)) {
-			b.Run(fmt.Sprintf("attempts=%d/listing=%s", attempts, name), func(b *testing.B) { h.measure(b, list, attempts) })
+			b.Run(fmt.Sprintf("attempts=%d/listing=%s", attempts, name), func(b *testing.B) {
+				h.measure(b, list, attempts)
+			})
 		}
 		h.mock.Close()
 	}
@@ -363,14 +375,14 @@ func BenchmarkGrowthListing(b *testing.B) {
 type history struct {
 	mock     *svixmock.Server
 	client   *webhooks.Client
-	requests int64
+	requests atomic.Int64
 }
 
 func newHistory(b *testing.B, n int, begin time.Time, step time.Duration) *history {
 	b.Helper()
 	h := &history{mock: harness.NewMock(b, svixmock.Config{KeepRequests: 1})}
 	counted := harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
-		atomic.AddInt64(&h.requests, 1)
+		h.requests.Add(1)
 		return h.mock.RoundTripper().RoundTrip(r)
 	})
 	h.client = harness.NewClient(b, counted, h.mock.Token())
@@ -422,12 +434,12 @@ func (h *history) measure(b *testing.B, list func(each func()), want int) {
 	b.Helper()
 	for b.Loop() {
 		n := 0
-		before := atomic.LoadInt64(&h.requests)
+		before := h.requests.Load()
 		list(func() { n++ })
 		if n != want {
 			b.Fatalf("got %d, want %d", n, want)
 		}
-		b.ReportMetric(float64(atomic.LoadInt64(&h.requests)-before), "requests")
+		b.ReportMetric(float64(h.requests.Load()-before), "requests")
 	}
 	if want > 0 {
 		base, most, n := liveHeap(), uint64(0), 0

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/schema"
+	"github.com/softwareheritage/webhooks/internal/timeline"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
@@ -163,19 +165,59 @@ func (c *Client) GetEventType(ctx context.Context, name string) (EventType, erro
 //
 // An [*APIError] or the error of the network ends it, as its last pair.
 func (c *Client) ListEventTypes(ctx context.Context) iter.Seq2[EventType, error] {
-	withContent := true
 	pages := Paginate(ctx, func(ctx context.Context, iterator *string) (Page[eventTypeBody], error) {
-		r := pageRequest{op: "event type list", iterator: iterator, limit: pageSize, ascending: true}
-		return listPage[eventTypeBody](ctx, c, r, func(ctx context.Context, limit *uint64) error {
-			_, err := c.svix.EventType.List(ctx, &svix.EventTypeListOptions{Limit: limit, Iterator: iterator, WithContent: &withContent})
-			return err
-		})
+		if iterator != nil && strings.HasPrefix(*iterator, timeline.Backwards) {
+			return c.hyphenatedTypes(ctx, *iterator)
+		}
+		return c.eventTypePage(ctx, iterator)
 	})
 	return func(yield func(EventType, error) bool) {
 		for body, err := range pages {
 			if !yield(body.eventType(), err) {
 				return
 			}
+		}
+	}
+}
+
+func (c *Client) eventTypePage(ctx context.Context, iterator *string) (Page[eventTypeBody], error) {
+	r := pageRequest{op: "event type list", iterator: iterator, limit: pageSize, ascending: true}
+	withContent := true
+	return listPage[eventTypeBody](ctx, c, r, func(ctx context.Context, limit *uint64) error {
+		options := svix.EventTypeListOptions{Limit: limit, Iterator: iterator, WithContent: &withContent}
+		_, err := c.svix.EventType.List(ctx, &options)
+		return err
+	})
+}
+
+const (
+	// afterHyphens is in front of all names but those that begin with a hyphen.
+	afterHyphens = "."
+
+	maxHyphenated = 10_000
+)
+
+// hyphenatedTypes returns those after a name that begins with a hyphen, as other programs may have
+// registered them, up to the names that do not. The server takes such a name for an iterator that goes
+// the other way, so they are read from their end.
+func (c *Client) hyphenatedTypes(ctx context.Context, last string) (Page[eventTypeBody], error) {
+	next := afterHyphens
+	rest := Page[eventTypeBody]{Iterator: &next}
+	for iterator := timeline.Backwards + afterHyphens; ; iterator = timeline.Backwards + rest.Data[0].Name {
+		page, err := c.eventTypePage(ctx, &iterator)
+		if err != nil {
+			return page, err
+		}
+		given := slices.IndexFunc(page.Data, func(b eventTypeBody) bool { return b.Name > last })
+		if given < 0 {
+			return rest, nil
+		}
+		rest.Data = append(page.Data[given:], rest.Data...)
+		switch {
+		case given > 0 || page.Done:
+			return rest, nil
+		case len(rest.Data) > maxHyphenated:
+			return rest, fmt.Errorf("webhooks: more than %d names of event types begin with a hyphen", maxHyphenated)
 		}
 	}
 }

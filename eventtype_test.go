@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/internal/harness"
@@ -162,5 +165,37 @@ func TestEventTypesOfOthersWithAHyphenInFront(t *testing.T) {
 	}
 	if err := client.DeleteEventType(t.Context(), "-other.type"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestListingEventTypesWithHyphensInFront: the server takes the last name of a page of these for a
+// way back.
+func TestListingEventTypesWithHyphensInFront(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{1, 249, 250, 251, 400, 800} {
+		mock := harness.NewServer(t, svixmock.Config{})
+		want := []string{"_odd.type", webhooks.TypeOriginCreate, webhooks.TypeOriginVisit}
+		harness.RawPost(t, mock, "/event-type", `{"name":"_odd.type","description":""}`)
+		for i := range n {
+			name := fmt.Sprintf("-other.type-%03d", i)
+			harness.RawPost(t, mock, "/event-type", `{"name":"`+name+`","description":""}`)
+			want = append(want, name)
+		}
+		slices.Sort(want)
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+		before := len(mock.Requests())
+		var got []string
+		for et, err := range client.ListEventTypes(t.Context()) {
+			if err != nil {
+				t.Fatalf("%d: %v", n, err)
+			}
+			got = append(got, et.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%d names with a hyphen in front (-want +got):\n%s", n, diff)
+		}
+		if made, most := len(mock.Requests())-before, 3+n/250; made > most {
+			t.Errorf("%d names with a hyphen in front: made %d requests, want at most %d", n, made, most)
+		}
 	}
 }

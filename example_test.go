@@ -485,7 +485,8 @@ func ExampleClient_ResendMessage() {
 func ExampleClient_FollowSentEvents() {
 	client, message := exampleSender()
 	ctx := context.Background()
-	query := webhooks.SentEventQuery{After: message.Timestamp.Add(-time.Hour), Limit: 1} // without a limit it goes on for ever
+	query := webhooks.SentEventQuery{After: message.Timestamp.Add(-time.Hour)}
+	query.Limit = 1 // without it the loop goes on for ever
 	for sent, err := range client.FollowSentEvents(ctx, "origin.create", query) {
 		if err != nil {
 			log.Fatal(err)

@@ -25,8 +25,8 @@ import (
 type SentMessage struct {
 	// ID is the server's, "msg_...".
 	ID string
-	// EventID is the [Event.ID] that it was sent with, or the one that was drawn for it. It is empty
-	// if another program sent it without one.
+	// EventID is the [Event.ID] that it was sent with, or the one that was drawn for it. It is
+	// empty if another program sent it without one.
 	EventID string
 	// EventType is the name of the event type.
 	EventType string
@@ -85,10 +85,14 @@ func (c *Client) findMessage(ctx context.Context, eventType, id string) (message
 		return messageBody{}, eventTypeNotFound(eventType, nil)
 	}
 	if !validMessageID(id) {
-		return messageBody{}, fmt.Errorf("webhooks: %w: %s is not an id of a message", ErrMessageNotFound, foreign.Quote(id))
+		return messageBody{}, notAMessageID(id)
 	}
 	body, err := c.getMessage(ctx, identity.Application(eventType), id, true)
 	return body, c.missingMessage(ctx, eventType, id, err)
+}
+
+func notAMessageID(id string) error {
+	return fmt.Errorf("webhooks: %w: %s is not an id of a message", ErrMessageNotFound, foreign.Quote(id))
 }
 
 // missingMessage turns a not-found answer to an operation on a message into the error that says
@@ -100,7 +104,8 @@ func (c *Client) missingMessage(ctx context.Context, eventType, id string, err e
 	if _, errType := c.GetEventType(ctx, eventType); errors.Is(errType, ErrEventTypeNotFound) {
 		return errType
 	}
-	return fmt.Errorf("webhooks: %w: %s of event type %s (%w)", ErrMessageNotFound, foreign.Quote(id), foreign.Quote(eventType), err)
+	return fmt.Errorf("webhooks: %w: %s of event type %s (%w)", ErrMessageNotFound,
+		foreign.Quote(id), eventType, err)
 }
 
 // ListMessages returns the messages of an event type that q selects, newest first, whether or not
@@ -141,9 +146,13 @@ func (c *Client) ListMessages(ctx context.Context, eventType string, q MessageQu
 
 // messages lists the messages of an event type in a range; wanted is how many may be needed, 0 for
 // all of them.
-func (c *Client) messages(ctx context.Context, eventType, channel string, within timeline.Range, wanted int, sizer *pageSizer) iter.Seq2[messageBody, error] {
+func (c *Client) messages(
+	ctx context.Context, eventType, channel string, within timeline.Range, wanted int, sizer *pageSizer,
+) iter.Seq2[messageBody, error] {
 	list := func(ctx context.Context, asked timeline.Request) (timeline.Page[messageBody], error) {
-		o := svix.MessageListOptions{Iterator: asked.Iterator, Before: asked.Before, After: asked.After, Channel: svixChannel(channel)}
+		o := svix.MessageListOptions{
+			Iterator: asked.Iterator, Before: asked.Before, After: asked.After, Channel: svixChannel(channel),
+		}
 		page, err := c.messagePage(ctx, eventType, o, asked.Limit, sizer)
 		if isNotFound(err) {
 			return timeline.Page[messageBody]{Done: true}, nil // without an application there is no message
@@ -151,11 +160,15 @@ func (c *Client) messages(ctx context.Context, eventType, channel string, within
 		return timeline.Page[messageBody](page), err
 	}
 	return timeline.All(ctx, within, func(bounds timeline.Bounds) *timeline.Pager[messageBody] {
-		return &timeline.Pager[messageBody]{Bounds: bounds, Range: within, First: firstPage(wanted), Most: pageSize, List: list}
+		return &timeline.Pager[messageBody]{
+			Bounds: bounds, Range: within, First: firstPage(wanted), Most: pageSize, List: list,
+		}
 	})
 }
 
-func (c *Client) messagePage(ctx context.Context, eventType string, o svix.MessageListOptions, limit uint64, sizer *pageSizer) (Page[messageBody], error) {
+func (c *Client) messagePage(
+	ctx context.Context, eventType string, o svix.MessageListOptions, limit uint64, sizer *pageSizer,
+) (Page[messageBody], error) {
 	r := pageRequest{op: "message list", iterator: o.Iterator, limit: limit, sizer: sizer}
 	return listPage[messageBody](ctx, c, r, func(ctx context.Context, limit *uint64) error {
 		o.Limit = limit
@@ -214,14 +227,15 @@ func (c *Client) ResendMessage(ctx context.Context, ep Endpoint, messageID strin
 		return err
 	}
 	if !validMessageID(messageID) {
-		return fmt.Errorf("webhooks: %w: %s is not an id of a message", ErrMessageNotFound, foreign.Quote(messageID))
+		return notAMessageID(messageID)
 	}
 	stored, err := c.findStored(ctx, ep)
 	switch {
 	case err != nil:
 		return c.missing(ctx, ep, err)
 	case stored.Disabled:
-		return fmt.Errorf("webhooks: %w: the endpoint %s is disabled and receives nothing", ErrInvalidEndpoint, ep.description())
+		return fmt.Errorf("webhooks: %w: the endpoint %s is disabled and receives nothing",
+			ErrInvalidEndpoint, ep.description())
 	}
 	err = c.resend(ctx, identity.Application(ep.EventType), messageID, stored.ID)
 	if !isNotFound(err) {
@@ -249,7 +263,7 @@ func (c *Client) resend(ctx context.Context, app, messageID, endpointID string) 
 		_, err := c.svix.MessageAttempt.Resend(ctx, app, messageID, endpointID, nil)
 		return err
 	})
-	if api, ok := errors.AsType[*APIError](err); ok && api.StatusCode == http.StatusBadRequest && api.Code == codeMissingPayload {
+	if api, ok := errors.AsType[*APIError](err); ok && api.Code == codeMissingPayload {
 		return fmt.Errorf("webhooks: %w: message %s (%w)", ErrPayloadExpired, foreign.Quote(messageID), err)
 	}
 	return err

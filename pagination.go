@@ -20,7 +20,7 @@ import (
 type Page[T any] struct {
 	// Data are the items, in the order of the list.
 	Data []T
-	// Iterator says where the next page begins; it counts only where Done is false.
+	// Iterator says where the next page begins; it counts only if Done is false.
 	Iterator *string
 	// Done is true on the last page.
 	Done bool
@@ -37,7 +37,9 @@ type Page[T any] struct {
 //   - ctx.Err() if ctx was done before a page was asked for,
 //   - an error of its own if the list would never end: a page that is not the last has no iterator,
 //     iterators come round again, or ten pages in a row are empty.
-func Paginate[T any](ctx context.Context, list func(ctx context.Context, iterator *string) (Page[T], error)) iter.Seq2[T, error] {
+func Paginate[T any](
+	ctx context.Context, list func(ctx context.Context, iterator *string) (Page[T], error),
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		var iterator *string
@@ -160,7 +162,7 @@ func firstPage(limit int) uint64 {
 	if limit == 0 {
 		return pageSize
 	}
-	return min(pageSize, uint64(limit))
+	return uint64(min(pageSize, limit)) //nolint:gosec // queries with a negative limit were refused
 }
 
 // A pageSizer is how many items the pages of one listing can have: fewer once a page was larger
@@ -249,7 +251,9 @@ type pageRequest struct {
 // listPage asks for a page of at most limit items; if such a page is larger than an answer may be,
 // for fewer. It refuses a page that does not lie wholly behind the iterator: a listing with such
 // pages would never end.
-func listPage[T listed](ctx context.Context, c *Client, r pageRequest, request func(ctx context.Context, limit *uint64) error) (Page[T], error) {
+func listPage[T listed](
+	ctx context.Context, c *Client, r pageRequest, request func(ctx context.Context, limit *uint64) error,
+) (Page[T], error) {
 	if r.sizer == nil {
 		r.sizer = &pageSizer{}
 	}
@@ -266,7 +270,10 @@ func listPage[T listed](ctx context.Context, c *Client, r pageRequest, request f
 	}
 }
 
-func getPage[T listed](ctx context.Context, c *Client, r pageRequest, limit uint64, request func(ctx context.Context, limit *uint64) error) (Page[T], error) {
+func getPage[T listed](
+	ctx context.Context, c *Client, r pageRequest, limit uint64,
+	request func(ctx context.Context, limit *uint64) error,
+) (Page[T], error) {
 	answer, err := c.do(ctx, r.op, func(ctx context.Context) error { return request(ctx, &limit) })
 	if err != nil {
 		return Page[T]{}, err
@@ -291,7 +298,7 @@ func getPage[T listed](ctx context.Context, c *Client, r pageRequest, limit uint
 func checkPage[T listed](r pageRequest, page pageBody[T], limit uint64) string {
 	behind := func(id string) bool { return r.iterator == nil || timeline.Behind(*r.iterator, id, r.ascending) }
 	switch {
-	case page.Data.tooMany, uint64(len(page.Data.items)+page.Data.leftOut) > limit:
+	case page.Data.tooMany, len(page.Data.items)+page.Data.leftOut > int(limit): //nolint:gosec // at most pageSize
 		return fmt.Sprintf("a page of more items than the %d that were asked for", limit)
 	case slices.ContainsFunc(page.Data.items, func(item T) bool { return !behind(item.Key()) }),
 		!page.Done && page.Iterator != nil && *page.Iterator != "" && !behind(*page.Iterator):

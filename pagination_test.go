@@ -391,7 +391,7 @@ func TestPagesThatGoNowhere(t *testing.T) {
 		"pages of what is not an item": func(n int, _ url.Values) (string, string) {
 			return "null,1,{}", fmt.Sprintf("atmpt_%027d", 900_000-n)
 		},
-		"the first page again and again": func(n int, _ url.Values) (string, string) {
+		"the first page again and again": func(_ int, _ url.Values) (string, string) {
 			return attempt(1000, now.Add(-time.Hour)), fmt.Sprintf("atmpt_%027d", 1000)
 		},
 		"upwards": func(n int, _ url.Values) (string, string) {
@@ -400,7 +400,7 @@ func TestPagesThatGoNowhere(t *testing.T) {
 		"pages of the future": func(n int, _ url.Values) (string, string) {
 			return attempt(900_000-n, now.Add(time.Hour)), fmt.Sprintf("atmpt_%027d", 900_000-n)
 		},
-		"iterators ahead of their pages": func(n int, asked url.Values) (string, string) {
+		"iterators ahead of their pages": func(n int, _ url.Values) (string, string) {
 			return attempt(1000-n, now.Add(-time.Hour)), fmt.Sprintf("atmpt_%027d", 900_000+n)
 		},
 	}
@@ -415,8 +415,10 @@ func TestPagesThatGoNowhere(t *testing.T) {
 				}
 				items, iterator := page(requests, r.URL.Query())
 				requests++
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(
-					fmt.Sprintf(`{"data":[%s],"iterator":%q,"done":false}`, items, iterator)))}, nil
+				body := fmt.Sprintf(`{"data":[%s],"iterator":%q,"done":false}`, items, iterator)
+				return &http.Response{
+					StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)),
+				}, nil
 			}), mock.Token())
 			q := webhooks.SentEventQuery{Before: now.Add(-time.Minute), Limit: 100}
 			_, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), q))
@@ -444,7 +446,8 @@ func TestMoreItemsThanAskedFor(t *testing.T) { //nolint:paralleltest // it measu
 		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), webhooks.SentEventQuery{Limit: 1}))
+		one := webhooks.SentEventQuery{Limit: 1}
+		_, err := webhooks.Collect(client.ListSentEventsForEndpoint(t.Context(), harness.KnownEndpoint(), one))
 		runtime.ReadMemStats(&after)
 		var api *webhooks.APIError
 		if !errors.As(err, &api) || !strings.Contains(api.Detail, "more items") {
@@ -495,7 +498,7 @@ func TestReducedPagesAreRemembered(t *testing.T) {
 						t.Errorf("%s: %d pages were too large, want as many as at once", name, tooLarge)
 					}
 				} else if want := 1 + attempts/62 + 1; tooLarge != 1 || pages > want {
-					t.Errorf("%s: made %d requests, of which %d were too large, want %d and 1", name, pages, tooLarge, want)
+					t.Errorf("%s: asked for %d pages, %d of them too large, want %d and 1", name, pages, tooLarge, want)
 				}
 			}
 		}

@@ -17,23 +17,23 @@ import (
 	"github.com/softwareheritage/webhooks/internal/timeline"
 )
 
-// A SentEvent is one attempt to deliver a message to an endpoint. A message has several if the first
-// ones failed, or if it was sent again.
+// A SentEvent is one attempt to deliver a message to an endpoint. A message has several if the
+// first ones failed, or if it was sent again.
 type SentEvent struct {
 	// EventType is the name of the event type.
 	EventType string
-	// EndpointURL is where the attempt was made.
+	// EndpointURL is the URL to which the attempt was made.
 	EndpointURL string
 	// Channel is that of the endpoint, empty for an endpoint on no channel or one that was deleted
 	// since.
 	Channel string
-	// Headers are Content-Length, Content-Type, Webhook-Id, Webhook-Timestamp, Webhook-Signature and
-	// X-Swh-Event. The server keeps no headers: they are reconstructed, and exact for every event
-	// that this library sent while the endpoint's secret is the one of the attempt and was not
-	// rotated in the 24 hours before. Content-Length and Webhook-Signature are left out if the
-	// payload is gone, the latter also if the endpoint is or its secret is not a symmetric one. A
-	// server that is not set to white-label headers really sent them as Svix-Id, Svix-Timestamp and
-	// Svix-Signature.
+	// Headers are Content-Length, Content-Type, Webhook-Id, Webhook-Timestamp, Webhook-Signature
+	// and X-Swh-Event. The server keeps no headers: they are reconstructed. They are exact for
+	// every event that this library sent while the endpoint's secret is the one of the attempt and
+	// was not rotated in the 24 hours before. Content-Length and Webhook-Signature are left out if
+	// the payload is gone, the latter also if the endpoint is or its secret is not a symmetric one.
+	// A server that is not set to white-label headers really sent them as Svix-Id, Svix-Timestamp
+	// and Svix-Signature.
 	Headers http.Header
 	// MessageID is the id of the message.
 	MessageID string
@@ -63,9 +63,9 @@ type SentEvent struct {
 type DeliveryStatus int
 
 const (
-	// DeliverySucceeded: the endpoint answered with a 2xx status.
+	// DeliverySucceeded means that the endpoint answered with a 2xx status.
 	DeliverySucceeded DeliveryStatus = iota + 1
-	// DeliveryFailed: it answered otherwise, or not at all.
+	// DeliveryFailed means that it answered otherwise, or not at all.
 	DeliveryFailed
 )
 
@@ -164,11 +164,13 @@ const (
 // The sequence makes a request when it needs a page and may be ranged more than once. An error is
 // its last pair:
 //   - [ErrInvalidQuery] for a query that contradicts itself, without a request,
-//   - [ErrInvalidEndpoint] for an endpoint that cannot be addressed or is not the one described (see
-//     [Endpoint]),
+//   - [ErrInvalidEndpoint] for an endpoint that cannot be addressed or is not the one described
+//     (see [Endpoint]),
 //   - [ErrEventTypeNotFound], [ErrEventTypeArchived] or [ErrEndpointNotFound],
 //   - an [*APIError] for any other answer.
-func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q SentEventQuery) iter.Seq2[SentEvent, error] {
+func (c *Client) ListSentEventsForEndpoint(
+	ctx context.Context, ep Endpoint, q SentEventQuery,
+) iter.Seq2[SentEvent, error] {
 	if err := q.validate(); err != nil {
 		return errorSeq[SentEvent](err)
 	}
@@ -204,12 +206,14 @@ func (c *Client) ListSentEventsForEndpoint(ctx context.Context, ep Endpoint, q S
 //
 // How far back the list goes is said at [Client.ListSentEventsForEndpoint].
 //
-// The sequence makes requests when it needs them, several at once, and may be ranged more than once.
-// An error is its last pair:
+// The sequence makes requests when it needs them, several at once, and may be ranged more than
+// once. An error is its last pair:
 //   - [ErrInvalidQuery] for a query that contradicts itself, without a request,
 //   - [ErrEventTypeNotFound] or [ErrEventTypeArchived],
 //   - an [*APIError] for any other answer.
-func (c *Client) ListSentEventsForEventType(ctx context.Context, eventType string, q SentEventQuery) iter.Seq2[SentEvent, error] {
+func (c *Client) ListSentEventsForEventType(
+	ctx context.Context, eventType string, q SentEventQuery,
+) iter.Seq2[SentEvent, error] {
 	if err := q.validate(); err != nil {
 		return errorSeq[SentEvent](err)
 	}
@@ -236,7 +240,9 @@ func (c *Client) ListSentEventsForEventType(ctx context.Context, eventType strin
 }
 
 // give completes attempts and yields them.
-func (r *reading) give(ctx context.Context, chunks iter.Seq2[[]attemptBody, error], yield func(SentEvent, error) bool) {
+func (r *reading) give(
+	ctx context.Context, chunks iter.Seq2[[]attemptBody, error], yield func(SentEvent, error) bool,
+) {
 	for attempts, err := range chunks {
 		if err == nil {
 			err = r.meet(ctx, attempts)
@@ -265,41 +271,45 @@ const (
 	followRefresh = 30 * time.Second
 )
 
-// FollowSentEvents returns the attempts to deliver messages of an event type that q selects, as they
-// become visible: an attempt appears when it is over, which may take 30 seconds. It begins with those
-// after After or, without, with those that appear from now on. It does not end by itself unless
-// there is a limit.
+// FollowSentEvents returns the attempts to deliver messages of an event type that q selects, as
+// they become visible: an attempt appears when it is over, which may take 30 seconds. It begins
+// with those after After or, without, with those that appear after its first look at the server.
+// It does not end by itself unless there is a limit.
 //
-// It asks each endpoint every two seconds, 32 at once, and looks a minute back each time; no attempt
-// is given twice. Within what appeared between two polls the order is that of the attempts' times.
-// Endpoints that are created meanwhile are found within half a minute, and then all of their
-// attempts; what was delivered to one that is deleted before it was asked is not seen.
+// It asks each endpoint every two seconds, 32 at once, and looks a minute back each time; no
+// attempt is given twice. What appeared between two looks is in the order of the attempts' times.
+// An endpoint that is created meanwhile is found within half a minute, and then all attempts to
+// it. What was delivered to one that is deleted before it was asked is not seen.
 //
 // An error of the network, and the answers 408, 425, 429 and 5xx, are logged as a warning and asked
 // again, without an end; see [WithRetry] for what a request does by itself. Any other error is the
 // last pair:
-//   - [ErrInvalidQuery] for a query that contradicts itself or has Before or IncludeDeleted, without
-//     a request,
+//   - [ErrInvalidQuery] for a query that contradicts itself or has Before or IncludeDeleted,
+//     without a request,
 //   - [ErrEventTypeNotFound] or [ErrEventTypeArchived],
 //   - the error of ctx when that ends,
 //   - an [*APIError] for any other answer.
-func (c *Client) FollowSentEvents(ctx context.Context, eventType string, q SentEventQuery) iter.Seq2[SentEvent, error] {
+func (c *Client) FollowSentEvents(
+	ctx context.Context, eventType string, q SentEventQuery,
+) iter.Seq2[SentEvent, error] {
 	if err := q.validate(); err != nil {
 		return errorSeq[SentEvent](err)
 	}
 	if !q.Before.IsZero() || q.IncludeDeleted {
-		return errorSeq[SentEvent](fmt.Errorf("webhooks: %w: sent events cannot be followed with Before or IncludeDeleted", ErrInvalidQuery))
+		err := fmt.Errorf("webhooks: %w: one cannot follow with Before or IncludeDeleted", ErrInvalidQuery)
+		return errorSeq[SentEvent](err)
 	}
 	if !validEventTypeName(eventType) {
 		return errorSeq[SentEvent](eventTypeNotFound(eventType, nil))
 	}
 	return limited(q.Limit, func(yield func(SentEvent, error) bool) {
-		f := follower{reading: c.newReading(eventType, q), since: q.After.UTC(), seen: map[string]time.Time{}}
+		f := follower{reading: c.newReading(eventType, q), since: q.After.UTC()}
+		f.seen = map[string]time.Time{}
 		for {
 			for event, err := range f.poll(ctx) {
 				if isPassing(err) && ctx.Err() == nil {
-					c.logger.WarnContext(ctx, "sent events are not seen for now", "event_type", eventType, "error", err)
-					f.asked = time.Time{} // what was learnt of the endpoints may be a part of the error
+					c.logger.WarnContext(ctx, "following sent events: trying again", "event_type", eventType, "error", err)
+					f.asked = time.Time{} // a look-up of an endpoint may be what failed
 					break
 				}
 				if !yield(event, err) || err != nil {
@@ -430,7 +440,8 @@ func (f *follower) pass(id string, at time.Time) {
 		f.since = later(f.since, at.Add(-followBack))
 	}
 	if f.since.Sub(f.swept) > followBack {
-		maps.DeleteFunc(f.seen, func(_ string, at time.Time) bool { return at.Before(f.since.Add(-2 * time.Second)) })
+		forgotten := f.since.Add(-2 * time.Second) // bounds are in whole seconds
+		maps.DeleteFunc(f.seen, func(_ string, at time.Time) bool { return at.Before(forgotten) })
 		f.swept = f.since
 	}
 }

@@ -237,7 +237,9 @@ func TestListingsUnderFaults(t *testing.T) {
 }
 
 // follow ranges over a sequence in the background. The channel is closed at its end.
-func follow(t *testing.T, seq iter.Seq2[webhooks.SentEvent, error]) (events <-chan webhooks.SentEvent, end <-chan error) {
+func follow(t *testing.T, seq iter.Seq2[webhooks.SentEvent, error]) (
+	events <-chan webhooks.SentEvent, end <-chan error,
+) {
 	t.Helper()
 	given, failed := make(chan webhooks.SentEvent, 1000), make(chan error, 1)
 	go func() {
@@ -312,7 +314,8 @@ func TestFollowSentEvents(t *testing.T) {
 			t.Errorf("the attempt that began before (-want +got):\n%s", diff)
 		}
 
-		created := webhooks.Endpoint{URL: harness.HookURL + "/created", EventType: webhooks.TypeOriginCreate, Channel: "created"}
+		created := slow
+		created.URL, created.Channel = harness.HookURL+"/created", "created"
 		if err := client.CreateEndpoint(t.Context(), created, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -351,12 +354,13 @@ func TestFollowSentEventsFromAfter(t *testing.T) {
 		}
 		mock, client := historyServer(t, times)
 		ctx, cancel := context.WithCancel(t.Context())
-		events, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: times[99]}))
+		q := webhooks.SentEventQuery{After: times[99]}
+		events, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, q))
 		sent := false
 		for i := 100; i < len(times); i++ {
 			event := <-events
 			if !event.Timestamp.Equal(times[i]) || len(event.Payload) == 0 {
-				t.Fatalf("got %v with the payload %s as number %d, want %v", event.Timestamp, event.Payload, i, times[i])
+				t.Fatalf("number %d is of %v with the payload %s, want %v", i, event.Timestamp, event.Payload, times[i])
 			}
 			if i == 500 && !sent {
 				sent = true
@@ -371,7 +375,9 @@ func TestFollowSentEventsFromAfter(t *testing.T) {
 			t.Errorf("got %d attempts twice", len(got))
 		}
 		cancel()
-		<-end
+		if err := <-end; !errors.Is(err, context.Canceled) {
+			t.Errorf("got the last error %v, want that of the context", err)
+		}
 	})
 }
 
@@ -386,7 +392,9 @@ func TestFollowSentEventsAsksEachEndpointOnce(t *testing.T) {
 		_, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
 		time.Sleep(minutes * time.Minute)
 		cancel()
-		<-end
+		if err := <-end; !errors.Is(err, context.Canceled) {
+			t.Errorf("got the last error %v, want that of the context", err)
+		}
 		const refreshes = minutes*2 + 1
 		most := minutes*30*endpoints + endpoints + refreshes*2
 		if made := len(mock.Requests()) - before; made > most {
@@ -402,7 +410,8 @@ func TestFollowSentEventsOutlivesTheServer(t *testing.T) {
 	harness.InBubble(t, func(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
 		var log bytes.Buffer
-		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
+		client := harness.NewClient(t, mock.RoundTripper(), mock.Token(),
+			webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
 			webhooks.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		ctx, cancel := context.WithCancel(t.Context())
 		events, end := follow(t, client.FollowSentEvents(ctx, webhooks.TypeOriginCreate, webhooks.SentEventQuery{}))
@@ -413,8 +422,10 @@ func TestFollowSentEventsOutlivesTheServer(t *testing.T) {
 		for i := range 40 {
 			mock.FailRate(0, 0)
 			want = append(want, sendTo(t, mock, harness.KnownEvent()).ID)
-			mock.FailRate(0.4, uint64(i), svixmock.Fault{Status: http.StatusServiceUnavailable, Only: reads}, svixmock.Fault{Reset: true, Only: reads},
-				svixmock.Fault{Status: http.StatusTooManyRequests, Only: reads}, svixmock.Fault{Status: http.StatusBadGateway, Body: "<html>", Only: reads})
+			mock.FailRate(0.4, uint64(i), svixmock.Fault{Status: http.StatusServiceUnavailable, Only: reads},
+				svixmock.Fault{Status: http.StatusTooManyRequests, Only: reads},
+				svixmock.Fault{Reset: true, Only: reads},
+				svixmock.Fault{Status: http.StatusBadGateway, Body: "<html>", Only: reads})
 			if i == 20 { // away for minutes
 				mock.FailRate(1, 1, svixmock.Fault{Reset: true, Only: reads})
 			}
@@ -429,7 +440,9 @@ func TestFollowSentEventsOutlivesTheServer(t *testing.T) {
 			t.Errorf("nothing was logged: %s", log.String())
 		}
 		cancel()
-		<-end
+		if err := <-end; !errors.Is(err, context.Canceled) {
+			t.Errorf("got the last error %v, want that of the context", err)
+		}
 	})
 }
 
@@ -440,6 +453,11 @@ func TestFollowSentEventsEnds(t *testing.T) {
 		mock := harness.NewServer(t, svixmock.Config{})
 		client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 		hourAgo := time.Now().Add(-time.Hour)
+		const eventType = webhooks.TypeOriginCreate
+		refused := svixmock.Fault{
+			Status: http.StatusUnauthorized, Body: `{"code":"authentication_failed","detail":"Invalid token"}`,
+		}
+		login, none := svixmock.Fault{Status: http.StatusOK, Body: "<html>"}, svixmock.Fault{}
 		tests := map[string]struct {
 			eventType string
 			q         webhooks.SentEventQuery
@@ -447,15 +465,15 @@ func TestFollowSentEventsEnds(t *testing.T) {
 			events    int
 			want      error // nil: none
 		}{
-			"limit":           {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo, Limit: 1}, svixmock.Fault{}, 1, nil},
-			"before":          {webhooks.TypeOriginCreate, webhooks.SentEventQuery{Before: time.Now()}, svixmock.Fault{}, 0, webhooks.ErrInvalidQuery},
-			"deleted":         {webhooks.TypeOriginCreate, webhooks.SentEventQuery{IncludeDeleted: true}, svixmock.Fault{}, 0, webhooks.ErrInvalidQuery},
-			"negative limit":  {webhooks.TypeOriginCreate, webhooks.SentEventQuery{Limit: -1}, svixmock.Fault{}, 0, webhooks.ErrInvalidQuery},
-			"type not there":  {"origin.none", webhooks.SentEventQuery{}, svixmock.Fault{}, 0, webhooks.ErrEventTypeNotFound},
-			"not a type":      {"origin", webhooks.SentEventQuery{}, svixmock.Fault{}, 0, webhooks.ErrEventTypeNotFound},
-			"token refused":   {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo}, svixmock.Fault{Status: http.StatusUnauthorized, Body: `{"code":"authentication_failed","detail":"Invalid token"}`}, 0, new(webhooks.APIError)},
-			"another server":  {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo}, svixmock.Fault{Status: http.StatusOK, Body: "<html>"}, 0, new(webhooks.APIError)},
-			"without a limit": {webhooks.TypeOriginCreate, webhooks.SentEventQuery{After: hourAgo}, svixmock.Fault{}, 1, context.DeadlineExceeded},
+			"limit":           {eventType, webhooks.SentEventQuery{After: hourAgo, Limit: 1}, none, 1, nil},
+			"before":          {eventType, webhooks.SentEventQuery{Before: time.Now()}, none, 0, webhooks.ErrInvalidQuery},
+			"deleted":         {eventType, webhooks.SentEventQuery{IncludeDeleted: true}, none, 0, webhooks.ErrInvalidQuery},
+			"negative limit":  {eventType, webhooks.SentEventQuery{Limit: -1}, none, 0, webhooks.ErrInvalidQuery},
+			"type not there":  {"origin.none", webhooks.SentEventQuery{}, none, 0, webhooks.ErrEventTypeNotFound},
+			"not a type":      {"origin", webhooks.SentEventQuery{}, none, 0, webhooks.ErrEventTypeNotFound},
+			"token refused":   {eventType, webhooks.SentEventQuery{After: hourAgo}, refused, 0, webhooks.ErrUnauthorized},
+			"another server":  {eventType, webhooks.SentEventQuery{After: hourAgo}, login, 0, new(webhooks.APIError)},
+			"without a limit": {eventType, webhooks.SentEventQuery{After: hourAgo}, none, 1, context.DeadlineExceeded},
 		}
 		for name, tt := range tests {
 			if tt.fault.Status != 0 {

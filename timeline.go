@@ -224,7 +224,9 @@ func (r *reading) attemptsOf(s source, within timeline.Bounds, upwards bool) *ti
 }
 
 // attemptPages reads attempts that are in the range of the query.
-func (r *reading) attemptPages(within timeline.Bounds, request func(ctx context.Context, asked timeline.Request, limit *uint64) error) *timeline.Pager[attemptBody] {
+func (r *reading) attemptPages(
+	within timeline.Bounds, request func(ctx context.Context, asked timeline.Request, limit *uint64) error,
+) *timeline.Pager[attemptBody] {
 	return &timeline.Pager[attemptBody]{
 		Bounds: within, Range: r.query.timeRange(), First: firstPage(r.query.Limit), Most: pageSize,
 		List: func(ctx context.Context, asked timeline.Request) (timeline.Page[attemptBody], error) {
@@ -286,14 +288,14 @@ func (r *reading) byMessage(ctx context.Context) iter.Seq2[[]attemptBody, error]
 			within.After = within.After.Add(-retriesEnd)
 		}
 		messages := r.client.messages(ctx, r.eventType, r.query.Channel, within, r.query.Limit, &r.messageSizer)
-		perMessage := ordered.Ahead(ctx, messages, atOnce, func(ctx context.Context, m messageBody) ([]attemptBody, error) {
+		attemptsOf := func(ctx context.Context, m messageBody) ([]attemptBody, error) {
 			attempts, err := Collect(limited(r.query.Limit, r.attemptsOfMessage(ctx, m)))
 			if err != nil {
 				return nil, err
 			}
 			return attempts, r.meet(ctx, attempts[:min(len(attempts), requestsAhead)])
-		})
-		for attempts, err := range perMessage {
+		}
+		for attempts, err := range ordered.Ahead(ctx, messages, atOnce, attemptsOf) {
 			if err != nil {
 				yield(nil, err)
 				return
@@ -348,7 +350,8 @@ func boundedRange(since, until time.Time, longest time.Duration) (from, to time.
 	case !since.Before(until):
 		return from, to, fmt.Errorf("webhooks: %w: since %v is not before until %v", ErrInvalidQuery, since, until)
 	case until.Sub(since) > longest:
-		return from, to, fmt.Errorf("webhooks: %w: from %v to %v are more than %v", ErrInvalidQuery, since, until, longest)
+		return from, to, fmt.Errorf("webhooks: %w: from %v to %v are more than %v",
+			ErrInvalidQuery, since, until, longest)
 	}
 	return since.UTC(), until.UTC(), nil
 }

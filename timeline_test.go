@@ -412,7 +412,8 @@ func TestListingsOfManyEndpointsMatchAModel(t *testing.T) {
 							want = append(want, all[which[i]].URL+" "+at.Format(time.RFC3339Nano))
 						}
 					}
-					for event, err := range client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q) {
+					list := client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q)
+					for event, err := range list {
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -430,7 +431,9 @@ func TestListingsOfManyEndpointsMatchAModel(t *testing.T) {
 // TestListingsOfTypeCostWhatIsInTheRange: the requests do not depend on what is older.
 func TestListingsOfTypeCostWhatIsInTheRange(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ endpoints, attempts int }{{1, 0}, {1, 600}, {20, 0}, {20, 30}, {20, 3000}, {260, 0}, {260, 40}} {
+	for _, tt := range []struct{ endpoints, attempts int }{
+		{1, 0}, {1, 600}, {20, 0}, {20, 30}, {20, 3000}, {260, 0}, {260, 40},
+	} {
 		t.Run(fmt.Sprintf("%d endpoints, %d attempts", tt.endpoints, tt.attempts), func(t *testing.T) {
 			t.Parallel()
 			made := map[int]int{}
@@ -446,7 +449,8 @@ func TestListingsOfTypeCostWhatIsInTheRange(t *testing.T) {
 					mock, client, _ := manyServer(t, tt.endpoints, times, which)
 					before := len(mock.Requests())
 					q := webhooks.SentEventQuery{After: begin.Add(-time.Millisecond)}
-					events, err := webhooks.Collect(client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q))
+					list := client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q)
+					events, err := webhooks.Collect(list)
 					if err != nil || len(events) != tt.attempts {
 						t.Errorf("got %d attempts, %v; want %d", len(events), err, tt.attempts)
 					}
@@ -460,7 +464,8 @@ func TestListingsOfTypeCostWhatIsInTheRange(t *testing.T) {
 				most = tt.endpoints + (tt.endpoints+page-1)/page + 1
 			}
 			if made[0] > most || made[5000] != made[0] {
-				t.Errorf("made %d requests, and %d after older attempts; want %d at most, whatever is older", made[0], made[5000], most)
+				t.Errorf("made %d requests, and %d after older attempts; want %d at most, whatever is older",
+					made[0], made[5000], most)
 			}
 		})
 	}
@@ -536,12 +541,15 @@ func TestListingsByStatus(t *testing.T) {
 						t.Errorf("%s, %v: got %d attempts, %v; want %d", name, status, len(events), err, want)
 					}
 					for _, event := range events {
-						if status != 0 && event.Status != status || (event.Status == webhooks.DeliverySucceeded) != (event.ResponseStatusCode == 200) {
-							t.Errorf("%s, %v: got the status %v of an answer %d", name, status, event.Status, event.ResponseStatusCode)
+						succeeded := event.ResponseStatusCode == http.StatusOK
+						if status != 0 && event.Status != status ||
+							(event.Status == webhooks.DeliverySucceeded) != succeeded {
+							t.Errorf("%s, %v: got %+v", name, status, event)
 						}
 					}
 					for _, r := range mock.Requests()[before:] {
-						if strings.Contains(r.Path, "/attempt/") && strings.Contains(r.RawQuery, "status=") != (status != 0) {
+						isAsked := strings.Contains(r.RawQuery, "status=")
+						if strings.Contains(r.Path, "/attempt/") && isAsked != (status != 0) {
 							t.Errorf("%s, %v: the server was asked %s", name, status, r.RawQuery)
 						}
 					}

@@ -19,7 +19,9 @@ type Source[T any] interface {
 // The first pages are read when the sequence is ranged over, up to atOnce of them at once; a later
 // page of a source when all before it is given. The first error is the last pair. Sources are read
 // once, so the sequence can be ranged over once.
-func Sorted[T any](ctx context.Context, sources []Source[T], atOnce int, less func(a, b T) bool) iter.Seq2[T, error] {
+func Sorted[T any](
+	ctx context.Context, sources []Source[T], atOnce int, less func(a, b T) bool,
+) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var zero T
 		heads, err := firstPages(ctx, sources, atOnce)

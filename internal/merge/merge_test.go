@@ -52,7 +52,7 @@ func TestSortedGivesAllInOrder(t *testing.T) {
 		}
 		slices.Sort(all)
 		var got []int
-		for number, err := range merge.Sorted(t.Context(), sources, 1+random.IntN(3), func(a, b int) bool { return cmp.Less(a, b) }) {
+		for number, err := range merge.Sorted(t.Context(), sources, 1+random.IntN(3), cmp.Less[int]) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,9 +68,10 @@ func TestSortedReadsNoEarlierThanNeeded(t *testing.T) {
 	t.Parallel()
 	var reads atomic.Int64
 	sources := []merge.Source[int]{
-		&pagedList{numbers: []int{1, 2, 3, 4}, page: 2, reads: &reads}, &pagedList{numbers: []int{9, 10}, page: 1, reads: &reads},
+		&pagedList{numbers: []int{1, 2, 3, 4}, page: 2, reads: &reads},
+		&pagedList{numbers: []int{9, 10}, page: 1, reads: &reads},
 	}
-	seq := merge.Sorted(t.Context(), sources, 2, func(a, b int) bool { return a < b })
+	seq := merge.Sorted(t.Context(), sources, 2, cmp.Less[int])
 	if reads.Load() != 0 {
 		t.Error("read before anything was wanted")
 	}
@@ -92,11 +93,12 @@ func TestSortedEndsWithTheFirstError(t *testing.T) {
 	for failAt, want := range map[int][]int{1: nil, 2: {1, 2}} {
 		var reads atomic.Int64
 		sources := []merge.Source[int]{
-			&pagedList{numbers: []int{1, 2, 3}, page: 2, failAt: failAt, reads: &reads}, &pagedList{numbers: []int{5}, page: 1, reads: &reads},
+			&pagedList{numbers: []int{1, 2, 3}, page: 2, failAt: failAt, reads: &reads},
+			&pagedList{numbers: []int{5}, page: 1, reads: &reads},
 		}
 		var got []int
 		var last error
-		for number, err := range merge.Sorted(t.Context(), sources, 2, func(a, b int) bool { return a < b }) {
+		for number, err := range merge.Sorted(t.Context(), sources, 2, cmp.Less[int]) {
 			if last = err; err == nil {
 				got = append(got, number)
 			}

@@ -10,7 +10,9 @@ import (
 // is called for up to as many items at once as atOnce says, which is asked each time an item could be
 // taken. An item is taken only when the loop waits for a result; when the loop is left, the context
 // of the calls of f ends.
-func Ahead[T, R any](ctx context.Context, items iter.Seq2[T, error], atOnce func() int, f func(ctx context.Context, item T) (R, error)) iter.Seq2[R, error] {
+func Ahead[T, R any](
+	ctx context.Context, items iter.Seq2[T, error], atOnce func() int, f func(ctx context.Context, item T) (R, error),
+) iter.Seq2[R, error] {
 	type result struct {
 		value R
 		err   error

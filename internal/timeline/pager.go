@@ -98,7 +98,7 @@ func (p *Pager[T]) GoOnBehind(item T) { p.iterator, p.done = p.behind(item), fal
 func (p *Pager[T]) behind(item T) *string {
 	iterator := item.Key()
 	if p.Upwards {
-		iterator = backwards + iterator
+		iterator = Backwards + iterator
 	}
 	return &iterator
 }
@@ -166,12 +166,12 @@ func Pages[T any](ctx context.Context, source interface {
 	}
 }
 
-// backwards marks an iterator from which the server goes the other way.
-const backwards = "-"
+// Backwards marks an iterator from which the server goes the other way.
+const Backwards = "-"
 
 // Behind tells whether an item comes after an iterator in a list that is sorted by key.
 func Behind(iterator, key string, ascending bool) bool {
-	if marked, ok := strings.CutPrefix(iterator, backwards); ok {
+	if marked, ok := strings.CutPrefix(iterator, Backwards); ok {
 		iterator, ascending = marked, !ascending
 	}
 	if ascending {
@@ -185,9 +185,11 @@ const maxEmptyPages = 9
 
 var (
 	// ErrNoIterator says that a list does not go on though it is not at its end.
-	ErrNoIterator = errors.New("webhooks: the server gave a page that is not the last one and does not say where to go on")
+	ErrNoIterator = errors.New("webhooks: the server gave a page that is not the last one " +
+		"and does not say where to go on")
 
-	errIdle = fmt.Errorf("webhooks: the server gave more than %d pages in a row with nothing in them and says that there is more", maxEmptyPages)
+	errIdle = fmt.Errorf("webhooks: the server gave more than %d pages in a row with nothing in them "+
+		"and says that there is more", maxEmptyPages)
 )
 
 // An Idle counts the empty pages in a row.

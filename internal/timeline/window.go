@@ -36,7 +36,8 @@ func NewRange(before, after time.Time) Range { return Range{Before: before.UTC()
 // Check refuses a range in which there can be nothing.
 func (r Range) Check() error {
 	if !r.Before.IsZero() && !r.After.IsZero() && !r.After.Before(r.Before) {
-		return fmt.Errorf("After (%s) is not earlier than Before (%s)", r.After.Format(time.RFC3339Nano), r.Before.Format(time.RFC3339Nano))
+		return fmt.Errorf("After (%s) is not earlier than Before (%s)",
+			r.After.Format(time.RFC3339Nano), r.Before.Format(time.RFC3339Nano))
 	}
 	return nil
 }
@@ -53,7 +54,7 @@ func (r Range) Windows() iter.Seq[Bounds] {
 	if r.After.IsZero() {
 		return func(yield func(Bounds) bool) {
 			switch {
-			case r.Before.IsZero() || r.Before.After(now): // looking back from the future it would lose what is older
+			case r.Before.IsZero() || r.Before.After(now): // from the future it would not look back as far
 				yield(Bounds{})
 			case r.Before.After(epoch):
 				before := ceilSecond(r.Before)
