@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -117,7 +118,7 @@ func TestBatchInterrupted(t *testing.T) {
 	first := server.commandUntil(t, batchLines()/3, os.Interrupt, "-o", "json", file)
 	summary, stderr, status := runForSummary(t, first)
 	want := "Error: Interrupted; to go on, repeat: swh-webhooks event send-batch --output=json " + file + "\n"
-	if status != 1 || stderr != want {
+	if status != 130 || stderr != want {
 		t.Errorf("exit status %d and %q, want %q", status, stderr, want)
 	}
 	if stored := len(server.mock.Messages()); summary.Sent != stored || stored == batchLines() ||
@@ -153,7 +154,7 @@ func TestBatchInterruptedWhileItsInputIsSilent(t *testing.T) {
 	}
 	summary, stderr, status := runForSummary(t, cmd)
 	want := "Error: Interrupted; to go on, repeat: swh-webhooks event send-batch --output=json -\n"
-	if status != 1 || stderr != want || summary.Sent != 2 {
+	if status != 130 || stderr != want || summary.Sent != 2 {
 		t.Errorf("exit status %d, summary %+v and %q, want %q", status, summary, stderr, want)
 	}
 	server.checkDeliveries(t, 2)
@@ -196,7 +197,7 @@ func TestBatchToAnotherServer(t *testing.T) {
 	t.Parallel()
 	one, other := newBatchServer(t), newBatchServer(t)
 	file := writeBatch(t, 500)
-	if stderr, status := runToEnd(t, one.commandUntil(t, 250, os.Interrupt, file)); status != 1 {
+	if stderr, status := runToEnd(t, one.commandUntil(t, 250, os.Interrupt, file)); status != 130 {
 		t.Fatalf("exit status %d: %s", status, stderr)
 	}
 	if stderr, status := runToEnd(t, other.command(t.Context(), file)); status != 0 {
@@ -210,7 +211,7 @@ func TestBatchWhoseFileChanged(t *testing.T) {
 	t.Parallel()
 	server := newBatchServer(t)
 	file := writeBatch(t, 500)
-	if stderr, status := runToEnd(t, server.commandUntil(t, 250, os.Interrupt, file)); status != 1 {
+	if stderr, status := runToEnd(t, server.commandUntil(t, 250, os.Interrupt, file)); status != 130 {
 		t.Fatalf("exit status %d: %s", status, stderr)
 	}
 	text := strings.Replace(batchText(501), `{"n": 0,`, `{"n": 500,`, 1)
@@ -223,19 +224,19 @@ func TestBatchWhoseFileChanged(t *testing.T) {
 	server.checkStored(t, 501, func(n int) int { return 1 + sentIf(n == 500) })
 }
 
-func TestInterrupted(t *testing.T) {
+func TestExitStatusOfASignal(t *testing.T) {
 	t.Parallel()
-	server := newBatchServer(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	t.Cleanup(cancel)
-	server.mock.FailNext(1, svixmock.Fault{
-		Hang: true,
-		Only: func(*http.Request) bool { cancel(); return true },
-	})
-	cmd := server.program(ctx, "event-type", "list")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	if stderr, status := runToEnd(t, cmd); status != 1 || stderr != "Error: Interrupted\n" {
-		t.Errorf("exit status %d: %s", status, stderr)
+	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
+		server := newBatchServer(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		t.Cleanup(cancel)
+		hang := svixmock.Fault{Hang: true, Only: func(*http.Request) bool { cancel(); return true }}
+		server.mock.FailNext(1, hang)
+		cmd := server.program(ctx, "event-type", "list")
+		cmd.Cancel = func() error { return cmd.Process.Signal(signal) }
+		if stderr, status := runToEnd(t, cmd); status != want || stderr != "Error: Interrupted\n" {
+			t.Errorf("%v: exit status %d, want %d: %s", signal, status, want, stderr)
+		}
 	}
 }
 

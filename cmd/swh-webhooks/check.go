@@ -27,11 +27,13 @@ func newCheckCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Find out whether configuration, server and token are right",
-		Long: `Find out whether configuration, server and token are right: reads the configuration, asks the server for the event
-types, and says what is wrong and what to do. Nothing is changed.
+		Long: `Find out whether configuration, server and token are right: reads the
+configuration, asks the server for the event types, and says what is wrong and
+what to do. Nothing is changed.
 
-With -o json it is an object with the members config_file (null: none), server_url, server_url_from, token_from (an
-option, a variable or the file), latency_ms and event_types, their number. It is printed only if all is well.`,
+With -o json it is an object with the members config_file (null: none),
+server_url, server_url_from, token_from (an option, a variable or the file),
+latency_ms and event_types, their number. It is printed only if all is well.`,
 		Example: `  swh-webhooks check
   swh-webhooks --config-file webhooks.yml check`,
 		Args: arguments(),
@@ -40,7 +42,7 @@ option, a variable or the file), latency_ms and event_types, their number. It is
 			if err != nil {
 				return err
 			}
-			client, err := s.clientFor(r)
+			client, err := s.clientFor(cmd, r)
 			if err != nil {
 				return err
 			}
@@ -56,8 +58,8 @@ option, a variable or the file), latency_ms and event_types, their number. It is
 			if err := found.ask(cmd.Context(), client); err != nil {
 				return err
 			}
-			if output == formatJSON {
-				return printJSON(cmd.OutOrStdout(), found)
+			if output != formatText {
+				return output.print(cmd.OutOrStdout(), found)
 			}
 			return printAnswer(cmd.OutOrStdout(), found)
 		},

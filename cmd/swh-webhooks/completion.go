@@ -14,9 +14,10 @@ import (
 func newCompletionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
-		Short: "Print a script that lets a shell complete commands and event type names",
-		Long: `Print a script that lets a shell complete commands, options, names of event types and URLs of endpoints. The names
-come from the server, so the shell needs to know it, by SWH_CONFIG_FILENAME or by SVIX_URL and SVIX_TOKEN.`,
+		Short: "Print a script that lets a shell complete commands and names",
+		Long: `Print a script that lets a shell complete commands, options, names of event
+types and URLs of endpoints. The names come from the server, so the shell needs
+to know it, by SWH_CONFIG_FILENAME or by SVIX_URL and SVIX_TOKEN.`,
 		Example: `  # into a file that ~/.bashrc sources
   swh-webhooks completion bash > swh-webhooks.bash
 

@@ -60,15 +60,19 @@ func newEndpointCreateCommand(s *settings) *cobra.Command {
 	var secret string
 	metadata := pairs{}
 	cmd := newEndpointAction(s, "create", "Create an endpoint, or change its secret and metadata",
-		`Create an endpoint: events of the type are posted to the URL, all of them or those sent on the channel.
+		`Create an endpoint: events of the type are posted to the URL, all of them or
+those sent on the channel.
 
-An endpoint that is there already is enabled, gets the metadata given and a new secret: the one given or else one that
-the server makes. Deliveries are signed with the former secret, too, for 24 hours.`,
+An endpoint that is there already is enabled, gets the metadata given and a new
+secret: the one given or else one that the server makes. Deliveries are signed
+with the former secret, too, for 24 hours.`,
 		`  swh-webhooks endpoint create origin.create https://example.org/webhook
 
-  # only what happens to one origin, with a note for colleagues and a secret that is not seen by others
-  swh-webhooks endpoint create origin.visit https://example.org/linux --secret - \
-    --channel https://github.com/torvalds/linux --metadata team=kernel < secret.txt`,
+  # only what happens to one origin, with a note for colleagues and a secret
+  # that others do not see
+  swh-webhooks endpoint create origin.visit https://example.org/linux \
+    --channel https://github.com/torvalds/linux --metadata team=kernel \
+    --secret - < secret.txt`,
 		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
 			ep.Metadata = metadata
 			secret, err := givenSecret(cmd, secret)
@@ -88,7 +92,8 @@ the server makes. Deliveries are signed with the former secret, too, for 24 hour
 
 func addSecret(cmd *cobra.Command, secret *string) {
 	cmd.Flags().StringVarP(secret, "secret", "s", "",
-		"`SECRET` to sign with, \"whsec_\" and 24 to 75 bytes in base64; \"-\" reads it\nfrom standard input, where other users do not see it (default: a new one)")
+		"`SECRET` to sign with, \"whsec_\" and 24 to 75 bytes in base64; \"-\" reads it "+
+			"from standard input, where other users do not see it (default: a new one)")
 }
 
 // givenSecret returns the secret that the option gives or standard input has.
@@ -127,8 +132,8 @@ With -o json it is an object with the member secret.`,
 }
 
 func printSecret(w io.Writer, output format, secret string) error {
-	if output == formatJSON {
-		return printJSON(w, map[string]string{"secret": secret})
+	if output != formatText {
+		return output.print(w, map[string]string{"secret": secret})
 	}
 	return printLine(w, printable(secret))
 }
@@ -140,14 +145,17 @@ func newEndpointListCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list EVENT_TYPE_NAME",
 		Short: "Show the endpoints of an event type",
-		Long: `Show the endpoints of an event type, newest first: as a table on a terminal, else one URL per line.
+		Long: `Show the endpoints of an event type, newest first: as a table on a terminal,
+else one URL per line.
 
-With -o json they are an array of objects with the members event_type_name, url, channel (null: none), enabled,
-metadata (an object of texts) and id, that of the server.`,
+With -o json they are an array of objects with the members event_type_name,
+url, channel (null: none), enabled, metadata (an object of texts) and id, that
+of the server.`,
 		Example: `  swh-webhooks endpoint list origin.visit
 
   # the URLs that events about one origin go to, oldest first
-  swh-webhooks endpoint list origin.visit -q --ascending-order --channel https://github.com/torvalds/linux`,
+  swh-webhooks endpoint list origin.visit -q --ascending-order \
+    --channel https://github.com/torvalds/linux`,
 		Args:              arguments("EVENT_TYPE_NAME"),
 		ValidArgsFunction: s.completeEventType,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -161,8 +169,8 @@ metadata (an object of texts) and id, that of the server.`,
 			}
 			out := cmd.OutOrStdout()
 			switch {
-			case output == formatJSON:
-				return printEndpointsJSON(out, endpoints)
+			case output != formatText:
+				return printEndpointsJSON(out, output, endpoints)
 			case quiet || !isTerminal(out):
 				return printEndpointURLs(out, endpoints)
 			}
@@ -172,7 +180,7 @@ metadata (an object of texts) and id, that of the server.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&query.Ascending, "ascending-order", "a", false, "oldest first")
 	flags.StringVarP(&query.Channel, "channel", "c", "",
-		"only endpoints that receive what is sent on `CHANNEL`: those on it and\nthose on none")
+		"only endpoints that receive what is sent on `CHANNEL`: those on it and those on none")
 	s.completeEndpointOption(cmd, "channel", endpointChannel)
 	flags.BoolVar(&query.NoChannel, "no-channel", false, "only endpoints on no channel")
 	flags.BoolVarP(&quiet, "quiet", "q", false, "only the URLs, on a terminal too")
@@ -191,8 +199,8 @@ type endpointJSON struct {
 	ID        string            `json:"id"`
 }
 
-func printEndpointsJSON(w io.Writer, endpoints []webhooks.Endpoint) error {
-	array := newJSONArray(w)
+func printEndpointsJSON(w io.Writer, output format, endpoints []webhooks.Endpoint) error {
+	list := output.newList(w)
 	for _, ep := range endpoints {
 		item := endpointJSON{
 			EventType: ep.EventType, URL: ep.URL, Channel: nullable(ep.Channel),
@@ -201,11 +209,11 @@ func printEndpointsJSON(w io.Writer, endpoints []webhooks.Endpoint) error {
 		if item.Metadata == nil {
 			item.Metadata = map[string]string{}
 		}
-		if err := array.add(item); err != nil {
+		if err := list.add(item); err != nil {
 			return err
 		}
 	}
-	return array.close()
+	return list.close()
 }
 
 // nullable is null in JSON for the empty text.
@@ -236,7 +244,12 @@ func printEndpoints(w io.Writer, eventType string, endpoints []webhooks.Endpoint
 			printable(metadataText(ep.Metadata)),
 		}
 	}
-	return printTable(w, []string{"URL", "CHANNEL", "STATE", "METADATA"}, rows)
+	return printTable(w, []column{
+		{title: "URL", least: 20},
+		{title: "CHANNEL", least: 12},
+		{title: "STATE"},
+		{title: "METADATA", least: 8},
+	}, rows)
 }
 
 func state(ep webhooks.Endpoint) string {
@@ -285,11 +298,13 @@ func newEndpointRotateSecretCommand(s *settings) *cobra.Command {
 	var show bool
 	output := formatText
 	cmd := newEndpointAction(s, "rotate-secret", "Give an endpoint a new secret",
-		`Give an endpoint a new secret. Deliveries are signed with the former one, too, for 24 hours, so that the receiver can
-change over meanwhile.
+		`Give an endpoint a new secret. Deliveries are signed with the former one, too,
+for 24 hours, so that the receiver can change over meanwhile.
 
-With --show the secret is printed as "endpoint get-secret" does, with -o json as there.`,
-		`  swh-webhooks endpoint rotate-secret origin.create https://example.org/webhook --show`,
+With --show the secret is printed as "endpoint get-secret" does, with -o json
+as there.`,
+		`  swh-webhooks endpoint rotate-secret --show \
+    origin.create https://example.org/webhook`,
 		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
 			secret, err := givenSecret(cmd, secret)
 			if err != nil {

@@ -18,8 +18,9 @@ import (
 // Exit statuses.
 const (
 	exitSuccess = 0
-	exitFailure = 1 // the server, the network or this machine; may succeed later
-	exitWrong   = 2 // wrong use or wrong input; will fail again
+	exitFailure = 1   // the server, the network or this machine; may succeed later
+	exitWrong   = 2   // wrong use or wrong input; will fail again
+	exitSignal  = 128 // and the number of the signal
 )
 
 // An inputError is wrong use or wrong input that the library has not seen.
@@ -53,7 +54,8 @@ func explain(err error, ep webhooks.Endpoint) error {
 			" does not exist (see: swh-webhooks endpoint list -o json " + ep.EventType + ")", err}
 	case errors.Is(err, webhooks.ErrSecretRotationLimit):
 		return namedError{"the secret of the endpoint " + describe(ep) +
-			" was changed ten times within 24 hours: the server refuses to change it again before that time is over", err}
+			" was changed ten times within 24 hours: the server refuses to change it again " +
+			"before that time is over", err}
 	}
 	return err
 }
@@ -81,6 +83,15 @@ func exitStatus(err error) int {
 		return exitWrong
 	}
 	return exitFailure
+}
+
+// exitStatusAfter is exitStatus, but that of a shell's convention if a signal cut work short.
+func exitStatusAfter(ctx context.Context, err error) int {
+	var ended signalError
+	if err != nil && errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &ended) {
+		return exitSignal + int(ended.signal)
+	}
+	return exitStatus(err)
 }
 
 // isWrongInput tells whether the library blames what it was given.
@@ -199,7 +210,9 @@ func describePayload(err *webhooks.PayloadError) string {
 	for i, v := range err.Violations {
 		texts[i] = v.String()
 	}
-	return fmt.Sprintf("Payload validation against JSON schema failed: %s (see: swh-webhooks event-type get %s)", strings.Join(texts, "; "), err.EventType)
+	return fmt.Sprintf(
+		"Payload validation against JSON schema failed: %s (see: swh-webhooks event-type get %s)",
+		strings.Join(texts, "; "), err.EventType)
 }
 
 func describeAnswer(err *webhooks.APIError) string {

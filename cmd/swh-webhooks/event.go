@@ -28,16 +28,20 @@ func newEventSendCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send EVENT_TYPE_NAME PAYLOAD_FILE",
 		Short: "Send an event",
-		Long: `Send an event to the endpoints of its type. PAYLOAD_FILE holds the payload, a JSON object that fits the schema of the
-event type; "-" is standard input. Printed are the message's id and time, or that no endpoint listens, so that nothing
-was sent.
+		Long: `Send an event to the endpoints of its type. PAYLOAD_FILE holds the payload, a
+JSON object that fits the schema of the event type; "-" is standard input.
+Printed are the message's id and time, or that no endpoint listens, so that
+nothing was sent.
 
-With -o json it is an object with the members message_id and timestamp, both null if nothing was sent.`,
+With -o json it is an object with the members message_id and timestamp, both
+null if nothing was sent.`,
 		Example: `  swh-webhooks event send origin.create payload.json
 
-  # to the endpoints on a channel and those on none; only once, however often the command is repeated
+  # to the endpoints on a channel and those on none; only once, however often
+  # the command is repeated
   echo '{"origin_url": "https://github.com/torvalds/linux"}' |
-    swh-webhooks event send origin.create - --channel https://github.com/torvalds/linux --id linux-1`,
+    swh-webhooks event send origin.create - --id linux-1 \
+      --channel https://github.com/torvalds/linux`,
 		Args:              arguments("EVENT_TYPE_NAME", "PAYLOAD_FILE"),
 		ValidArgsFunction: s.completeEventTypeThenFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -57,8 +61,8 @@ With -o json it is an object with the members message_id and timestamp, both nul
 				return explain(err, webhooks.Endpoint{EventType: args[0]})
 			}
 			done := sentText(args[0], message)
-			if output == formatJSON {
-				return unprinted(done, printMessageJSON(cmd.OutOrStdout(), message))
+			if output != formatText {
+				return unprinted(done, printMessageJSON(cmd.OutOrStdout(), output, message))
 			}
 			return confirm(cmd, "%s", done)
 		},
@@ -81,7 +85,7 @@ func sentText(eventType string, message webhooks.Message) string {
 	return "Sent as " + message.ID + " at " + timestamp(message.Timestamp)
 }
 
-func printMessageJSON(w io.Writer, message webhooks.Message) error {
+func printMessageJSON(w io.Writer, output format, message webhooks.Message) error {
 	var sent struct {
 		ID        *string `json:"message_id"`
 		Timestamp *string `json:"timestamp"`
@@ -90,7 +94,7 @@ func printMessageJSON(w io.Writer, message webhooks.Message) error {
 		at := timestamp(message.Timestamp)
 		sent.ID, sent.Timestamp = &message.ID, &at
 	}
-	return printJSON(w, sent)
+	return output.print(w, sent)
 }
 
 func newEventListCommand(s *settings) *cobra.Command {
@@ -100,18 +104,22 @@ func newEventListCommand(s *settings) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list EVENT_TYPE_NAME",
 		Short: "Show the attempts to deliver events of a type, newest first",
-		Long: `Show the attempts to deliver events of a type, newest first: to all of its endpoints, or to the one with the given
-URL, where --channel is then that of the endpoint.
+		Long: `Show the attempts to deliver events of a type, newest first: to all of its
+endpoints, or to the one with the given URL, where --channel is then that of
+the endpoint.
 
-Printed is an array of objects with the members event_type_name, endpoint_url, channel (that of the endpoint; null:
-none), headers (an object of texts), msg_id, payload, timestamp (RFC 3339, UTC), response, response_status_code (0: there
-was no answer), attempt_id, endpoint_id and duration_ms. With -o text it is a table of the most important ones.
+Printed is an array of objects with the members event_type_name, endpoint_url,
+channel (that of the endpoint; null: none), headers (an object of texts),
+msg_id, payload, timestamp (RFC 3339, UTC), response, response_status_code (0:
+there was no answer), attempt_id, endpoint_id and duration_ms. With -o text it
+is a table of the most important ones.
 
 ` + timeHelp,
 		Example: `  swh-webhooks event list origin.create --after 2h -o text
 
   # what one endpoint got, and answered
-  swh-webhooks event list origin.create --endpoint-url https://example.org/webhook --limit 100`,
+  swh-webhooks event list origin.create --limit 100 \
+    --endpoint-url https://example.org/webhook`,
 		Args:              arguments("EVENT_TYPE_NAME"),
 		ValidArgsFunction: s.completeEventType,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -126,9 +134,9 @@ was no answer), attempt_id, endpoint_id and duration_ms. With -o text it is a ta
 				events = client.ListSentEventsForEndpoint(cmd.Context(), endpoint, query)
 			}
 			if output == formatText {
-				err = printSentEvents(cmd.OutOrStdout(), events)
+				err = s.printSentEvents(cmd.OutOrStdout(), events)
 			} else {
-				err = printSentEventsJSON(cmd.OutOrStdout(), events)
+				err = printSentEventsJSON(cmd.OutOrStdout(), output, events)
 			}
 			return explain(err, endpoint)
 		},
@@ -138,7 +146,7 @@ was no answer), attempt_id, endpoint_id and duration_ms. With -o text it is a ta
 	flags.StringVarP(&endpoint.URL, "endpoint-url", "u", "",
 		"only what went to the endpoint with this `URL`")
 	flags.StringVarP(&query.Channel, "channel", "c", "",
-		"only events sent on `CHANNEL`; with --endpoint-url, the channel of the\nendpoint")
+		"only events sent on `CHANNEL`; with --endpoint-url, the channel of the endpoint")
 	s.completeEndpointOption(cmd, "endpoint-url", endpointURL)
 	s.completeEndpointOption(cmd, "channel", endpointChannel)
 	flags.VarP(pointInTime{&query.Before}, "before", "b", "only attempts before this `TIME`")
@@ -179,34 +187,40 @@ func newSentEventJSON(ev webhooks.SentEvent) sentEventJSON {
 	}
 }
 
-func printSentEventsJSON(w io.Writer, events iter.Seq2[webhooks.SentEvent, error]) error {
-	array := newJSONArray(w)
+func printSentEventsJSON(w io.Writer, output format, events iter.Seq2[webhooks.SentEvent, error]) error {
+	list := output.newList(w)
 	for ev, err := range events {
 		if err != nil {
 			return err
 		}
-		if err := array.add(newSentEventJSON(ev)); err != nil {
+		if err := list.add(newSentEventJSON(ev)); err != nil {
 			return err
 		}
 	}
-	return array.close()
+	return list.close()
 }
 
-func printSentEvents(w io.Writer, events iter.Seq2[webhooks.SentEvent, error]) error {
+func (s *settings) printSentEvents(w io.Writer, events iter.Seq2[webhooks.SentEvent, error]) error {
 	var rows [][]string
 	for ev, err := range events {
 		if err != nil {
 			return err
 		}
 		rows = append(rows, []string{
-			timestamp(ev.Timestamp), answer(ev), took(ev.Duration),
+			s.tableTime(w, ev.Timestamp), answer(ev), took(ev.Duration),
 			printable(ev.MessageID), printable(ev.EndpointURL),
 		})
 	}
 	if len(rows) == 0 {
 		return printLine(w, "No such delivery")
 	}
-	return printTable(w, []string{"TIME", "ANSWER", "TOOK", "MESSAGE", "ENDPOINT"}, rows)
+	return printTable(w, []column{
+		{title: "TIME"},
+		{title: "ANSWER"},
+		{title: "TOOK", spare: true},
+		{title: "MESSAGE"},
+		{title: "ENDPOINT", least: 12},
+	}, rows)
 }
 
 // answer is what an attempt ended with.

@@ -57,7 +57,7 @@ failed, failed_file (null: none), complete (false: it ended early) and seconds.`
 			if err != nil {
 				return err
 			}
-			client, err := s.clientFor(r)
+			client, err := s.clientFor(cmd, r)
 			if err != nil {
 				return err
 			}
@@ -78,8 +78,8 @@ failed, failed_file (null: none), complete (false: it ended early) and seconds.`
 			}
 			b.progress = newProgress(cmd.ErrOrStderr(), in)
 			err = b.verdict(b.send(cmd.Context()), commandLine(cmd, args))
-			if output == formatJSON {
-				return errors.Join(err, printJSON(cmd.OutOrStdout(), b.summary))
+			if output != formatText {
+				return errors.Join(err, output.print(cmd.OutOrStdout(), b.summary))
 			}
 			return errors.Join(err, printSummary(cmd.OutOrStdout(), b.summary))
 		},

@@ -26,9 +26,9 @@ func newEventTypeCommand(s *settings) *cobra.Command {
 func newEventTypeRegisterDefaultsCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "register-defaults",
-		Short: "Register the event types of the archive: origin.create and origin.visit",
-		Long: `Register the event types of the archive: origin.create and origin.visit. Those that are there already get the
-description and schema of this program.`,
+		Short: "Register the event types of the archive",
+		Long: `Register the event types of the archive: origin.create and origin.visit. Those
+that are there already get the description and schema of this program.`,
 		Example: `  swh-webhooks event-type register-defaults`,
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -55,9 +55,10 @@ func newEventTypeAddCommand(s *settings) *cobra.Command {
 		Short: "Register an event type, or change or revive it",
 		Long: `Register an event type, or change or revive it.
 
-NAME has the form "<group>.<event>". SCHEMA_FILE holds the JSON Schema that payloads have to fit; "-" is standard
-input. A DESCRIPTION that is left out is taken from the schema's own "description".`,
-		Example: `  swh-webhooks event-type add origin.rename "An origin has a new URL" schema.json
+NAME has the form "<group>.<event>". SCHEMA_FILE holds the JSON Schema that
+payloads have to fit; "-" is standard input. A DESCRIPTION that is left out is
+taken from the schema's own "description".`,
+		Example: `  swh-webhooks event-type add origin.rename "An origin moved" schema.json
 
   # with the description of the schema
   swh-webhooks event-type add origin.rename - < schema.json
@@ -122,8 +123,8 @@ func newEventTypeGetCommand(s *settings) *cobra.Command {
 		Short: "Show the description and the schema of an event type",
 		Long: `Show the description and the schema of an event type.
 
-With -o json it is an object with the members name, description and schema, which is null if another program
-registered the event type without one.`,
+With -o json it is an object with the members name, description and schema,
+which is null if another program registered the event type without one.`,
 		Example: `  swh-webhooks event-type get origin.create
 
   # only the schema, for other programs
@@ -143,8 +144,8 @@ registered the event type without one.`,
 			switch {
 			case dumpSchema:
 				return printLine(out, jsonText(et.Schema))
-			case output == formatJSON:
-				return printJSON(out, eventTypeJSON(et))
+			case output != formatText:
+				return output.print(out, eventTypeJSON(et))
 			}
 			return printEventType(out, et)
 		},
@@ -182,8 +183,9 @@ func newEventTypeDeleteCommand(s *settings) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete NAME",
 		Short: "Archive an event type: no event of it can be sent any more",
-		Long: `Archive an event type: no event of it can be sent any more. Its endpoints and what was sent stay on the server and
-are there again when the event type is added again.`,
+		Long: `Archive an event type: no event of it can be sent any more. Its endpoints and
+what was sent stay on the server and are there again when the event type is
+added again.`,
 		Example:           `  swh-webhooks event-type delete origin.create`,
 		Args:              arguments("NAME"),
 		ValidArgsFunction: s.completeEventType,
@@ -222,8 +224,8 @@ With -o json they are an array of objects as "event-type get" prints them.`,
 			if err != nil {
 				return err
 			}
-			if output == formatJSON {
-				return printEventTypesJSON(cmd.OutOrStdout(), types)
+			if output != formatText {
+				return printEventTypesJSON(cmd.OutOrStdout(), output, types)
 			}
 			return printEventTypes(cmd.OutOrStdout(), types)
 		},
@@ -232,14 +234,14 @@ With -o json they are an array of objects as "event-type get" prints them.`,
 	return cmd
 }
 
-func printEventTypesJSON(w io.Writer, types []webhooks.EventType) error {
-	array := newJSONArray(w)
+func printEventTypesJSON(w io.Writer, output format, types []webhooks.EventType) error {
+	list := output.newList(w)
 	for _, et := range types {
-		if err := array.add(eventTypeJSON(et)); err != nil {
+		if err := list.add(eventTypeJSON(et)); err != nil {
 			return err
 		}
 	}
-	return array.close()
+	return list.close()
 }
 
 func printEventTypes(w io.Writer, types []webhooks.EventType) error {

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rivo/uniseg"
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
@@ -32,6 +34,24 @@ func TestHelpExamples(t *testing.T) {
 			}
 			runExample(t, cmd.Example)
 		})
+	}
+}
+
+func TestHelpFitsATerminal(t *testing.T) {
+	t.Parallel()
+	for _, cmd := range allCommands(main.NewRootCommand()) {
+		root := main.NewRootCommand()
+		var out bytes.Buffer
+		root.SetOut(&out)
+		root.SetArgs(append(strings.Fields(cmd.CommandPath())[1:], "--help"))
+		if err := root.ExecuteContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			if width := uniseg.StringWidth(strings.TrimSuffix(line, "\n")); width > 80 {
+				t.Errorf("%s: %d columns: %s", cmd.CommandPath(), width, line)
+			}
+		}
 	}
 }
 
@@ -76,7 +96,8 @@ func runExample(t *testing.T, example string) {
 // prepareServer registers event types, each with an endpoint.
 func prepareServer(t *testing.T, url, receiver string) {
 	t.Helper()
-	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{Svix: webhooks.SvixConfig{ServerURL: url, AuthToken: token}}))
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(url), webhooks.WithAuthToken(token))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,14 +122,15 @@ func writeExampleFiles(t *testing.T, dir, url string) {
 	t.Helper()
 	config := "webhooks:\n  svix:\n    server_url: " + url + "\n    auth_token: " + token + "\n"
 	files := map[string]string{ //nolint:gosec // the credentials are of the mock server
-		"webhooks.yml":         config,
-		"other.yml":            config,
-		"payload.json":         `{"origin_url": "https://github.com/torvalds/linux"}`,
-		"schema.json":          `{"type": "object", "description": "An origin has a new URL"}`,
-		"secret.txt":           "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
-		"events.ndjson":        `{"type": "origin.create", "payload": {"origin_url": "https://a.org"}}` + "\n",
-		"events.failed.ndjson": `{"type": "origin.create", "payload": {"origin_url": "https://b.org"}, "id": "b", "line": 1, "error": "e"}` + "\n",
-		"origins.ndjson":       `{"origin_url": "https://c.org"}` + "\n",
+		"webhooks.yml":  config,
+		"other.yml":     config,
+		"payload.json":  `{"origin_url": "https://github.com/torvalds/linux"}`,
+		"schema.json":   `{"type": "object", "description": "An origin has a new URL"}`,
+		"secret.txt":    "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n",
+		"events.ndjson": `{"type": "origin.create", "payload": {"origin_url": "https://a.org"}}` + "\n",
+		"events.failed.ndjson": `{"type": "origin.create", "payload": {"origin_url": "https://b.org"}, ` +
+			`"id": "b", "line": 1, "error": "e"}` + "\n",
+		"origins.ndjson": `{"origin_url": "https://c.org"}` + "\n",
 		"dead.ndjson": `{"topic": "swh.journal.objects.origin", "partition": 0, "offset": 7, ` +
 			`"timestamp": "2026-11-25T12:00:00Z", "class": "refused", "error": "e", ` +
 			`"value": "gaN1cmy6aHR0cHM6Ly9naXRodWIuY29tL2dpdC9naXQ="}` + "\n",

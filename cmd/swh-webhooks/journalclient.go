@@ -38,43 +38,57 @@ func newJournalClientCommand(s *settings) *cobra.Command {
 	j := journalClient{settings: s}
 	cmd := &cobra.Command{
 		Use:   "journal-client",
-		Short: "Send an event for each origin and visit in the archive's Kafka journal",
+		Short: "Send the events of the archive's Kafka journal",
 		Long: `Send an event for each origin and visit in the archive's Kafka journal.
 
-It reads the topics PREFIX.origin and PREFIX.origin_visit_status as a member of a consumer group, and sends origin.create
-and origin.visit events on the channel of the origin, until Ctrl-C or SIGTERM. Events on their way then arrive first; a
-second signal ends it at once, which loses nothing either. Any number of processes can share the work: start them with
-the same --group-id.
+It reads the topics PREFIX.origin and PREFIX.origin_visit_status as a member of
+a consumer group, and sends origin.create and origin.visit events on the
+channel of the origin, until Ctrl-C or SIGTERM. Events on their way then arrive
+first; a second signal ends it at once, which loses nothing either. Any number
+of processes can share the work: start them with the same --group-id.
 
-No event is lost, and none is stored twice: Kafka is told that a record is done when its event is on the server, and the
-event's id is made of what the record says, so that a second copy of a record or a repetition after a crash is the same
-event. A record that cannot be sent, because it is broken or the server refuses it for what it is, goes to the dead
-letters (--dead-letter-topic or --dead-letter-file); without them the command ends at the first one. If the server is
-down or refuses the token, the command waits and tries again. If it does so at the start, it says why and ends.
+No event is lost, and none is stored twice: Kafka is told that a record is done
+when its event is on the server, and the event's id is made of what the record
+says, so that a second copy of a record or a repetition after a crash is the
+same event. A record that cannot be sent, because it is broken or the server
+refuses it for what it is, goes to the dead letters (--dead-letter-topic or
+--dead-letter-file); without them the command ends at the first one. If the
+server is down or refuses the token, the command waits and tries again. If it
+does so at the start, it says why and ends.
 
-The configuration file is the one of the Python command: brokers, group_id, prefix, object_types and the settings of
-librdkafka are read from its key "journal". What this command alone knows stands below the key "journal_feed":
+The configuration file is the one of the Python command: brokers, group_id,
+prefix, object_types and the settings of librdkafka are read from its key
+"journal". What this command alone knows stands below the key "journal_feed":
 
   journal_feed:
-    dead_letter: {topic: swh.webhooks.dead}   # or file: /var/lib/webhooks/dead.ndjson
-    namespace: swh.journal.objects            # tells archives apart that share a Svix server (default: the prefix)
-    event_id: object                          # or position: each record is an event of its own
-    concurrency: 64                           # events on their way at once
-    max_in_flight: 1024                       # records held, and max_in_flight_bytes: 67108864
+    # or file: /var/lib/webhooks/dead.ndjson
+    dead_letter: {topic: swh.webhooks.dead}
+    # tells archives apart that share a Svix server (default: the prefix)
+    namespace: swh.journal.objects
+    # or position: each record is an event of its own
+    event_id: object
+    concurrency: 64         # events on their way at once
+    max_in_flight: 1024     # records held, and max_in_flight_bytes: 67108864
     commit_interval: 1s
-    drain_timeout: 5s                         # for events on their way when a partition goes to another process
-    shutdown_timeout: 20s                     # ... and when the command ends
-    max_dead_in_a_row: 100                    # refused by the registered schemas although the archive's own allow them
+    # for events on their way when a partition goes to another process
+    drain_timeout: 5s
+    shutdown_timeout: 20s   # ... and when the command ends
+    # refused by the registered schemas although the archive's own allow them
+    max_dead_in_a_row: 100
 
-To move over from Python: stop its processes, then start these with the same file and group id. They go on where Python
-committed. Python's last uncommitted batch is sent twice, since its messages carry no id. Of one group only processes of
-one kind can run at a time.
+To move over from Python: stop its processes, then start these with the same
+file and group id. They go on where Python committed. Python's last uncommitted
+batch is sent twice, since its messages carry no id. Of one group only
+processes of one kind can run at a time.
 
---metrics serves /metrics, for Prometheus, and /healthz. The alarm to have is on swh_webhooks_journal_oldest_open_seconds:
-how long the first record that is not done has been waiting.
+--metrics serves /metrics, for Prometheus, and /healthz. The alarm to have is
+on swh_webhooks_journal_oldest_open_seconds: how long the first record that is
+not done has been waiting.
 
-KAFKA_GROUP_INSTANCE_ID makes the process a static member of its group, as it does with Python.`,
-		Example: `  # see it work: sample records, a broker and a server in this process, a feed that is killed
+KAFKA_GROUP_INSTANCE_ID makes the process a static member of its group, as it
+does with Python.`,
+		Example: `  # see it work: sample records, a broker and a server in this process, and a
+  # feed that is killed
   swh-webhooks journal-client --demo`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return j.run(cmd) },
@@ -175,7 +189,7 @@ func feedClient(cmd *cobra.Command, s *settings, onlyHeard time.Duration) (*webh
 	if onlyHeard > 0 {
 		heard = webhooks.WithNobodyListensTTL(onlyHeard)
 	}
-	return s.clientFor(r, heard, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+	return s.clientFor(cmd, r, heard, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 }
 
 // explainFeed keeps what the feed says to do, which the error within does not.

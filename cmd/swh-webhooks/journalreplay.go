@@ -24,9 +24,11 @@ func newReplayCommand(s *settings) *cobra.Command {
 		Short: "Send the events of dead letters, once the cause is gone",
 		Long: `Send the events of dead letters, once the cause is gone.
 
-SOURCE is a file that journal-client wrote (--dead-letter-file), or topic:NAME (--dead-letter-topic); "-" is standard
-input. The events have the ids that they would have had, so that none is stored twice, however often this is repeated.
-What still cannot be sent is told with its position and reason, and makes the status 1. SOURCE itself is not changed.`,
+SOURCE is a file that journal-client wrote (--dead-letter-file), or topic:NAME
+(--dead-letter-topic); "-" is standard input. The events have the ids that they
+would have had, so that none is stored twice, however often this is repeated.
+What still cannot be sent is told with its position and reason, and makes the
+status 1. SOURCE itself is not changed.`,
 		Example: `  swh-webhooks journal-client replay dead.ndjson`,
 		Args:    arguments("SOURCE"),
 		RunE: func(cmd *cobra.Command, args []string) error {

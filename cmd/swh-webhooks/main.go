@@ -13,9 +13,28 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	ctx, stop := signalContext()
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) //nolint:gocritic // all is done
+}
+
+// A signalError is the cause of a context that a signal has ended.
+type signalError struct{ signal syscall.Signal }
+
+func (e signalError) Error() string { return e.signal.String() }
+
+// signalContext returns a context that the first interrupt or request to terminate ends. A second
+// one ends the program at once.
+func signalContext() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		received, _ := (<-signals).(syscall.Signal)
+		signal.Stop(signals)
+		cancel(signalError{received})
+	}()
+	return ctx, func() { signal.Stop(signals) }
 }
 
 // run carries out one command line, in the environment of the process, and returns the exit status.
@@ -28,9 +47,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
-	s.drain(context.WithoutCancel(ctx))
-	if err = misused(cmd, err); err != nil {
+	s.end(context.WithoutCancel(ctx))
+	if err = s.lateness(misused(cmd, err)); err != nil {
 		_, _ = fmt.Fprintln(stderr, red(stderr, "Error:"), errorLine(err))
 	}
-	return exitStatus(err)
+	return exitStatusAfter(ctx, err)
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rivo/uniseg"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	main "github.com/softwareheritage/webhooks/cmd/swh-webhooks"
@@ -30,8 +31,16 @@ const (
 
 // The test binary is the program itself if it is called by that name.
 func TestMain(m *testing.M) {
-	if err := os.Setenv(raceVariable, raceOptions); err != nil {
-		panic(err)
+	for name, value := range map[string]string{
+		raceVariable:      raceOptions,
+		"XDG_CONFIG_HOME": "/none", // whoever runs the tests may have a configuration
+	} {
+		if _, isSet := os.LookupEnv(name); isSet {
+			continue // by a script, for the program that this is there
+		}
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
 	}
 	testscript.Main(openapi.Checked(m), map[string]func(){
 		"swh-webhooks": main.Main,
@@ -40,11 +49,17 @@ func TestMain(m *testing.M) {
 }
 
 // onTerminal runs a program with its output on the controlling terminal, see ttyin and ttyout of
-// testscript.
+// testscript. Its width is that of the variable COLS.
 func onTerminal() {
 	tty, err := os.OpenFile("/dev/tty", os.O_WRONLY, 0)
 	if err != nil {
 		panic(err)
+	}
+	if columns := os.Getenv("COLS"); columns != "" {
+		stty := exec.CommandContext(context.Background(), "stty", "cols", columns) //nolint:gosec // too
+		if stty.Stdin = tty; stty.Run() != nil {
+			panic("the terminal keeps its width")
+		}
 	}
 	name, args := os.Args[1], os.Args[2:]
 	cmd := exec.CommandContext(context.Background(), name, args...) //nolint:gosec // of the script
@@ -64,7 +79,9 @@ func onTerminal() {
 //	status N PROGRAM ARGS...     the exit status is N; output is checked as after exec
 //	times N PROGRAM ARGS...      runs it N times, with "{}" in ARGS replaced by 1 to N
 //	deliveries N                 N deliveries in all are made; they are in the file deliveries.ndjson
-//	fail N STATUS [BODY]         the next N requests are answered so; status 0 breaks the connection
+//	columns N                    no line on the terminal is wider than N columns, and one is nearly
+//	fail N STATUS [BODY]         the next N requests are answered so; status 0 breaks the connection,
+//	                             and with -1 there is no answer
 //	failsend N STATUS [BODY]     the same for requests to send an event
 //	requests N                   the server got at most N requests since the last time
 //	mark NAME                    sets the variable to the time, as the Python command line takes it
@@ -94,6 +111,7 @@ func TestScripts(t *testing.T) {
 				fail(ts, isMessage, args)
 			},
 			"requests": requests,
+			"columns":  columns,
 			"mark":     mark,
 			"expand":   expand,
 		},
@@ -202,7 +220,12 @@ func fail(ts *testscript.TestScript, only func(*http.Request) bool, args []strin
 		Status: number(ts, args[1]), Body: strings.Join(args[2:], " "),
 		Only: only,
 	}
-	fault.Reset = fault.Status == 0
+	switch fault.Status {
+	case 0:
+		fault.Reset = true
+	case -1:
+		fault.Status, fault.Hang = 0, true
+	}
 	of(ts).mock.FailNext(number(ts, args[0]), fault)
 }
 
@@ -216,6 +239,19 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 	s.requests = len(all)
 	if len(got) > number(ts, args[0]) {
 		ts.Fatalf("%d requests, want at most %s", len(got), args[0])
+	}
+}
+
+func columns(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: columns N")
+	}
+	limit, widest := number(ts, args[0]), 0
+	for line := range strings.Lines(onScreen(ts.ReadFile("ttyout"))) {
+		widest = max(widest, uniseg.StringWidth(strings.TrimRight(line, "\r\n")))
+	}
+	if widest > limit || widest < limit*3/4 {
+		ts.Fatalf("the widest line has %d columns of %d", widest, limit)
 	}
 }
 

@@ -46,7 +46,7 @@ to the server, as to a real one, and needs nothing but the token.
 
 With --jwt-secret it accepts the tokens of any organization that are signed with
 that secret by HS256, as a real server does, and prints one.`,
-		Example: `  swh-webhooks mock-server --listen 127.0.0.1:0 --retry-schedule 1s,5s > server.env &
+		Example: `  swh-webhooks mock-server --listen 127.0.0.1:0 > server.env &
   until grep -q '^ready$' server.env; do sleep 0.1; done
   export $(grep '^SVIX_' server.env)
   swh-webhooks event-type register-defaults`,

@@ -16,21 +16,24 @@ func newRootCommandWith(s *settings) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "swh-webhooks",
 		Short: "Manage Software Heritage webhooks on a Svix server",
-		Long: `Manage Software Heritage webhooks on a Svix server: event types, endpoints, events and their deliveries.
+		Long: `Manage Software Heritage webhooks on a Svix server: event types, endpoints,
+events and their deliveries.
 
-The server's URL and token come from the options, or else from the environment variables SVIX_URL and SVIX_TOKEN, or
-else from the configuration file, keys webhooks.svix.server_url and webhooks.svix.auth_token. The variable
+The server's URL and token come from the options, or else from the environment
+variables SVIX_URL and SVIX_TOKEN, or else from the configuration file, keys
+webhooks.svix.server_url and webhooks.svix.auth_token. The variable
 SWH_CONFIG_FILENAME, if it is set, wins over --config-file.
 
-Exit status: 0 success; 1 the server, the network or this machine failed, or the command was interrupted; 2 wrong use
-or wrong input, a refused token included: the same command will fail again.`,
+Exit status: 0 success; 1 the server, the network or this machine failed, or
+the command was interrupted; 2 wrong use or wrong input, a refused token
+included: the same command will fail again.`,
 		Example: `  # see everything work, without a server
   swh-webhooks demo
 
   # find out whether configuration, server and token are right
   swh-webhooks -C webhooks.yml check`,
 		Args:              cobra.ArbitraryArgs,
-		PersistentPreRunE: refuseEmpty,
+		PersistentPreRunE: s.begin,
 		RunE:              noCommand,
 		TraverseChildren:  true, // or -u before "event list" would count as that command's -u
 		SilenceErrors:     true,
@@ -42,6 +45,12 @@ or wrong input, a refused token included: the same command will fail again.`,
 	s.addTo(root)
 	root.SetFlagErrorFunc(usageError)
 	root.SetHelpCommand(newHelpCommand())
+	root.SetUsageTemplate(strings.NewReplacer(
+		".LocalFlags.FlagUsages ", ".LocalFlags.FlagUsagesWrapped 80 ",
+		".InheritedFlags.FlagUsages ", ".InheritedFlags.FlagUsagesWrapped 80 ",
+		`Use "{{.CommandPath}} [command] --help" for more`, `"{{.CommandPath}} [command] --help" says more`,
+		" information about a command.", " about a command.",
+	).Replace(root.UsageTemplate()))
 	showHelp := root.HelpFunc()
 	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
 		if !asksUnknownForHelp(cmd) {

@@ -147,7 +147,7 @@ func onScreen(written string) string {
 }
 
 var (
-	changing = regexp.MustCompile(`msg_\w+|20\d\d-\d\d-\d\dT[\d:.]+Z|<?\d+ ?ms|[\d.]+ s|\d+/s`)
+	changing = regexp.MustCompile(`msg_\w+|20\d\d-\d\d-\d\dT[\d:.]+Z|\d\d-\d\d \d\d:\d\d:\d\d|<?\d+ ?ms|[\d.]+ s|\d+/s`)
 	blanks   = regexp.MustCompile(` {2,}`)
 )
 

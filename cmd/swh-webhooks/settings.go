@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,31 +21,67 @@ const (
 	tokenVariable = "SVIX_TOKEN"
 )
 
-// settings are the options that all commands have.
+// settings are the options that all commands have, and what is to be ended after a command.
 type settings struct {
 	configFile string
 	svixURL    string
 	svixToken  string
+	timeout    time.Duration
+	verbose    bool
+	utc        bool
 
+	late    context.Context //nolint:containedctx // ends when the time is up; nil: it never is
+	cancel  func()
 	clients []*webhooks.Client // that commands made
-}
-
-// drain waits for what the clients still send in the background, since the server may store an
-// event and never deliver it if this process ends in the middle.
-func (s *settings) drain(ctx context.Context) {
-	for _, client := range s.clients {
-		_ = client.Drain(ctx) // what became of it is known to the command that sent
-	}
 }
 
 func (s *settings) addTo(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVarP(&s.configFile, "config-file", "C", "",
-		"configuration `FILE` ["+webhooks.ConfigFileVariable+"]")
+		"configuration `FILE` ["+webhooks.ConfigFileVariable+"] (default: "+
+			"$XDG_CONFIG_HOME/swh/webhooks.yml if it is there)")
 	flags.StringVarP(&s.svixURL, "svix-url", "u", "", "`URL` of the Svix server ["+urlVariable+"]")
 	flags.StringVarP(&s.svixToken, "svix-token", "t", "",
-		"authentication `TOKEN` of the Svix server ["+tokenVariable+
-			"]; on the command\nline other users of the machine can see it: prefer the variable or the file")
+		"authentication `TOKEN` ["+tokenVariable+"]; other users of the machine "+
+			"can see it here: prefer the variable or the file")
+	flags.Var(duration{&s.timeout}, "timeout", "give up after so long, such as 30s")
+	flags.BoolVar(&s.verbose, "verbose", false, "tell of requests and waits on standard error")
+	flags.BoolVar(&s.utc, "utc", false, "show times in UTC, on a terminal too")
+}
+
+// begin is done before each command.
+func (s *settings) begin(cmd *cobra.Command, args []string) error {
+	if err := refuseEmpty(cmd, args); err != nil {
+		return err
+	}
+	if s.timeout > 0 {
+		s.late, s.cancel = context.WithTimeout(cmd.Context(), s.timeout)
+		cmd.SetContext(s.late)
+	}
+	return nil
+}
+
+// end is done after each command. It waits for what the clients still send in the background, since
+// the server may store an event and never deliver it if this process ends in the middle.
+func (s *settings) end(ctx context.Context) {
+	for _, client := range s.clients {
+		_ = client.Drain(ctx) // what became of it is known to the command that sent
+	}
+}
+
+// lateness adds to an error that the time was up.
+func (s *settings) lateness(err error) error {
+	if s.cancel != nil {
+		defer s.cancel()
+	}
+	if err == nil || s.late == nil || !errors.Is(s.late.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	text := fmt.Sprintf("not done within %s (--timeout)", s.timeout)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		text += ": " + inOneLine(err)
+	}
+	return namedError{text, err}
 }
 
 // freeShorthandU leaves -u to an option of cmd's own; --svix-url stays.
@@ -63,6 +102,9 @@ type resolved struct {
 // missing.
 func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 	r := resolved{file: s.configFile}
+	if r.file == "" && os.Getenv(webhooks.ConfigFileVariable) == "" {
+		r.file = defaultConfigFile()
+	}
 	if named := os.Getenv(webhooks.ConfigFileVariable); named != "" {
 		if r.file != "" && r.file != named {
 			cmd.PrintErrf("Warning: %s is set, so that %s is read and not %s\n",
@@ -71,7 +113,7 @@ func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 		r.file = named
 	}
 	var err error
-	if r.Config, err = webhooks.LoadConfig(s.configFile); err != nil {
+	if r.Config, err = webhooks.LoadConfig(r.file); err != nil {
 		return r, err
 	}
 	var token string
@@ -83,6 +125,24 @@ func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 	return r, errors.Join(
 		missing(token, "Svix authentication token", "--svix-token", tokenVariable, "auth_token"),
 		missing(r.Svix.ServerURL, "Svix server URL", "--svix-url", urlVariable, "server_url"))
+}
+
+// defaultConfigFile is the user's own configuration, empty if there is none. Nothing is read from the
+// working directory: a file in a downloaded folder must not send a token elsewhere.
+func defaultConfigFile() string {
+	folder := os.Getenv("XDG_CONFIG_HOME")
+	if folder == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return ""
+		}
+		folder = filepath.Join(home, ".config")
+	}
+	path := filepath.Join(folder, "swh", "webhooks.yml")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || !filepath.IsAbs(path) { //nolint:gosec // the user's own
+		return ""
+	}
+	return path
 }
 
 // choose returns the first value that is not empty and where it comes from.
@@ -104,18 +164,24 @@ func missing(value, what, option, variable, key string) error {
 }
 
 // client returns the client that a command works with.
-func (s *settings) client(cmd *cobra.Command) (*webhooks.Client, error) {
+func (s *settings) client(
+	cmd *cobra.Command, opts ...webhooks.Option,
+) (*webhooks.Client, error) {
 	r, err := s.resolve(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return s.clientFor(r)
+	return s.clientFor(cmd, r, opts...)
 }
 
 // clientFor returns a client with a configuration. Its error names the values by where they come
 // from, since the library knows only keys of the file.
-func (s *settings) clientFor(r resolved, opts ...webhooks.Option) (*webhooks.Client, error) {
-	client, err := webhooks.NewClient(append(opts, webhooks.WithConfig(r.Config))...)
+func (s *settings) clientFor(
+	cmd *cobra.Command, r resolved, opts ...webhooks.Option,
+) (*webhooks.Client, error) {
+	client, err := webhooks.NewClient(append([]webhooks.Option{
+		webhooks.WithConfig(r.Config), webhooks.WithTracer(s.newTeller(cmd.ErrOrStderr(), r)),
+	}, opts...)...)
 	if err == nil {
 		s.clients = append(s.clients, client)
 		return client, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -110,4 +111,17 @@ func parseDuration(text string) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is longer than can be counted", text)
 	}
 	return total, nil
+}
+
+// tableTime is the form of times in tables: for people it is short and local, unless they want UTC;
+// for programs it is that of timestamp.
+func (s *settings) tableTime(w io.Writer, t time.Time) string {
+	const short = "01-02 15:04:05" // the server forgets within a year
+	switch {
+	case !isTerminal(w):
+		return timestamp(t)
+	case s.utc:
+		return t.UTC().Format(short + "Z")
+	}
+	return t.Local().Format(short)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -56,3 +57,27 @@ func (p pairs) Set(text string) error {
 
 // Type is what the help calls the value.
 func (p pairs) Type() string { return "KEY=VALUE" }
+
+// A duration is an option that is a length of time, in the units of parseDuration.
+type duration struct{ d *time.Duration }
+
+// String, Set and Type make a duration an option.
+func (d duration) String() string {
+	if d.d == nil || *d.d == 0 {
+		return ""
+	}
+	return d.d.String()
+}
+
+// Set takes a length of time.
+func (d duration) Set(text string) error {
+	parsed, err := parseDuration(text)
+	if err != nil || parsed <= 0 {
+		return errors.New("want a length of time such as 500ms, 30s or 2h")
+	}
+	*d.d = parsed
+	return nil
+}
+
+// Type is what the help calls the value.
+func (d duration) Type() string { return "DURATION" }

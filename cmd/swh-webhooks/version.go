@@ -44,14 +44,14 @@ func newVersionCommand() *cobra.Command {
 		Short: "Print the version of this program",
 		Long: `Print the version of this program.
 
-With -o json it is an object with the members version, revision (of the source; may be empty), modified (the source had
-changes), go and platform.`,
+With -o json it is an object with the members version, revision (of the source;
+may be empty), modified (the source had changes), go and platform.`,
 		Example: `  swh-webhooks version
   swh-webhooks version -o json`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if output == formatJSON {
-				return printJSON(cmd.OutOrStdout(), buildVersion())
+			if output != formatText {
+				return output.print(cmd.OutOrStdout(), buildVersion())
 			}
 			return printVersion(cmd.OutOrStdout(), buildVersion())
 		},
