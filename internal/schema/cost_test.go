@@ -126,7 +126,12 @@ func attacks() map[string]attack {
 			`{"$schema":"https://json-schema.org/draft/2020-12/schema","properties":{"a":{"$ref":"#"}},"anyOf":[{"unevaluatedProperties":{"$ref":"#"}},{"required":["b"]}],"unevaluatedProperties":false}`,
 			deep,
 		},
-		"required, all missing": {`{"anyOf":[` + repeat(20, `{"required":[`+numbered(1000, `"`+strings.Repeat("n", 3)+`%d"`)+`]}`) + `]}`, `{}`},
+		"conjuncts after a failure":   {`{"items":{"not":{"allOf":[false,` + repeat(20_000, `true`) + `]}}}`, `[` + repeat(500_000, `1`) + `]`},
+		"values of other types":       {`{"items":{"not":{"enum":[` + numbered(20_000, `"%d"`) + `]}}}`, `[` + repeat(500_000, `1`) + `]`},
+		"names required, in not":      {`{"items":{"not":{"required":[` + numbered(20_000, `"%d"`) + `]}}}`, `[` + repeat(300_000, `{}`) + `]`},
+		"members of patterns, in not": {`{"items":{"not":{"patternProperties":{` + numbered(3000, `"^a%d":false`) + `}}}}`, `[` + repeat(100_000, `{"a":1}`) + `]`},
+		"alternatives that fail":      {`{"items":{"not":{"oneOf":[` + repeat(20_000, `false`) + `]}}}`, `[` + repeat(500_000, `1`) + `]`},
+		"required, all missing":       {`{"anyOf":[` + repeat(20, `{"required":[`+numbered(1000, `"`+strings.Repeat("n", 3)+`%d"`)+`]}`) + `]}`, `{}`},
 	}
 }
 

@@ -149,8 +149,8 @@ func (e *evaluation) inPlace(s *jsonschema.Schema, v any) {
 		}
 	}
 	for _, child := range s.AllOf {
-		if !e.over() {
-			e.apply(child, v)
+		if e.apply(child, v); e.over() {
+			return
 		}
 	}
 	if s.Not != nil && e.try(s.Not, v, false) && e.fail() {

@@ -30,8 +30,8 @@ func (e *evaluation) key(v any) string {
 
 // listed reports whether v is one of the values of enum or const.
 func (e *evaluation) listed(values []any, v any) bool {
-	if text, ok := v.(string); ok {
-		return e.Spend(len(values)) && slices.Contains(values, any(text))
+	if text, ok := v.(string); !e.Spend(len(values)) || ok {
+		return slices.Contains(values, any(text))
 	}
 	key := e.key(v)
 	return slices.ContainsFunc(values, func(item any) bool {
@@ -167,7 +167,7 @@ func (e *evaluation) dependencies(s *jsonschema.Schema, members map[string]any) 
 }
 
 func (e *evaluation) dependency(name string, names []string, s *jsonschema.Schema, members map[string]any) {
-	if _, ok := members[name]; !ok || !e.Spend(2) || e.over() {
+	if _, ok := members[name]; !e.Spend(4) || !ok || e.over() {
 		return
 	}
 	e.required(names, members, " beside '"+name+"'")
