@@ -197,15 +197,16 @@ func kafkaError(ctx context.Context, err error) error {
 	return fmt.Errorf("kafka: %w", err)
 }
 
-// A kafkaLogger hands on what the Kafka client has to say, if it is about trouble.
+// A kafkaLogger hands on what the Kafka client has to say of its connections, for those who look for a
+// fault: it mends by itself what the feed does not tell of.
 type kafkaLogger struct{ log *slog.Logger }
 
 func (kafkaLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }
 
 func (l kafkaLogger) Log(level kgo.LogLevel, message string, keyvals ...any) {
-	to := slog.LevelInfo // what the client calls a warning is mended by trying again
+	to := slog.LevelDebug
 	if level == kgo.LogLevelError {
-		to = slog.LevelWarn
+		to = slog.LevelInfo
 	}
 	l.log.Log(context.Background(), to, "kafka: "+message, keyvals...)
 }
