@@ -257,6 +257,7 @@ func TestServerThatRefusesAtTheStartIsTold(t *testing.T) {
 	}
 	server.FailRate(0, 1)
 	server.FailNext(3, svixmock.Fault{Status: http.StatusServiceUnavailable}) // which is waited for
+	server.FailNext(3, svixmock.Fault{Truncate: true})
 	if _, err := run(t, config(broker), server.client(t)); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -68,7 +69,7 @@ func refusal(err error, eventType string) string {
 		return "event type " + eventType + " cannot be sent: register it (swh-webhooks event-type register-defaults)"
 	case errors.Is(err, webhooks.ErrInvalidSchema):
 		return "event type " + eventType + " cannot be sent: register it anew (swh-webhooks event-type register-defaults)"
-	case !isAnswer:
+	case !isAnswer, errors.Is(err, io.ErrUnexpectedEOF): // the answer broke off
 		return ""
 	}
 	switch class, fault := judgeStatus(api.StatusCode); {

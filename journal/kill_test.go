@@ -161,6 +161,7 @@ func TestTerminatedProcessesSendNothingTwice(t *testing.T) {
 func TestFaultsAndKillsLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	fl := newFleet(t, harness.Sized(3_000, 30_000), 2)
+	fl.job.Timeout = 200 * time.Millisecond // some requests hang
 	fl.server.FailRate(0.3, fl.random.Uint64(), harness.EveryFault(20*time.Millisecond)...)
 	fl.disturb(t, harness.Sized(3, 10), func(slot int) {
 		fl.slots[slot].kill()

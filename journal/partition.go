@@ -12,7 +12,7 @@ import (
 
 // triesBeforeParking is how often the first record of a partition fails before what is behind it has to
 // make room.
-const triesBeforeParking = 5
+const triesBeforeParking = 8
 
 type partitionKey struct {
 	topic     string

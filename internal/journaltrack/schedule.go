@@ -25,9 +25,9 @@ func (b Backoff) After(failures int) time.Duration {
 // A Schedule says which record is to be sent next, and when. Records come in order first and, if they
 // fail, again after a wait of their own.
 //
-// It has a gate for all. A failure closes it: then only one record at a time is tried, at first at
-// once and then after growing waits, until one succeeds. So a server that is down is asked once in a
-// while, not by each record. A record that fails while others succeed does not close the gate.
+// It has a gate for all. If several records in a row fail it closes: then only one at a time is tried,
+// at first at once and then after growing waits, until one succeeds. So a server that is down is asked
+// once in a while, not by each record. A record that fails while others succeed has no part in that.
 type Schedule[R any] struct {
 	backoff Backoff
 
@@ -35,11 +35,17 @@ type Schedule[R any] struct {
 	again     retries[R]
 	successes uint64
 
+	last     *Entry[R] // that failed
+	inARow   int       // failures of different records since one succeeded
 	closed   bool
 	probing  *Entry[R] // the one that is tried while the gate is closed
 	probeAt  time.Time
 	failures int // of probes, in a row
 }
+
+// failuresInARow is how many close the gate. Fewer would let a server that fails now and then, and takes
+// most, be treated as one that is down.
+const failuresInARow = 8
 
 // NewSchedule returns an empty schedule whose gate is open.
 func NewSchedule[R any](b Backoff) *Schedule[R] { return &Schedule[R]{backoff: b} }
@@ -107,7 +113,7 @@ func (s *Schedule[R]) end(e *Entry[R]) {
 func (s *Schedule[R]) Succeeded(e *Entry[R]) {
 	s.end(e)
 	s.successes++
-	s.closed = false
+	s.closed, s.last, s.inARow = false, nil, 0
 	s.failures = 0
 }
 
@@ -123,11 +129,15 @@ func (s *Schedule[R]) Failed(e *Entry[R], now time.Time, wait time.Duration) {
 		e.lonely++
 	}
 	e.seen = s.successes
+	if e.lonely == 0 && e != s.last {
+		s.last = e
+		s.inARow++
+	}
 	switch {
 	case probe:
 		s.failures++
 		s.probeAt = now.Add(max(s.backoff.After(s.failures), wait))
-	case !s.closed && e.lonely == 0:
+	case !s.closed && s.inARow >= failuresInARow:
 		s.closed = true
 		s.failures = 0
 		s.probeAt = now.Add(wait)

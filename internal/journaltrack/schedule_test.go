@@ -123,11 +123,41 @@ func TestOneThatAlwaysFailsStopsNoOther(t *testing.T) {
 
 func TestWaitThatTheServerAskedFor(t *testing.T) {
 	t.Parallel()
-	b := newBench(2)
-	b.Failed(b.next(), b.now, 90*time.Second)
+	const wait = 90 * time.Second
+	b := newBench(1)
+	b.Failed(b.next(), b.now, wait)
 	began := b.now
-	if e := b.await(t); b.now.Sub(began) != 90*time.Second {
+	if e := b.await(t); b.now.Sub(began) != wait {
 		t.Errorf("record %d is tried after %v", e.Offset, b.now.Sub(began))
+	}
+
+	b = newBench(20)
+	for !b.Closed() {
+		b.Failed(b.next(), b.now, wait)
+	}
+	began = b.now
+	if e := b.await(t); b.now.Sub(began) != wait {
+		t.Errorf("record %d is tried after %v, while all fail", e.Offset, b.now.Sub(began))
+	}
+}
+
+func TestServerThatFailsNowAndThenIsNotDown(t *testing.T) {
+	t.Parallel()
+	b := newBench(10_000)
+	closed := 0
+	for i := range 10_000 {
+		e := b.await(t)
+		if i%10 < 3 { // three of ten, also in a row
+			b.Failed(e, b.now, 0)
+		} else {
+			b.Succeeded(e)
+		}
+		if b.Closed() {
+			closed++
+		}
+	}
+	if closed > 0 {
+		t.Errorf("closed %d times", closed)
 	}
 }
 
@@ -157,7 +187,7 @@ func TestForgottenRecordsAreNotTried(t *testing.T) {
 		b.Add(e)
 	}
 	b.Failed(b.next(), b.now, 0)
-	flying := b.next() // the probe
+	flying := b.next()
 	tracker.Forget(func(*entry) {})
 	b.Sweep()
 	if b.Len() != 0 {
