@@ -15,7 +15,13 @@ import (
 
 // announce stands for the code of a sender.
 func announce(ctx context.Context, client *webhooks.Client) error {
-	_, err := client.SendEvent(ctx, webhooks.Event{Type: "origin.create", Payload: webhooks.OriginCreate{OriginURL: "https://example.org/"}})
+	_, err := client.SendEvent(
+		ctx,
+		webhooks.Event{
+			Type:    "origin.create",
+			Payload: webhooks.OriginCreate{OriginURL: "https://example.org/"},
+		},
+	)
 	return err
 }
 
@@ -61,7 +67,11 @@ func TestReceiver(t *testing.T) {
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := webhookstest.NewServer(t, webhookstest.InMemory(), webhookstest.WithRetrySchedule(time.Hour, 10*time.Hour))
+		srv := webhookstest.NewServer(
+			t,
+			webhookstest.InMemory(),
+			webhookstest.WithRetrySchedule(time.Hour, 10*time.Hour),
+		)
 		client := srv.Client()
 		endpoint := webhooks.Endpoint{EventType: "origin.create", URL: "https://receiver.example/hook"}
 		register(t, client, endpoint, "")

@@ -118,7 +118,10 @@ func ExampleFault_goAway() {
 	defer t.end()
 
 	srv := webhookstest.NewServer(t)
-	client := srv.Client(webhooks.WithoutListenerCheck(), webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+	client := srv.Client(
+		webhooks.WithoutListenerCheck(),
+		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
+	)
 	subscribe(t, client, "https://receiver.example/hook")
 	srv.FailNext(1, webhookstest.Fault{GoAway: webhookstest.StoredNotQueued})
 
@@ -150,13 +153,13 @@ func ExampleServer_SetClock() {
 }
 
 // subscribe makes an endpoint for new origins.
-func subscribe(t testing.TB, client *webhooks.Client, url string) {
-	t.Helper()
-	if err := client.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
-		t.Fatal(err)
+func subscribe(tb testing.TB, client *webhooks.Client, url string) {
+	tb.Helper()
+	if err := client.CreateEventType(tb.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
+		tb.Fatal(err)
 	}
 	endpoint := webhooks.Endpoint{EventType: webhooks.TypeOriginCreate, URL: url}
-	if err := client.CreateEndpoint(t.Context(), endpoint, ""); err != nil {
-		t.Fatal(err)
+	if err := client.CreateEndpoint(tb.Context(), endpoint, ""); err != nil {
+		tb.Fatal(err)
 	}
 }

@@ -19,8 +19,8 @@ type Message struct {
 	Timestamp time.Time // of its creation, in UTC
 }
 
-// A Delivery is one attempt to deliver a message. An identical request that is repeated at once after a transport error
-// belongs to the same attempt.
+// A Delivery is one attempt to deliver a message. An identical request that is repeated at once
+// after a transport error belongs to the same attempt.
 type Delivery struct {
 	AttemptID  string // atmpt_...
 	MessageID  string
@@ -46,26 +46,27 @@ type Request struct {
 	Answer       []byte      // the answer's body
 }
 
-// A Fault is something that goes wrong with a request. What its fields say happens in this order: Delay or Hang, then
-// Status or Reset, then Truncate or SlowBody. With AfterActing or GoAway the server acts before all that. Fields that
-// are zero do not go wrong.
+// A Fault is something that goes wrong with a request. What its fields say happens in this order:
+// Delay or Hang, then Status or Reset, then Truncate or SlowBody. With AfterActing or GoAway the
+// server acts before all that. Fields that are zero do not go wrong.
 type Fault struct {
-	// Status is answered instead of the server's own answer, with Header and Body. Zero: it is not. Without a
-	// Content-Type in Header the body is sent as application/json.
+	// Status is answered instead of the server's own answer, with Header and Body. Zero: it is not.
+	// Without a Content-Type in Header the body is sent as application/json.
 	Status int
 	Header http.Header
 	Body   string
-	// Reset breaks the connection without an answer. In memory the request's error is then a connection reset.
+	// Reset breaks the connection without an answer. In memory the request's error is then a
+	// connection reset.
 	Reset bool
 	// Hang gives no answer until the request's context ends or the server is closed.
 	Hang bool
 	// Delay is how long the answer is held back, at most until the request's context ends.
 	Delay time.Duration
-	// AfterActing lets the server act on the request before Status, Reset, Hang or Delay. Without it a request that
-	// meets Status, Reset or Hang has no effect.
+	// AfterActing lets the server act on the request before Status, Reset, Hang or Delay. Without
+	// it a request that meets Status, Reset or Hang has no effect.
 	AfterActing bool
-	// GoAway drops the request's handler as if the client had gone away, and says how far it came. There is no
-	// answer, except one that Status gives.
+	// GoAway drops the request's handler as if the client had gone away, and says how far it came.
+	// There is no answer, except one that Status gives.
 	GoAway GoAway
 	// Truncate sends half of the answer's body under the Content-Length of all of it.
 	Truncate bool
@@ -75,18 +76,21 @@ type Fault struct {
 	Only func(*http.Request) bool
 }
 
-// GoAway is how far the server comes with a request whose client goes away before the answer: a Svix server drops the
-// request's handler where it stands. Whatever it is, the request's idempotency key then stays locked for minutes.
+// GoAway is how far the server comes with a request whose client goes away before the answer: a
+// Svix server drops the request's handler where it stands. Whatever it is, the request's
+// idempotency key then stays locked for minutes.
 type GoAway int
 
 const (
-	// Stay is the zero value: the client waits for the answer. If it really goes away, because a context ends while
-	// Delay or Hang with AfterActing hold the answer back, that is StoredNotQueued.
+	// Stay is the zero value: the client waits for the answer. If it really goes away, because a
+	// context ends while Delay or Hang with AfterActing hold the answer back, that is
+	// StoredNotQueued.
 	Stay GoAway = iota
 	// NothingStored drops the handler before it has an effect.
 	NothingStored
-	// StoredNotQueued drops the handler once everything is stored: what it was to deliver never is. The message is
-	// listed but has no attempts, and sending it again is a conflict. Only a resend delivers it.
+	// StoredNotQueued drops the handler once everything is stored: what it was to deliver never is.
+	// The message is listed but has no attempts, and sending it again is a conflict. Only a resend
+	// delivers it.
 	StoredNotQueued
 	// StoredAndQueued drops the handler when all is done but the answer.
 	StoredAndQueued

@@ -63,7 +63,10 @@ func TestHeaderFamilies(t *testing.T) {
 		want []string
 	}{
 		"default": {nil, []string{"Webhook-Id", "Webhook-Signature", "Webhook-Timestamp"}},
-		"svix":    {[]webhookstest.Option{webhookstest.WithSvixHeaders()}, []string{"Svix-Id", "Svix-Signature", "Svix-Timestamp"}},
+		"svix": {
+			[]webhookstest.Option{webhookstest.WithSvixHeaders()},
+			[]string{"Svix-Id", "Svix-Signature", "Svix-Timestamp"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +152,10 @@ func TestFaultsAndRequests(t *testing.T) {
 	t.Parallel()
 	srv := webhookstest.NewServer(t)
 	client := srv.Client()
-	busy := webhookstest.Fault{Status: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"3600"}}}
+	busy := webhookstest.Fault{
+		Status: http.StatusServiceUnavailable,
+		Header: http.Header{"Retry-After": {"3600"}},
+	}
 	srv.FailNext(1, busy) // and yet the client does not wait
 	srv.FailNext(1, webhookstest.Fault{Reset: true})
 	_, err := client.GetEventType(t.Context(), "origin.create")
@@ -193,7 +199,8 @@ func TestMistakesEndTheTest(t *testing.T) {
 		}, "use the option InMemory"},
 		"handler of no URL": {func(tb testing.TB) {
 			tb.Helper()
-			webhookstest.NewServer(tb, webhookstest.InMemory()).Handle("receiver.example", http.NotFoundHandler())
+			webhookstest.NewServer(tb, webhookstest.InMemory()).
+				Handle("receiver.example", http.NotFoundHandler())
 		}, "relative URL without a base"},
 		"client with a bad option": {func(tb testing.TB) {
 			tb.Helper()
@@ -248,7 +255,8 @@ func TestClientThatGoesAwayLeavesItsMessageUndelivered(t *testing.T) {
 			t.Errorf("got error %v, want %v", err, context.DeadlineExceeded)
 		}
 		time.Sleep(time.Hour)
-		if messages, deliveries := len(srv.Messages()), len(srv.Deliveries()); messages != 2 || deliveries != 1 {
+		if messages, deliveries := len(srv.Messages()), len(srv.Deliveries()); messages != 2 ||
+			deliveries != 1 {
 			t.Errorf("got %d messages and %d deliveries, want 2 and 1", messages, deliveries)
 		}
 	})

@@ -61,8 +61,18 @@ that secret by HS256, as a real server does, and prints one.`,
 	flags := cmd.Flags()
 	flags.StringVar(&m.listen, "listen", "127.0.0.1:8071", "listen on this `ADDRESS`")
 	flags.BoolVar(&m.allowRemote, "allow-remote", false, "allow an address that other machines reach")
-	flags.StringVar(&m.config.Token, "token", "", "accept this `TOKEN`, a text without blanks (default: a new one)")
-	flags.StringVar(&m.config.Secret, "jwt-secret", "", "accept the tokens that are signed with this `SECRET` (default: a new one)")
+	flags.StringVar(
+		&m.config.Token,
+		"token",
+		"",
+		"accept this `TOKEN`, a text without blanks (default: a new one)",
+	)
+	flags.StringVar(
+		&m.config.Secret,
+		"jwt-secret",
+		"",
+		"accept the tokens that are signed with this `SECRET` (default: a new one)",
+	)
 	flags.Var((*schedule)(&m.config.RetrySchedule), "retry-schedule",
 		"wait so long before each further attempt at a delivery, such as 1s,5s;\n"+
 			"an empty text: no further attempts (default: as a real server, 5s,5m,30m,2h,5h,10h,10h)")
@@ -96,8 +106,13 @@ func (m *mockServer) configure(cmd *cobra.Command) error {
 		case flag == "--token" && !isToken(text):
 			return usageError(cmd, errors.New("--token: only visible ASCII characters can be sent as a token"))
 		case text != "" && len(text) < shortSecret:
-			fmt.Fprintf(cmd.ErrOrStderr(), "Warning: %s has fewer than %d characters: web pages, which may send requests to "+
-				"this server, could guess it\n", flag, shortSecret)
+			fmt.Fprintf(
+				cmd.ErrOrStderr(),
+				"Warning: %s has fewer than %d characters: web pages, which may send requests to "+
+					"this server, could guess it\n",
+				flag,
+				shortSecret,
+			)
 		}
 	}
 	m.config.SvixHeaders = m.config.SvixHeaders || !m.whiteLabel
@@ -122,7 +137,8 @@ func (m *mockServer) run(ctx context.Context, out io.Writer) error {
 	defer server.Close()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	if _, err := fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()), mock.Token()); err != nil {
+	if _, err := fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()),
+		mock.Token()); err != nil {
 		return err
 	}
 	select {
@@ -153,7 +169,13 @@ func (m *mockServer) open(ctx context.Context) (net.Listener, error) {
 		return nil, inputError{fmt.Errorf("--listen: %w", err)}
 	}
 	if !addr.IP.IsLoopback() && !m.allowRemote {
-		return nil, inputError{fmt.Errorf("--listen: other machines can reach %s: give a loopback address such as 127.0.0.1:8071, or --allow-remote", addr)}
+		return nil, inputError{
+			fmt.Errorf(
+				"--listen: other machines can reach %s: give a loopback address such as 127.0.0.1:8071, or "+
+					"--allow-remote",
+				addr,
+			),
+		}
 	}
 	var lc net.ListenConfig
 	return lc.Listen(ctx, "tcp", addr.String())

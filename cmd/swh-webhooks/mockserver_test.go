@@ -43,7 +43,10 @@ func TestMockServerServes(t *testing.T) {
 		}
 	}
 	log := p.signal(t, os.Interrupt)
-	for _, line := range []string{"msg=request method=POST path=/api/v1/app/", "status=202", "msg=delivery", "status=503", "status=204"} {
+	for _, line := range []string{
+		"msg=request method=POST path=/api/v1/app/", "status=202", "msg=delivery",
+		"status=503", "status=204",
+	} {
 		if !strings.Contains(log, line) {
 			t.Errorf("the log lacks %q", line)
 		}
@@ -81,7 +84,8 @@ func TestMockServerWithSvixHeaders(t *testing.T) {
 	}
 }
 
-// The tokens of all organizations that are signed with the secret are accepted, and each sees its own.
+// The tokens of all organizations that are signed with the secret are accepted, and each sees its
+// own.
 func TestMockServerOfSeveralOrganizations(t *testing.T) {
 	t.Parallel()
 	const secret = "the-secret-of-several-organizations"
@@ -90,7 +94,10 @@ func TestMockServerOfSeveralOrganizations(t *testing.T) {
 	if err := one.CreateEventType(t.Context(), webhooks.DefaultEventTypes()[0]); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := two.GetEventType(t.Context(), webhooks.TypeOriginCreate); !errors.Is(err, webhooks.ErrEventTypeNotFound) {
+	if _, err := two.GetEventType(t.Context(), webhooks.TypeOriginCreate); !errors.Is(
+		err,
+		webhooks.ErrEventTypeNotFound,
+	) {
 		t.Errorf("got error %v, want %v", err, webhooks.ErrEventTypeNotFound)
 	}
 	other := p.client(t, organizationToken("another-secret-of-organizations", "org_2"))
@@ -103,7 +110,11 @@ func TestMockServerOfSeveralOrganizations(t *testing.T) {
 // organizationToken signs a token as a Svix server does.
 func organizationToken(secret, organization string) string {
 	encode := base64.RawURLEncoding.EncodeToString
-	content := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode([]byte(`{"sub":"`+organization+`"}`))
+	content := encode(
+		[]byte(`{"alg":"HS256","typ":"JWT"}`),
+	) + "." + encode(
+		[]byte(`{"sub":"`+organization+`"}`),
+	)
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(content))
 	return content + "." + encode(mac.Sum(nil))
@@ -118,7 +129,8 @@ func TestMockServerWithHTTPSOnly(t *testing.T) {
 	}
 	ep := webhooks.Endpoint{URL: "http://receiver.example/", EventType: webhooks.TypeOriginCreate}
 	err := client.CreateEndpoint(t.Context(), ep, "")
-	if api := (*webhooks.APIError)(nil); !errors.As(err, &api) || !strings.Contains(api.Detail, "endpoint_https_only") {
+	if api := (*webhooks.APIError)(nil); !errors.As(err, &api) ||
+		!strings.Contains(api.Detail, "endpoint_https_only") {
 		t.Errorf("got error %v, want one about endpoint_https_only", err)
 	}
 	ep.URL = "https://receiver.example/"
@@ -156,7 +168,8 @@ func TestMockServerWarnsOfShortSecrets(t *testing.T) {
 	t.Parallel()
 	for _, option := range []string{"--token", "--jwt-secret"} {
 		p := startMockServer(t, option, "fifteen-letters")
-		if log := p.signal(t, os.Interrupt); !strings.Contains(log, "Warning: "+option) || strings.Contains(log, "fifteen") {
+		if log := p.signal(t, os.Interrupt); !strings.Contains(log, "Warning: "+option) ||
+			strings.Contains(log, "fifteen") {
 			t.Errorf("%s: got %q, want a warning", option, log)
 		}
 		p = startMockServer(t, option, "sixteen-letters!")
@@ -237,7 +250,12 @@ func TestMockServerWrongUse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out, text bytes.Buffer
-			cmd := exec.CommandContext(t.Context(), "swh-webhooks", append([]string{"mock-server", "--listen", "127.0.0.1:0"}, tt.args...)...) //nolint:gosec // the test's own words
+			cmd := exec.CommandContext(
+				t.Context(),
+				"swh-webhooks",
+				append(
+					[]string{"mock-server", "--listen", "127.0.0.1:0"},
+					tt.args...)...) //nolint:gosec // the test's own words
 			cmd.Stdout, cmd.Stderr = &out, &text
 			_ = cmd.Run() // the status tells
 			if got := cmd.ProcessState.ExitCode(); got != tt.status {
@@ -268,7 +286,12 @@ func startMockServer(t *testing.T, args ...string) *process {
 	t.Helper()
 	ctx, kill := context.WithCancel(context.Background())
 	t.Cleanup(kill)
-	cmd := exec.CommandContext(ctx, "swh-webhooks", append([]string{"mock-server", "--listen", "127.0.0.1:0"}, args...)...) //nolint:gosec // the test's own words
+	cmd := exec.CommandContext(
+		ctx,
+		"swh-webhooks",
+		append(
+			[]string{"mock-server", "--listen", "127.0.0.1:0"},
+			args...)...) //nolint:gosec // the test's own words
 	out, errOut := cmd.StdoutPipe()
 	log, errLog := cmd.StderrPipe()
 	if err := errors.Join(errOut, errLog, cmd.Start()); err != nil {
@@ -335,7 +358,11 @@ func (p *process) wait(t *testing.T) string {
 
 func (p *process) client(t *testing.T, token string) *webhooks.Client {
 	t.Helper()
-	c, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(p.url), webhooks.WithAuthToken(token))
+	c, err := webhooks.NewClient(
+		webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(p.url),
+		webhooks.WithAuthToken(token),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +386,8 @@ func send(t *testing.T, p *process, receiver string) string {
 		t.Fatal(err)
 	}
 	payload := webhooks.OriginCreate{OriginURL: "https://example.org/"}
-	if m, err := client.SendEvent(t.Context(), webhooks.Event{Type: et.Name, Payload: payload}); err != nil || m.IsZero() {
+	if m, err := client.SendEvent(t.Context(), webhooks.Event{Type: et.Name, Payload: payload}); err != nil ||
+		m.IsZero() {
 		t.Fatalf("SendEvent: %v, %v", m, err)
 	}
 	return secret

@@ -233,7 +233,11 @@ func ifExists(q serde.Query) (bool, error) { return serde.BoolParam(q, "get_if_e
 func createApp(c *call, o *org, ifExists bool, in *appIn) (answer, error) {
 	if existing := o.appUIDs[in.uid.Value]; existing != nil {
 		if !ifExists {
-			return answer{}, failWith(http.StatusConflict, "", "An application with that id or uid already exists")
+			return answer{}, failWith(
+				http.StatusConflict,
+				"",
+				"An application with that id or uid already exists",
+			)
 		}
 		return jsonAnswer(http.StatusOK, existing.out()), nil
 	}

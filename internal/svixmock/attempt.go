@@ -8,7 +8,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
-// attempt is one delivery of a message to an endpoint. It is guarded by Server.mu; only response and next ever change.
+// attempt is one delivery of a message to an endpoint. It is guarded by Server.mu; only response
+// and next ever change.
 type attempt struct {
 	id       id
 	message  *message
@@ -101,7 +102,10 @@ func (t *attempt) forget() {
 	t.endpoint.attempts = without(t.endpoint.attempts)
 	t.endpoint.failures = without(t.endpoint.failures)
 	if t.message.newestAttempt(t.endpoint) == nil {
-		t.endpoint.messages = slices.DeleteFunc(t.endpoint.messages, func(m *message) bool { return m == t.message })
+		t.endpoint.messages = slices.DeleteFunc(
+			t.endpoint.messages,
+			func(m *message) bool { return m == t.message },
+		)
 	}
 }
 

@@ -48,7 +48,8 @@ func listAttemptedMessages(c *call, ep *endpoint, f *filter) (answer, error) {
 	}), nil
 }
 
-// reached reports whether a message has a status at an endpoint: a success, a failure at last, or a planned retry.
+// reached reports whether a message has a status at an endpoint: a success, a failure at last, or a
+// planned retry.
 func (m *message) reached(ep *endpoint, status int) bool {
 	var succeeded, failed, planned bool
 	for _, t := range m.attempts {
@@ -69,7 +70,8 @@ func (m *message) reached(ep *endpoint, status int) bool {
 	return false
 }
 
-// shownAttempt is the attempt whose status a message shows: the newest one of the status that was asked for.
+// shownAttempt is the attempt whose status a message shows: the newest one of the status that was
+// asked for.
 func (m *message) shownAttempt(ep *endpoint, status serde.Opt[int]) *attempt {
 	newest := m.newestAttempt(ep)
 	for _, t := range slices.Backward(m.attempts) {
@@ -105,7 +107,11 @@ func listDestinations(_ *call, m *message, p paging) (answer, error) {
 	page, _ := simplePage(endpoints, endpointKey, everything, p)
 	return listAnswer(page, true, func(ep *endpoint) (destinationOut, string) {
 		newest := m.newestAttempt(ep)
-		out := destinationOut{endpointOut: ep.out(), Status: newest.status(), StatusText: statusTexts[newest.status()]}
+		out := destinationOut{
+			endpointOut: ep.out(),
+			Status:      newest.status(),
+			StatusText:  statusTexts[newest.status()],
+		}
 		if !newest.next.IsZero() {
 			next := timeText(newest.next)
 			out.NextAttempt = &next
@@ -119,7 +125,8 @@ func olderAttemptFilter(q serde.Query) (*filter, error) {
 	return parseAttemptFilter(q, filtersEndpoint|filtersStatus)
 }
 
-// listOlderByMessage lists the attempts at a message. The server's query names a table that it does not join.
+// listOlderByMessage lists the attempts at a message. The server's query names a table that it does
+// not join.
 func listOlderByMessage(c *call, m *message, f *filter) (answer, error) {
 	if f.channel.Set || f.eventTypes != nil {
 		return answer{}, errDatabase

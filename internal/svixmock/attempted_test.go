@@ -12,9 +12,11 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// These tests are about section 12 of the contract: routes that look at deliveries from the other side.
+// These tests are about section 12 of the contract: routes that look at deliveries from the other
+// side.
 
-// attempted makes messages with the eventIds good, bad and unwanted, of which the first two are attempted.
+// attempted makes messages with the eventIds good, bad and unwanted, of which the first two are
+// attempted.
 func attempted(a *api) (app, endpoint string) {
 	app = a.app()
 	endpoint = a.endpoint(app, "https://receiver.example", `"uid":"e"`, `"channels":["c"]`)
@@ -70,9 +72,11 @@ func TestEventTypesOfAttemptedMessagesAreReadAfterTheToken(t *testing.T) {
 	app := a.app()
 	a.endpoint(app, "https://receiver.example", `"uid":"e"`)
 	path := app + "/endpoint/e/msg"
-	a.do(http.MethodGet, path+"?event_types=", "", "Authorization", "").expect(http.StatusUnauthorized, unauthentic)
+	a.do(http.MethodGet, path+"?event_types=", "", "Authorization", "").
+		expect(http.StatusUnauthorized, unauthentic)
 	a.do(http.MethodGet, path+"?limit=x", "", "Authorization", "").expect(http.StatusBadRequest, badQuery)
-	a.do(http.MethodGet, app+"/msg?event_types=", "", "Authorization", "").expect(http.StatusUnprocessableEntity, "")
+	a.do(http.MethodGet, app+"/msg?event_types=", "", "Authorization", "").
+		expect(http.StatusUnprocessableEntity, "")
 	a.get(path+"?event_types=").expect(http.StatusUnprocessableEntity, "")
 }
 
@@ -112,7 +116,8 @@ func TestOlderAttemptListsWithFilters(t *testing.T) {
 	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 		app, endpoint := attempted(a)
 		for _, path := range []string{app + "/msg/bad/attempt", app + "/msg/bad/endpoint/" + endpoint + "/attempt"} {
-			if got := a.items(path + "?with_content=false&status_code_class=200"); len(got) != 1 || got[0]["status"] != 2.0 {
+			if got := a.items(path + "?with_content=false&status_code_class=200"); len(got) != 1 ||
+				got[0]["status"] != 2.0 {
 				a.t.Errorf("%s: got %v, want one failure: those filters are ignored", path, got)
 			}
 			for _, filter := range []string{"?channel=c", "?event_types=a.b"} {
@@ -136,10 +141,14 @@ func TestTooLongRequests(t *testing.T) {
 		headers = append(headers, "X-Archive", "a")
 	}
 	a.plain(base, http.StatusOK, headers...)
-	a.plain(base, http.StatusRequestHeaderFieldsTooLarge, append(headers, "X-Archive", "b", "X-Archive", "c", "X-Archive", "d")...)
+	a.plain(
+		base,
+		http.StatusRequestHeaderFieldsTooLarge,
+		append(headers, "X-Archive", "b", "X-Archive", "c", "X-Archive", "d")...)
 }
 
-// plain makes a GET with added headers and wants a status; what is not routed has neither a body nor headers of its own.
+// plain makes a GET with added headers and wants a status; what is not routed has neither a body
+// nor headers of its own.
 func (a *api) plain(path string, want int, headers ...string) {
 	a.t.Helper()
 	req, err := http.NewRequestWithContext(a.t.Context(), http.MethodGet, a.base+path, nil)
@@ -157,7 +166,13 @@ func (a *api) plain(path string, want int, headers ...string) {
 	defer resp.Body.Close()
 	bare := resp.Header.Get("Access-Control-Allow-Origin") == "" && resp.ContentLength == 0
 	if resp.StatusCode != want || bare != (want != http.StatusOK) {
-		a.t.Errorf("got status %d, %d bytes and %v, want %d", resp.StatusCode, resp.ContentLength, resp.Header, want)
+		a.t.Errorf(
+			"got status %d, %d bytes and %v, want %d",
+			resp.StatusCode,
+			resp.ContentLength,
+			resp.Header,
+			want,
+		)
 	}
 }
 
@@ -202,7 +217,8 @@ func TestClaims(t *testing.T) {
 	}
 	token := strings.TrimPrefix(signed(t, `{`+org+`}`), "Bearer ")
 	for header, want := range map[string]int{
-		"bearer    " + token: http.StatusOK, "Bearer\t" + token: http.StatusUnauthorized, "Bearer " + token + "=": http.StatusUnauthorized, token: http.StatusUnauthorized,
+		"bearer    " + token: http.StatusOK, "Bearer\t" + token: http.StatusUnauthorized, "Bearer " + token +
+			"=": http.StatusUnauthorized, token: http.StatusUnauthorized,
 	} {
 		if got := a.do(http.MethodGet, "/app", "", "Authorization", header); got.status != want {
 			t.Errorf("%.20q: got status %d, want %d", header, got.status, want)

@@ -16,9 +16,9 @@ import (
 )
 
 // benchServer is a server with an application "app".
-func benchServer(b *testing.B, cfg svixmock.Config) *svixmock.Server {
+func benchServer(b *testing.B) *svixmock.Server {
 	b.Helper()
-	s := svixmock.New(cfg)
+	s := svixmock.New(svixmock.Config{})
 	b.Cleanup(s.Close)
 	if got := benchDo(b, s, http.MethodPost, "/app", `{"name":"app","uid":"app"}`, ""); got != http.StatusCreated {
 		b.Fatalf("creating the application: status %d", got)
@@ -28,7 +28,12 @@ func benchServer(b *testing.B, cfg svixmock.Config) *svixmock.Server {
 
 func benchDo(b *testing.B, s *svixmock.Server, method, path, body, key string) int {
 	b.Helper()
-	req, err := http.NewRequestWithContext(b.Context(), method, "http://svix.example/api/v1"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(
+		b.Context(),
+		method,
+		"http://svix.example/api/v1"+path,
+		strings.NewReader(body),
+	)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -52,7 +57,7 @@ func BenchmarkMessageCreate(b *testing.B) {
 		`"transformationsParams":{"rawPayload":"{\"origin_url\":\"https://example.org/\",\"visit_type\":\"git\"}"}}`
 	for name, prefix := range map[string]string{"no key": "", "idempotency key": "auto_"} {
 		b.Run(name, func(b *testing.B) {
-			s := benchServer(b, svixmock.Config{})
+			s := benchServer(b)
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for i := 0; pb.Next(); i++ {
@@ -60,7 +65,8 @@ func BenchmarkMessageCreate(b *testing.B) {
 					if prefix != "" {
 						key = fmt.Sprintf("%s%p%d", prefix, pb, i)
 					}
-					if got := benchDo(b, s, http.MethodPost, "/app/app/msg?with_content=false", body, key); got != http.StatusAccepted {
+					if got := benchDo(b, s, http.MethodPost, "/app/app/msg?with_content=false", body,
+						key); got != http.StatusAccepted {
 						b.Fatalf("got status %d", got)
 					}
 				}
@@ -74,8 +80,9 @@ func BenchmarkMessageCreate(b *testing.B) {
 func BenchmarkAttemptPage(b *testing.B) {
 	for _, n := range []int{1_000, 1_000_000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			s := benchServer(b, svixmock.Config{})
-			if got := benchDo(b, s, http.MethodPost, "/app/app/endpoint", `{"url":"https://r.example","uid":"ep"}`, ""); got != http.StatusCreated {
+			s := benchServer(b)
+			if got := benchDo(b, s, http.MethodPost, "/app/app/endpoint", `{"url":"https://r.example",`+
+				`"uid":"ep"}`, ""); got != http.StatusCreated {
 				b.Fatalf("creating the endpoint: status %d", got)
 			}
 			before := heap()
@@ -91,7 +98,8 @@ func BenchmarkAttemptPage(b *testing.B) {
 			bytesPerAttempt := float64(heap()-before) / float64(n)
 			b.ResetTimer()
 			for b.Loop() {
-				if got := benchDo(b, s, http.MethodGet, "/app/app/attempt/endpoint/ep?limit=250", "", ""); got != http.StatusOK {
+				if got := benchDo(b, s, http.MethodGet, "/app/app/attempt/endpoint/ep?limit=250", "",
+					""); got != http.StatusOK {
 					b.Fatalf("got status %d", got)
 				}
 			}
@@ -107,8 +115,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// Endpoints on other channels do not slow the creation of messages down. Both servers are measured in turns, and the
-// best of each counts, since the machine may have other work.
+// Endpoints on other channels do not slow the creation of messages down. Both servers are measured
+// in turns, and the best of each counts, since the machine may have other work.
 func BenchmarkMessageCreateBesideOtherChannels(b *testing.B) {
 	const body = `{"eventType":"origin.visit","payload":{"origin_url":"https://git.example.org/r"},"channels":["mine"]}`
 	few, many := endpointsOnOtherChannels(b, 10), endpointsOnOtherChannels(b, 10_000)
@@ -118,7 +126,8 @@ func BenchmarkMessageCreateBesideOtherChannels(b *testing.B) {
 		for s := range best {
 			begin := time.Now()
 			for range batch {
-				if got := benchDo(b, s, http.MethodPost, "/app/app/msg?with_content=false", body, ""); got != http.StatusAccepted {
+				if got := benchDo(b, s, http.MethodPost, "/app/app/msg?with_content=false", body,
+					""); got != http.StatusAccepted {
 					b.Fatalf("got status %d", got)
 				}
 			}
@@ -132,7 +141,7 @@ func BenchmarkMessageCreateBesideOtherChannels(b *testing.B) {
 
 func endpointsOnOtherChannels(b *testing.B, n int) *svixmock.Server {
 	b.Helper()
-	s := benchServer(b, svixmock.Config{})
+	s := benchServer(b)
 	for i := range n {
 		endpoint := fmt.Sprintf(`{"url":"https://r.example/%d","channels":["other-%d"]}`, i, i)
 		if got := benchDo(b, s, http.MethodPost, "/app/app/endpoint", endpoint, ""); got != http.StatusCreated {
@@ -142,8 +151,8 @@ func endpointsOnOtherChannels(b *testing.B, n int) *svixmock.Server {
 	return s
 }
 
-// No route is slower with 1,000,000 stored messages than with 1,000, all with an attempt, and 100 of them of a type and on
-// a channel of their own.
+// No route is slower with 1,000,000 stored messages than with 1,000, all with an attempt, and 100
+// of them of a type and on a channel of their own.
 func BenchmarkRoutesByStoredMessages(b *testing.B) {
 	routes := map[string]string{
 		"create message":      "POST /app/app/msg",
@@ -173,7 +182,10 @@ func BenchmarkRoutesByStoredMessages(b *testing.B) {
 				for b.Loop() {
 					body := ""
 					if method == http.MethodPost {
-						body = `{"eventType":"origin.visit","payload":{},"since":"` + time.Now().UTC().Format(time.RFC3339) + `","gracePeriodSeconds":0}`
+						body = `{"eventType":"origin.visit","payload":{},"since":"` + time.Now().
+							UTC().
+							Format(time.RFC3339) +
+							`","gracePeriodSeconds":0}`
 					}
 					if got := benchDo(b, s, method, path, body, ""); got > 299 {
 						b.Fatalf("%s: got status %d", name, got)
@@ -187,8 +199,9 @@ func BenchmarkRoutesByStoredMessages(b *testing.B) {
 // storedMessages is a server with n messages of the last hour.
 func storedMessages(b *testing.B, n int) *svixmock.Server {
 	b.Helper()
-	s := benchServer(b, svixmock.Config{})
-	for _, endpoint := range []string{`{"url":"https://r.example","uid":"ep"}`, `{"url":"https://r.example","uid":"off","disabled":true}`} {
+	s := benchServer(b)
+	for _, endpoint := range []string{`{"url":"https://r.example","uid":"ep"}`, `{"url":"https://r.example",` +
+		`"uid":"off","disabled":true}`} {
 		if got := benchDo(b, s, http.MethodPost, "/app/app/endpoint", endpoint, ""); got != http.StatusCreated {
 			b.Fatalf("creating an endpoint: status %d", got)
 		}

@@ -8,8 +8,8 @@ import (
 // maxBody is the largest request body in bytes.
 const maxBody = 2 << 20
 
-// requestBody reads a request's body when it is first asked for, as the server's handlers do: a request that is
-// refused before that, or that waits for another one, leaves it unread.
+// requestBody reads a request's body when it is first asked for, as the server's handlers do: a
+// request that is refused before that, or that waits for another one, leaves it unread.
 type requestBody struct {
 	request *http.Request
 	read    bool

@@ -41,8 +41,9 @@ func newCall(r *http.Request, body *requestBody, fault Fault, now time.Time) *ca
 	}
 }
 
-// target splits what a request asks for into path and query. All spellings of a path that the server takes for the same
-// become one: slashes at its end, more than one at its beginning or behind the API's prefix. A fragment is cut off.
+// target splits what a request asks for into path and query. All spellings of a path that the
+// server takes for the same become one: slashes at its end, more than one at its beginning or
+// behind the API's prefix. A fragment is cut off.
 func target(u *url.URL) (path, query string) {
 	path = u.RawPath // as it was sent, if it is not in its normal form
 	if path == "" {
@@ -57,7 +58,8 @@ func target(u *url.URL) (path, query string) {
 	return path, query
 }
 
-// decode reads the body of a request. There is no answer for a client that stops sending: the handler ends.
+// decode reads the body of a request. There is no answer for a client that stops sending: the
+// handler ends.
 func (c *call) decode(s serde.Struct) error {
 	body, err := c.body.bytes()
 	switch {

@@ -9,13 +9,17 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// tokenClaims are the claims of a token by name, as they stand in it: what the server's library accepts in them differs
-// from what golang-jwt does (section 2 of the contract).
+// tokenClaims are the claims of a token by name, as they stand in it: what the server's library
+// accepts in them differs from what golang-jwt does (section 2 of the contract).
 type tokenClaims map[string]json.RawMessage
 
 // verify checks a token's signature and the form of its claims, and that it is valid now.
 func (s *Server) verify(token string) (tokenClaims, bool) {
-	parser := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation())
+	parser := jwt.NewParser(
+		jwt.WithValidMethods([]string{"HS256"}),
+		jwt.WithStrictDecoding(),
+		jwt.WithoutClaimsValidation(),
+	)
 	raw := new(rawClaims)
 	_, err := parser.ParseWithClaims(token, raw, func(*jwt.Token) (any, error) { return []byte(s.secret), nil })
 	if err != nil || raw.claims == nil {

@@ -28,14 +28,19 @@ func TestAttemptObject(t *testing.T) {
 		a.post(app+"/msg/e/endpoint/u/resend", "").expect(http.StatusAccepted, `{}`)
 		synctest.Wait()
 		object := func(response, code, duration, status, text, trigger, timestamp string) string {
-			return `{"id":"*","msgId":"` + msg + `","endpointId":"` + endpoint + `","url":"https://receiver.example/path?a=b","response":"` + response +
-				`","responseStatusCode":` + code + `,"responseDurationMs":` + duration + `,"status":` + status + `,"statusText":"` + text +
+			return `{"id":"*","msgId":"` + msg + `","endpointId":"` + endpoint + `",` +
+				`"url":"https://receiver.example/path?a=b","response":"` + response +
+				`","responseStatusCode":` + code + `,"responseDurationMs":` + duration + `,"status":` +
+				status + `,"statusText":"` + text +
 				`","triggerType":` + trigger + `,"timestamp":"` + timestamp + `"}`
 		}
 		failed := object("short and stout", "418", "1234", "2", "fail", "0", "2026-01-01T00:00:00Z")
 		succeeded := object("", "204", "0", "0", "success", "1", "2026-01-01T00:01:00Z")
-		for _, path := range []string{app + "/attempt/msg/e", app + "/attempt/msg/" + msg, app + "/attempt/endpoint/u", app + "/attempt/endpoint/" + endpoint} {
-			got := a.get(path).expect(http.StatusOK, `{"data":[`+succeeded+`,`+failed+`],"iterator":"*","prevIterator":"*","done":true}`)
+		for _, path := range []string{app + "/attempt/msg/e", app + "/attempt/msg/" + msg, app +
+			"/attempt/endpoint/u", app + "/attempt/endpoint/" + endpoint} {
+			got := a.get(path).
+				expect(http.StatusOK, `{"data":[`+succeeded+`,`+failed+`],"iterator":"*","prevIterator":"*",`+
+					`"done":true}`)
 			for _, item := range got.field("data").([]any) {
 				id := item.(map[string]any)["id"].(string)
 				a.get(app+"/msg/e/attempt/"+id).expect(http.StatusOK, jsonText(item))
@@ -43,7 +48,11 @@ func TestAttemptObject(t *testing.T) {
 		}
 		got := a.items(app + "/attempt/msg/e?with_content=false")
 		if got[0]["response"] != "{}" || got[1]["response"] != "{}" {
-			a.t.Errorf("got responses %q and %q without content, want {}", got[0]["response"], got[1]["response"])
+			a.t.Errorf(
+				"got responses %q and %q without content, want {}",
+				got[0]["response"],
+				got[1]["response"],
+			)
 		}
 	})
 }
@@ -62,7 +71,10 @@ func TestAttemptFilters(t *testing.T) {
 	var messages []string
 	for i, members := range []string{`"eventType":"x","channels":["c"]`, `"eventType":"y"`, `"eventType":"x"`} {
 		clock.set(time.Duration(i) * time.Second)
-		messages = append(messages, a.post(app+"/msg", `{"payload":{},`+members+`}`).expect(http.StatusAccepted, "").text("id"))
+		messages = append(
+			messages,
+			a.post(app+"/msg", `{"payload":{},`+members+`}`).expect(http.StatusAccepted, "").text("id"),
+		)
 		a.delivered(2 * (i + 1))
 	}
 	clock.set(10 * time.Second)
@@ -139,9 +151,11 @@ func TestAbsentAttempts(t *testing.T) {
 	a.delivered(2)
 	attempt := a.attempts(app, msg)[0]["id"].(string)
 	for _, path := range []string{
-		app + "/attempt/msg/msg_missing", app + "/attempt/endpoint/ep_missing", other + "/attempt/msg/" + msg, other + "/attempt/endpoint/" + endpoint,
+		app + "/attempt/msg/msg_missing", app + "/attempt/endpoint/ep_missing", other + "/attempt/msg/" +
+			msg, other + "/attempt/endpoint/" + endpoint,
 		"/app/" + missing + "/attempt/msg/" + msg, app + "/attempt/msg/" + msg + "?endpoint_id=ep_missing",
-		app + "/msg/" + silent + "/attempt/" + attempt, app + "/msg/" + msg + "/attempt/atmpt_missing", app + "/msg/msg_missing/attempt/" + attempt,
+		app + "/msg/" + silent + "/attempt/" + attempt, app + "/msg/" + msg + "/attempt/atmpt_missing", app +
+			"/msg/msg_missing/attempt/" + attempt,
 		other + "/msg/" + msg + "/attempt/" + attempt,
 	} {
 		a.get(path).expect(http.StatusNotFound, notFound)
@@ -172,7 +186,8 @@ func TestDeleteAttemptContent(t *testing.T) {
 	if got := a.get(path).text("response"); got != "EXPUNGED" {
 		t.Errorf("got response %q", got)
 	}
-	a.do(http.MethodDelete, app+"/msg/"+msg+"/attempt/atmpt_missing/content", "").expect(http.StatusNotFound, problem("not_found", "*"))
+	a.do(http.MethodDelete, app+"/msg/"+msg+"/attempt/atmpt_missing/content", "").
+		expect(http.StatusNotFound, problem("not_found", "*"))
 }
 
 // Section 10.4.
@@ -184,7 +199,11 @@ func TestResendInput(t *testing.T) {
 	endpoint := a.endpoint(app, "https://receiver.example", `"uid":"u"`)
 	msg := a.message(app, `"eventId":"e"`)
 	a.run(t, map[string]exchange{
-		"by ids":           {path: app + "/msg/" + msg + "/endpoint/" + endpoint + "/resend", status: 202, want: `{}`},
+		"by ids": {
+			path:   app + "/msg/" + msg + "/endpoint/" + endpoint + "/resend",
+			status: 202,
+			want:   `{}`,
+		},
 		"by uids":          {path: app + "/msg/e/endpoint/u/resend", status: 202, want: `{}`},
 		"with a body":      {path: app + "/msg/e/endpoint/u/resend", body: `nonsense`, status: 202, want: `{}`},
 		"unknown app":      {path: "/app/" + missing + "/msg/e/endpoint/u/resend", status: 404, want: notFound},
@@ -201,50 +220,83 @@ func TestResendAndRetries(t *testing.T) {
 		resend  time.Duration      // 0: never
 		want    []time.Duration    // from the message to each attempt
 	}{
-		"no resend":      {[]http.HandlerFunc{status(500)}, 0, []time.Duration{0, time.Minute, 3 * time.Minute}},
-		"resend fails":   {[]http.HandlerFunc{status(500)}, 30 * time.Second, []time.Duration{0, 30 * time.Second}},
-		"resend works":   {[]http.HandlerFunc{status(500), status(200), status(500)}, 30 * time.Second, []time.Duration{0, 30 * time.Second}},
-		"between":        {[]http.HandlerFunc{status(500)}, 90 * time.Second, []time.Duration{0, time.Minute, 90 * time.Second}},
-		"at the end":     {[]http.HandlerFunc{status(500)}, time.Hour, []time.Duration{0, time.Minute, 3 * time.Minute, time.Hour}},
-		"after success":  {[]http.HandlerFunc{status(200), status(500)}, time.Hour, []time.Duration{0, time.Hour}},
-		"after recovery": {[]http.HandlerFunc{status(500), status(200), status(500)}, time.Hour, []time.Duration{0, time.Minute, time.Hour}},
+		"no resend": {
+			[]http.HandlerFunc{status(500)},
+			0,
+			[]time.Duration{0, time.Minute, 3 * time.Minute},
+		},
+		"resend fails": {
+			[]http.HandlerFunc{status(500)},
+			30 * time.Second,
+			[]time.Duration{0, 30 * time.Second},
+		},
+		"resend works": {
+			[]http.HandlerFunc{status(500), status(200), status(500)},
+			30 * time.Second,
+			[]time.Duration{0, 30 * time.Second},
+		},
+		"between": {
+			[]http.HandlerFunc{status(500)},
+			90 * time.Second,
+			[]time.Duration{0, time.Minute, 90 * time.Second},
+		},
+		"at the end": {
+			[]http.HandlerFunc{status(500)},
+			time.Hour,
+			[]time.Duration{0, time.Minute, 3 * time.Minute, time.Hour},
+		},
+		"after success": {
+			[]http.HandlerFunc{status(200), status(500)},
+			time.Hour,
+			[]time.Duration{0, time.Hour},
+		},
+		"after recovery": {
+			[]http.HandlerFunc{status(500), status(200), status(500)},
+			time.Hour,
+			[]time.Duration{0, time.Minute, time.Hour},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Minute, 2 * time.Minute}}, func(a *api) {
-				begin := time.Now()
-				r := a.receiver("https://receiver.example", tt.answers...)
-				app := a.app()
-				endpoint := a.endpoint(app, "https://receiver.example")
-				msg := a.message(app)
-				if tt.resend > 0 {
-					time.Sleep(tt.resend)
-					a.post(app+"/msg/"+msg+"/endpoint/"+endpoint+"/resend", "").expect(http.StatusAccepted, `{}`)
-				}
-				time.Sleep(3 * time.Hour)
-				var got []time.Duration
-				var triggers []int
-				for _, d := range r.deliveries() {
-					got = append(got, d.at.Sub(begin))
-				}
-				if diff := cmp.Diff(tt.want, got); diff != "" {
-					a.t.Errorf("times of attempts (-want +got):\n%s", diff)
-				}
-				for _, item := range a.attempts(app, msg) {
-					triggers = append(triggers, int(item["triggerType"].(float64)))
-				}
-				slices.Reverse(triggers)
-				want := make([]int, len(tt.want))
-				for i, d := range tt.want {
-					if tt.resend > 0 && d == tt.resend {
-						want[i] = 1
+			bubble(
+				t,
+				svixmock.Config{RetrySchedule: []time.Duration{time.Minute, 2 * time.Minute}},
+				func(a *api) {
+					begin := time.Now()
+					r := a.receiver("https://receiver.example", tt.answers...)
+					app := a.app()
+					endpoint := a.endpoint(app, "https://receiver.example")
+					msg := a.message(app)
+					if tt.resend > 0 {
+						time.Sleep(tt.resend)
+						a.post(app+"/msg/"+msg+"/endpoint/"+endpoint+"/resend", "").
+							expect(http.StatusAccepted, `{}`)
 					}
-				}
-				if diff := cmp.Diff(want, triggers); diff != "" {
-					a.t.Errorf("trigger types (-want +got):\n%s", diff)
-				}
-			})
+					time.Sleep(3 * time.Hour)
+					var got []time.Duration
+					var triggers []int
+					for _, d := range r.deliveries() {
+						got = append(got, d.at.Sub(begin))
+					}
+					if diff := cmp.Diff(tt.want, got); diff != "" {
+						a.t.Errorf("times of attempts (-want +got):\n%s", diff)
+					}
+					for _, item := range a.attempts(app, msg) {
+						triggers = append(triggers, int(item["triggerType"].(float64)))
+					}
+					slices.Reverse(triggers)
+					want := make([]int, len(tt.want))
+					for i, d := range tt.want {
+						if tt.resend > 0 && d == tt.resend {
+							want[i] = 1
+						}
+					}
+					if diff := cmp.Diff(want, triggers); diff != "" {
+						a.t.Errorf("trigger types (-want +got):\n%s", diff)
+					}
+				},
+			)
 		})
 	}
 }
@@ -253,7 +305,14 @@ func TestResendAndRetries(t *testing.T) {
 func TestRecover(t *testing.T) {
 	t.Parallel()
 	bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
-		r := a.receiver("https://receiver.example", status(500), status(500), status(200), status(500), status(200))
+		r := a.receiver(
+			"https://receiver.example",
+			status(500),
+			status(500),
+			status(200),
+			status(500),
+			status(200),
+		)
 		app := a.app()
 		endpoint := a.endpoint(app, "https://receiver.example")
 		var messages []string
@@ -272,7 +331,9 @@ func TestRecover(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			a.t.Errorf("deliveries by message (-want +got):\n%s", diff)
 		}
-		a.post(app+"/endpoint/ep_missing/recover", `{"since":"2026-01-01T00:01:00Z"}`).expect(http.StatusNotFound, notFound)
-		a.post(app+"/endpoint/"+endpoint+"/recover", `{}`).expect(http.StatusUnprocessableEntity, undecodable(root...))
+		a.post(app+"/endpoint/ep_missing/recover", `{"since":"2026-01-01T00:01:00Z"}`).
+			expect(http.StatusNotFound, notFound)
+		a.post(app+"/endpoint/"+endpoint+"/recover", `{}`).
+			expect(http.StatusUnprocessableEntity, undecodable(root...))
 	})
 }

@@ -47,30 +47,90 @@ func TestTokens(t *testing.T) {
 		status        int
 		want          string
 	}{
-		"own token":                {"Bearer " + a.mock.Token(), 200, ""},
-		"organization":             {signed(t, `{`+org+`}`), 200, ""},
-		"another issuer":           {signed(t, `{`+org+`,"iss":"someone"}`), 200, ""},
-		"times within tolerance":   {signed(t, jsonText(map[string]any{"sub": "org_a", "exp": now - 14*minute, "nbf": now + 14*minute, "iat": now + 14*minute})), 200, ""},
-		"expired":                  {signed(t, jsonText(map[string]any{"sub": "org_a", "exp": now - 16*minute})), 401, unauthentic},
-		"not yet valid":            {signed(t, jsonText(map[string]any{"sub": "org_a", "nbf": now + 16*minute})), 401, unauthentic},
-		"issued in the future":     {signed(t, jsonText(map[string]any{"sub": "org_a", "iat": now + 16*minute})), 401, unauthentic},
-		"no header":                {"", 401, unauthentic},
-		"wrong scheme":             {"Basic " + a.mock.Token(), 401, unauthentic},
-		"no scheme":                {a.mock.Token(), 401, unauthentic},
-		"no token":                 {"Bearer x", 401, unauthentic},
-		"another secret":           {"Bearer " + signedWith(t, jwt.SigningMethodHS256, "another", `{`+org+`}`), 401, unauthentic},
-		"another algorithm":        {"Bearer " + signedWith(t, jwt.SigningMethodHS512, secret, `{`+org+`}`), 401, unauthentic},
-		"the secret itself":        {"Bearer " + secret, 401, problem("authentication_failed", "*")},
-		"no subject":               {signed(t, `{}`), 401, problem("authentication_failed", "Invalid token (missing `sub`).")},
-		"subject no organization":  {signed(t, `{"sub":"user_a"}`), 400, problem("bad_token", "`sub` is not a valid organization id.")},
-		"subject an application":   {signed(t, `{"sub":"app_a"}`), 400, problem("bad_token", "`sub` is not a valid organization id.")},
-		"bad organization":         {signed(t, `{"sub":"app_a","org":"user_a"}`), 400, problem("bad token", "`org` is not a valid organization id")},
-		"bad application":          {signed(t, `{"sub":"org_a","org":"org_a"}`), 400, problem("bad token", "`sub` is not a valid application id")},
-		"application, not allowed": {signed(t, `{"sub":"app_a","org":"org_a"}`), 403, problem("insufficient access", "Insufficient access for the given operation.")},
+		"own token":      {"Bearer " + a.mock.Token(), 200, ""},
+		"organization":   {signed(t, `{`+org+`}`), 200, ""},
+		"another issuer": {signed(t, `{`+org+`,"iss":"someone"}`), 200, ""},
+		"times within tolerance": {
+			signed(
+				t,
+				jsonText(
+					map[string]any{
+						"sub": "org_a",
+						"exp": now - 14*minute,
+						"nbf": now + 14*minute,
+						"iat": now + 14*minute,
+					},
+				),
+			),
+			200,
+			"",
+		},
+		"expired": {
+			signed(t, jsonText(map[string]any{"sub": "org_a", "exp": now - 16*minute})),
+			401,
+			unauthentic,
+		},
+		"not yet valid": {
+			signed(t, jsonText(map[string]any{"sub": "org_a", "nbf": now + 16*minute})),
+			401,
+			unauthentic,
+		},
+		"issued in the future": {
+			signed(t, jsonText(map[string]any{"sub": "org_a", "iat": now + 16*minute})),
+			401,
+			unauthentic,
+		},
+		"no header":    {"", 401, unauthentic},
+		"wrong scheme": {"Basic " + a.mock.Token(), 401, unauthentic},
+		"no scheme":    {a.mock.Token(), 401, unauthentic},
+		"no token":     {"Bearer x", 401, unauthentic},
+		"another secret": {
+			"Bearer " + signedWith(t, jwt.SigningMethodHS256, "another", `{`+org+`}`),
+			401,
+			unauthentic,
+		},
+		"another algorithm": {
+			"Bearer " + signedWith(t, jwt.SigningMethodHS512, secret, `{`+org+`}`),
+			401,
+			unauthentic,
+		},
+		"the secret itself": {"Bearer " + secret, 401, problem("authentication_failed", "*")},
+		"no subject": {
+			signed(t, `{}`),
+			401,
+			problem("authentication_failed", "Invalid token (missing `sub`)."),
+		},
+		"subject no organization": {
+			signed(t, `{"sub":"user_a"}`),
+			400,
+			problem("bad_token", "`sub` is not a valid organization id."),
+		},
+		"subject an application": {
+			signed(t, `{"sub":"app_a"}`),
+			400,
+			problem("bad_token", "`sub` is not a valid organization id."),
+		},
+		"bad organization": {
+			signed(t, `{"sub":"app_a","org":"user_a"}`),
+			400,
+			problem("bad token", "`org` is not a valid organization id"),
+		},
+		"bad application": {
+			signed(t, `{"sub":"org_a","org":"org_a"}`),
+			400,
+			problem("bad token", "`sub` is not a valid application id"),
+		},
+		"application, not allowed": {
+			signed(t, `{"sub":"app_a","org":"org_a"}`),
+			403,
+			problem("insufficient access", "Insufficient access for the given operation."),
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			a.with(t).do(http.MethodGet, "/app", "", "Authorization", tt.authorization).expect(tt.status, tt.want)
+			a.with(t).
+				do(http.MethodGet, "/app", "", "Authorization", tt.authorization).
+				expect(tt.status, tt.want)
 		})
 	}
 }
@@ -79,7 +139,8 @@ func TestSecretAsToken(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{Secret: secret})
 	got := a.do(http.MethodGet, "/app", "", "Authorization", "Bearer "+secret).text("detail")
-	const head, tail = "Authentication failed. JWT signing secrets can not be used as tokens, please refer to ", " for more information."
+	const head, tail = "Authentication failed. JWT signing secrets can not be used as tokens, please refer " +
+		"to ", " for more information."
 	if !strings.HasPrefix(got, head) || !strings.HasSuffix(got, tail) {
 		t.Errorf("got detail %q", got)
 	}
@@ -90,10 +151,14 @@ func TestOrganizationsAreApart(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{Secret: secret})
 	one, two := signed(t, `{"sub":"org_one"}`), signed(t, `{"sub":"org_two"}`)
-	app := "/app/" + a.post("/app", `{"name":"a","uid":"u"}`, "Authorization", one).expect(http.StatusCreated, "").text("id")
-	a.post("/event-type", `{"name":"a.b","description":""}`, "Authorization", one).expect(http.StatusCreated, "")
+	app := "/app/" + a.post("/app", `{"name":"a","uid":"u"}`, "Authorization", one).
+		expect(http.StatusCreated, "").
+		text("id")
+	a.post("/event-type", `{"name":"a.b","description":""}`, "Authorization", one).
+		expect(http.StatusCreated, "")
 	a.post("/app", `{"name":"a","uid":"u"}`, "Authorization", two).expect(http.StatusCreated, "")
-	a.post("/event-type", `{"name":"a.b","description":""}`, "Authorization", two).expect(http.StatusCreated, "")
+	a.post("/event-type", `{"name":"a.b","description":""}`, "Authorization", two).
+		expect(http.StatusCreated, "")
 	for _, path := range []string{app, app + "/endpoint", app + "/msg"} {
 		a.do(http.MethodGet, path, "", "Authorization", one).expect(http.StatusOK, "")
 		a.do(http.MethodGet, path, "", "Authorization", two).expect(http.StatusNotFound, notFound)
@@ -160,13 +225,18 @@ func TestApplicationTokens(t *testing.T) {
 		{method: "PUT", path: app + "/endpoint/" + endpoint + "/headers", body: `{"headers":{}}`, status: 204},
 		{method: "DELETE", path: app + "/endpoint/" + endpoint, status: 204},
 	} {
-		t.Run(x.method+" "+strings.NewReplacer(id, "own", other, "other", msg, "msg", endpoint, "ep").Replace(x.path), func(t *testing.T) {
-			a.with(t).do(x.method, x.path, x.body, "Authorization", own).expect(x.status, x.want)
-		})
+		t.Run(
+			x.method+" "+strings.NewReplacer(id, "own", other, "other", msg, "msg", endpoint, "ep").
+				Replace(x.path),
+			func(t *testing.T) {
+				a.with(t).do(x.method, x.path, x.body, "Authorization", own).expect(x.status, x.want)
+			},
+		)
 	}
 	t.Run("event types by feature flag", func(t *testing.T) {
 		var got []any
-		for _, item := range a.with(t).do(http.MethodGet, "/event-type", "", "Authorization", own).field("data").([]any) {
+		for _, item := range a.with(t).do(http.MethodGet, "/event-type", "", "Authorization",
+			own).field("data").([]any) {
 			got = append(got, item.(map[string]any)["name"])
 		}
 		if diff := cmp.Diff([]any{"flag.type", "open.type"}, got); diff != "" {

@@ -44,10 +44,16 @@ func TestRecipients(t *testing.T) {
 		"unknown type":       {`"eventType":"x"`, []string{"all"}},
 		"type in other case": {`"eventType":"A"`, []string{"all"}},
 		"archived type":      {`"eventType":"archive"`, []string{"all", "type archive"}},
-		"channel":            {`"eventType":"a","channels":["c"]`, []string{"a on c", "all", "channel c", "channels c,d", "type a", "types a,b"}},
-		"overlap":            {`"eventType":"b","channels":["x","d"]`, []string{"all", "channels c,d", "types a,b"}},
-		"disjoint":           {`"eventType":"x","channels":["x"]`, []string{"all"}},
-		"case of channel":    {`"eventType":"x","channels":["C"]`, []string{"all"}},
+		"channel": {
+			`"eventType":"a","channels":["c"]`,
+			[]string{"a on c", "all", "channel c", "channels c,d", "type a", "types a,b"},
+		},
+		"overlap": {
+			`"eventType":"b","channels":["x","d"]`,
+			[]string{"all", "channels c,d", "types a,b"},
+		},
+		"disjoint":        {`"eventType":"x","channels":["x"]`, []string{"all"}},
+		"case of channel": {`"eventType":"x","channels":["C"]`, []string{"all"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -67,7 +73,9 @@ func TestRecipients(t *testing.T) {
 				deleted := a.endpoint(app, "https://receiver.example/deleted")
 				a.do(http.MethodDelete, app+"/endpoint/"+deleted, "").expect(http.StatusNoContent, noBody)
 				a.do(http.MethodDelete, "/event-type/archive", "").expect(http.StatusNoContent, noBody)
-				msg := a.post(app+"/msg", `{"payload":{},`+tt.message+`}`).expect(http.StatusAccepted, "").text("id")
+				msg := a.post(app+"/msg", `{"payload":{},`+tt.message+`}`).
+					expect(http.StatusAccepted, "").
+					text("id")
 				synctest.Wait()
 				var got []string
 				for _, d := range r.deliveries() {
@@ -145,8 +153,14 @@ func TestSettingsBeforeRetry(t *testing.T) {
 		"disable by PUT": {func(a *api, _, endpoint string) {
 			a.do(http.MethodPut, endpoint, `{"url":"https://receiver.example","disabled":true}`).expect(200, "")
 		}, 1},
-		"delete endpoint": {func(a *api, _, endpoint string) { a.do(http.MethodDelete, endpoint, "").expect(204, noBody) }, 1},
-		"delete app":      {func(a *api, app, _ string) { a.do(http.MethodDelete, app, "").expect(204, noBody) }, 1},
+		"delete endpoint": {
+			func(a *api, _, endpoint string) { a.do(http.MethodDelete, endpoint, "").expect(204, noBody) },
+			1,
+		},
+		"delete app": {
+			func(a *api, app, _ string) { a.do(http.MethodDelete, app, "").expect(204, noBody) },
+			1,
+		},
 		"other type": {func(a *api, _, endpoint string) {
 			a.do(http.MethodPatch, endpoint, `{"filterTypes":["other"]}`).expect(200, "")
 		}, 1},
@@ -185,7 +199,8 @@ func TestSettingsBeforeRetry(t *testing.T) {
 			a.message(app)
 			time.Sleep(time.Minute)
 			a.do(http.MethodPatch, endpoint, `{"url":"https://second.example"}`).expect(http.StatusOK, "")
-			a.post(endpoint+"/secret/rotate", `{"key":"`+anotherKey+`","gracePeriodSeconds":0}`).expect(http.StatusNoContent, noBody)
+			a.post(endpoint+"/secret/rotate", `{"key":"`+anotherKey+`","gracePeriodSeconds":0}`).
+				expect(http.StatusNoContent, noBody)
 			time.Sleep(2 * time.Hour)
 			got := second.deliveries()
 			if len(got) != 1 {
@@ -196,7 +211,8 @@ func TestSettingsBeforeRetry(t *testing.T) {
 	})
 }
 
-// Section 13.1: the list of recipients is remembered for 30 s, but not beyond changes of endpoints and their secrets.
+// Section 13.1: the list of recipients is remembered for 30 s, but not beyond changes of endpoints
+// and their secrets.
 func TestChangesTakeEffect(t *testing.T) {
 	t.Parallel()
 	type effect struct{ path, header, key string } // of the next delivery
@@ -205,14 +221,38 @@ func TestChangesTakeEffect(t *testing.T) {
 		after              time.Duration
 		want               []effect
 	}{
-		"none":      {http.MethodPatch, "", `{}`, 0, []effect{{"/", "", symmetric}}},
-		"url":       {http.MethodPatch, "", `{"url":"https://receiver.example/new"}`, 0, []effect{{"/new", "", symmetric}}},
-		"PUT":       {http.MethodPut, "", `{"url":"https://receiver.example/put"}`, 0, []effect{{"/put", "", symmetric}}},
+		"none": {http.MethodPatch, "", `{}`, 0, []effect{{"/", "", symmetric}}},
+		"url": {
+			http.MethodPatch,
+			"",
+			`{"url":"https://receiver.example/new"}`,
+			0,
+			[]effect{{"/new", "", symmetric}},
+		},
+		"PUT": {
+			http.MethodPut,
+			"",
+			`{"url":"https://receiver.example/put"}`,
+			0,
+			[]effect{{"/put", "", symmetric}},
+		},
 		"disabling": {http.MethodPatch, "", `{"disabled":true}`, 0, nil},
 		"filter":    {http.MethodPatch, "", `{"channels":["c"]}`, 0, nil},
 		"deletion":  {http.MethodDelete, "", ``, 0, nil},
-		"secret":    {http.MethodPost, "/secret/rotate", `{"key":"` + anotherKey + `","gracePeriodSeconds":0}`, 0, []effect{{"/", "", anotherKey}}},
-		"headers":   {http.MethodPut, "/headers", `{"headers":{"X-A":"new"}}`, 31 * time.Second, []effect{{"/", "new", symmetric}}},
+		"secret": {
+			http.MethodPost,
+			"/secret/rotate",
+			`{"key":"` + anotherKey + `","gracePeriodSeconds":0}`,
+			0,
+			[]effect{{"/", "", anotherKey}},
+		},
+		"headers": {
+			http.MethodPut,
+			"/headers",
+			`{"headers":{"X-A":"new"}}`,
+			31 * time.Second,
+			[]effect{{"/", "new", symmetric}},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +260,11 @@ func TestChangesTakeEffect(t *testing.T) {
 			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{}}, func(a *api) {
 				r := a.receiver("https://receiver.example")
 				app := a.app()
-				endpoint := app + "/endpoint/" + a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`)
+				endpoint := app + "/endpoint/" + a.endpoint(
+					app,
+					"https://receiver.example",
+					`"secret":"`+symmetric+`"`,
+				)
 				a.message(app)
 				synctest.Wait()
 				a.do(tt.method, endpoint+tt.path, tt.body)
@@ -229,7 +273,10 @@ func TestChangesTakeEffect(t *testing.T) {
 				synctest.Wait()
 				var got []effect
 				for _, d := range r.deliveries()[1:] {
-					got = append(got, effect{d.path, d.header.Get("X-A"), d.signedBy(a.t, symmetric, anotherKey)})
+					got = append(
+						got,
+						effect{d.path, d.header.Get("X-A"), d.signedBy(a.t, symmetric, anotherKey)},
+					)
 				}
 				if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(effect{})); diff != "" {
 					a.t.Errorf("next delivery (-want +got):\n%s", diff)
@@ -251,9 +298,16 @@ func TestDeliveryOnTheWire(t *testing.T) {
 	}
 	defer listener.Close()
 	host := listener.Addr().String()
-	endpoint := app + "/endpoint/" + a.endpoint(app, "http://"+host+"/some/path?q=1", `"secret":"`+symmetric+`"`)
-	a.do(http.MethodPut, endpoint+"/headers", `{"headers":{"X-cuStom-CASE":"Value","accept":"text/x"}}`).expect(http.StatusNoContent, noBody)
-	msg := a.post(app+"/msg", `{"eventType":"a.b","payload":{"k": 1}}`).expect(http.StatusAccepted, "").text("id")
+	endpoint := app + "/endpoint/" + a.endpoint(
+		app,
+		"http://"+host+"/some/path?q=1",
+		`"secret":"`+symmetric+`"`,
+	)
+	a.do(http.MethodPut, endpoint+"/headers", `{"headers":{"X-cuStom-CASE":"Value","accept":"text/x"}}`).
+		expect(http.StatusNoContent, noBody)
+	msg := a.post(app+"/msg", `{"eventType":"a.b","payload":{"k": 1}}`).
+		expect(http.StatusAccepted, "").
+		text("id")
 
 	conn, err := listener.Accept()
 	if err != nil {
@@ -283,7 +337,8 @@ func TestDeliveryOnTheWire(t *testing.T) {
 
 	timestamp := strconv.FormatInt(start.Unix(), 10)
 	want := []string{
-		"POST /some/path?q=1 HTTP/1.1", "Host: " + host, "content-type: application/json", "X-cuStom-CASE: Value", "accept: text/x",
+		"POST /some/path?q=1 HTTP/1.1", "Host: " + host, "content-type: application/json", "X-cuStom-CASE: " +
+			"Value", "accept: text/x",
 		"user-agent: Svix-Webhooks/*", "webhook-id: " + msg, "webhook-timestamp: " + timestamp, "Content-Length: 8",
 		"webhook-signature: " + symmetricToken(t, symmetric, msg, timestamp, body),
 	}
@@ -311,13 +366,55 @@ func TestDeliveryHeaders(t *testing.T) {
 		headers string
 		want    map[string]string // "": absent
 	}{
-		"default":               {svixmock.Config{}, "https://receiver.example", `{}`, map[string]string{"Accept": "*/*", "Content-Type": "application/json", "Authorization": "", "Accept-Encoding": ""}},
-		"custom":                {svixmock.Config{}, "https://receiver.example", `{"X-A":"a","cookie":"c"}`, map[string]string{"X-A": "a", "Cookie": "c"}},
-		"user in URL":           {svixmock.Config{}, "https://user:pa%20ss@receiver.example", `{}`, map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("user:pa ss"))}},
-		"custom authorization":  {svixmock.Config{}, "https://user:pass@receiver.example", `{"authorization":"Bearer x"}`, map[string]string{"Authorization": "Bearer x"}},
-		"whitelabel":            {svixmock.Config{}, "https://receiver.example", `{}`, map[string]string{"Svix-Id": "", "Svix-Timestamp": "", "Svix-Signature": ""}},
-		"whitelabel overridden": {svixmock.Config{}, "https://receiver.example", `{"webhook-id":"mine"}`, map[string]string{"Webhook-Id": "mine"}},
-		"webhook beside svix":   {svixmock.Config{SvixHeaders: true}, "https://receiver.example", `{"webhook-id":"mine"}`, map[string]string{"Webhook-Id": "mine"}},
+		"default": {
+			svixmock.Config{},
+			"https://receiver.example",
+			`{}`,
+			map[string]string{
+				"Accept":          "*/*",
+				"Content-Type":    "application/json",
+				"Authorization":   "",
+				"Accept-Encoding": "",
+			},
+		},
+		"custom": {
+			svixmock.Config{},
+			"https://receiver.example",
+			`{"X-A":"a","cookie":"c"}`,
+			map[string]string{"X-A": "a", "Cookie": "c"},
+		},
+		"user in URL": {
+			svixmock.Config{},
+			"https://user:pa%20ss@receiver.example",
+			`{}`,
+			map[string]string{
+				"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("user:pa ss")),
+			},
+		},
+		"custom authorization": {
+			svixmock.Config{},
+			"https://user:pass@receiver.example",
+			`{"authorization":"Bearer x"}`,
+			map[string]string{"Authorization": "Bearer x"},
+		},
+		"whitelabel": {
+			svixmock.Config{},
+			"https://receiver.example",
+			`{}`,
+			map[string]string{"Svix-Id": "", "Svix-Timestamp": "", "Svix-Signature": ""},
+		},
+		"whitelabel overridden": {
+			svixmock.Config{},
+			"https://receiver.example",
+			`{"webhook-id":"mine"}`,
+			map[string]string{"Webhook-Id": "mine"},
+		},
+		"webhook beside svix": {
+			svixmock.Config{SvixHeaders: true},
+			"https://receiver.example",
+			`{"webhook-id":"mine"}`,
+			map[string]string{"Webhook-Id": "mine"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -326,7 +423,8 @@ func TestDeliveryHeaders(t *testing.T) {
 			app := a.app()
 			r := a.receiver("https://receiver.example")
 			endpoint := a.endpoint(app, tt.url)
-			a.do(http.MethodPatch, app+"/endpoint/"+endpoint+"/headers", `{"headers":`+tt.headers+`}`).expect(http.StatusNoContent, noBody)
+			a.do(http.MethodPatch, app+"/endpoint/"+endpoint+"/headers", `{"headers":`+tt.headers+`}`).
+				expect(http.StatusNoContent, noBody)
 			a.message(app)
 			a.delivered(1)
 			header := r.deliveries()[0].header
@@ -355,7 +453,8 @@ func TestAsymmetricSignature(t *testing.T) {
 	a.message(app)
 	a.delivered(1)
 	checkAsymmetric(t, r.deliveries()[0], public)
-	a.post(app+"/endpoint", `{"url":"https://a.example","secret":"whsk_`+base64.StdEncoding.EncodeToString(private[:40])+`"}`).
+	a.post(app+"/endpoint",
+		`{"url":"https://a.example","secret":"whsk_`+base64.StdEncoding.EncodeToString(private[:40])+`"}`).
 		expect(http.StatusUnprocessableEntity, "")
 }
 
@@ -395,7 +494,13 @@ func TestOutcomes(t *testing.T) {
 			a.delivered(1)
 			got := a.attempts(app, msg)[0]
 			if got["responseStatusCode"] != float64(tt.code) || got["status"] != tt.status {
-				t.Errorf("got status code %v and status %v, want %d and %v", got["responseStatusCode"], got["status"], tt.code, tt.status)
+				t.Errorf(
+					"got status code %v and status %v, want %d and %v",
+					got["responseStatusCode"],
+					got["status"],
+					tt.code,
+					tt.status,
+				)
 			}
 			if diff := cmp.Diff(tt.response, got["response"]); diff != "" {
 				t.Errorf("response (-want +got):\n%.300s", diff)
@@ -415,7 +520,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 		a.endpoint(app, "https://receiver.example")
 		msg := a.message(app)
 		a.delivered(1)
-		if got := a.attempts(app, msg)[0]; got["responseStatusCode"] != float64(code) || got["status"] != 2.0 || len(target.deliveries()) > 0 {
+		if got := a.attempts(app, msg)[0]; got["responseStatusCode"] != float64(code) || got["status"] != 2.0 ||
+			len(target.deliveries()) > 0 {
 			t.Errorf("got %v and %d deliveries at the target", got, len(target.deliveries()))
 		}
 	}
@@ -462,8 +568,15 @@ func TestTimeout(t *testing.T) {
 					a.t.Fatalf("got %d attempts, want 1", len(items))
 				}
 				got := items[0]
-				if got["response"] != tt.response || got["responseStatusCode"] != tt.code || got["status"] != tt.status {
-					a.t.Errorf("got %v, want response %q, code %v, status %v", got, tt.response, tt.code, tt.status)
+				if got["response"] != tt.response || got["responseStatusCode"] != tt.code ||
+					got["status"] != tt.status {
+					a.t.Errorf(
+						"got %v, want response %q, code %v, status %v",
+						got,
+						tt.response,
+						tt.code,
+						tt.status,
+					)
 				}
 				if duration, _ := got["responseDurationMs"].(float64); duration != tt.duration {
 					a.t.Errorf("got duration %v ms, want %v", duration, tt.duration)
@@ -473,7 +586,8 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// Section 13.4: an error of the transport within the first second is met with one identical request.
+// Section 13.4: an error of the transport within the first second is met with one identical
+// request.
 func TestImmediateRepeat(t *testing.T) {
 	t.Parallel()
 	drop := func(after time.Duration) http.HandlerFunc {
@@ -506,7 +620,8 @@ func TestImmediateRepeat(t *testing.T) {
 					a.t.Fatalf("got %d requests, want %d", len(got), tt.requests)
 				}
 				for _, d := range got[1:] {
-					if diff := cmp.Diff(got[0].header, d.header); diff != "" || d.at.Sub(got[0].at) > time.Second {
+					if diff := cmp.Diff(got[0].header, d.header); diff != "" ||
+						d.at.Sub(got[0].at) > time.Second {
 						a.t.Errorf("repeated after %v (-first +second):\n%s", d.at.Sub(got[0].at), diff)
 					}
 				}
@@ -514,7 +629,8 @@ func TestImmediateRepeat(t *testing.T) {
 				if len(items) != 1 || items[0]["responseStatusCode"] != tt.code {
 					a.t.Errorf("got attempts %v, want one with code %v", items, tt.code)
 				}
-				if text := items[0]["response"].(string); tt.code == 0 && !strings.HasPrefix(text, "error making request: ") {
+				if text := items[0]["response"].(string); tt.code == 0 &&
+					!strings.HasPrefix(text, "error making request: ") {
 					a.t.Errorf("got response %q", text)
 				}
 			})
@@ -539,7 +655,8 @@ func TestBlockedAddresses(t *testing.T) {
 			msg := a.message(app)
 			a.delivered(1)
 			got := a.attempts(app, msg)[0]
-			if got["responseStatusCode"] != 0.0 || got["response"] != "requests to this IP range are blocked (see the server configuration)" {
+			if got["responseStatusCode"] != 0.0 ||
+				got["response"] != "requests to this IP range are blocked (see the server configuration)" {
 				t.Errorf("got %v, want a blocked request", got)
 			}
 		})
@@ -559,7 +676,8 @@ func TestUntrustedReceiver(t *testing.T) {
 	msg := a.message(app)
 	a.delivered(1)
 	got := a.attempts(app, msg)[0]
-	if text := got["response"].(string); got["responseStatusCode"] != 0.0 || !strings.HasPrefix(text, "error making request: ") {
+	if text := got["response"].(string); got["responseStatusCode"] != 0.0 ||
+		!strings.HasPrefix(text, "error making request: ") {
 		t.Errorf("got %v, want a failed request", got)
 	}
 }
@@ -580,7 +698,9 @@ func TestUnreadableResponse(t *testing.T) {
 		msg := a.message(app)
 		a.delivered(1)
 		got := a.attempts(app, msg)[0]
-		if text := got["response"].(string); got["responseStatusCode"] != float64(code) || got["status"] != want || !strings.HasPrefix(text, "Error reading response body: ") {
+		if text := got["response"].(string); got["responseStatusCode"] != float64(code) ||
+			got["status"] != want ||
+			!strings.HasPrefix(text, "Error reading response body: ") {
 			t.Errorf("got %v, want status code %d and status %v", got, code, want)
 		}
 	}
@@ -596,7 +716,15 @@ func TestDefaultRetries(t *testing.T) {
 		msg := a.message(app)
 		time.Sleep(3 * day)
 		const second = time.Second
-		want := []time.Duration{5 * second, 300 * second, 1800 * second, 7200 * second, 18000 * second, 36000 * second, 36000 * second}
+		want := []time.Duration{
+			5 * second,
+			300 * second,
+			1800 * second,
+			7200 * second,
+			18000 * second,
+			36000 * second,
+			36000 * second,
+		}
 		got := r.delays()
 		if len(got) != len(want) {
 			a.t.Fatalf("got %d retries, want %d", len(got), len(want))
@@ -634,23 +762,87 @@ func TestRetrySchedules(t *testing.T) {
 		answers  []http.HandlerFunc
 		want     []time.Duration
 	}{
-		"none":                {[]time.Duration{}, []http.HandlerFunc{status(500)}, nil},
-		"until success":       {[]time.Duration{second, minute, second}, []http.HandlerFunc{status(500), status(404), status(200)}, []time.Duration{second, minute}},
-		"all fail":            {[]time.Duration{second, minute}, []http.HandlerFunc{status(302), status(410), status(429)}, []time.Duration{second, minute}},
-		"from the end":        {[]time.Duration{10 * second}, []http.HandlerFunc{slow}, []time.Duration{17 * second}},
-		"after a timeout":     {[]time.Duration{10 * second}, []http.HandlerFunc{hang}, []time.Duration{90 * second}},
-		"long after timeout":  {[]time.Duration{2 * minute}, []http.HandlerFunc{hang}, []time.Duration{2*minute + 30*second}},
-		"429 has no penalty":  {[]time.Duration{second}, []http.HandlerFunc{status(429)}, []time.Duration{second}},
-		"Retry-After":         {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "15")}, []time.Duration{15 * second}},
-		"Retry-After, any":    {[]time.Duration{10 * second}, []http.HandlerFunc{status(404, "Retry-After", "15")}, []time.Duration{15 * second}},
-		"Retry-After, least":  {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "10")}, []time.Duration{10 * second}},
-		"Retry-After, most":   {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "20")}, []time.Duration{20 * second}},
-		"Retry-After, less":   {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "9")}, []time.Duration{10 * second}},
-		"Retry-After, more":   {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "21")}, []time.Duration{20 * second}},
-		"Retry-After, part":   {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "12.1")}, []time.Duration{13 * second}},
-		"Retry-After, date":   {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", in(16*second))}, []time.Duration{16 * second}},
-		"Retry-After, past":   {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", in(-minute))}, []time.Duration{10 * second}},
-		"Retry-After, broken": {[]time.Duration{10 * second}, []http.HandlerFunc{status(503, "Retry-After", "soon")}, []time.Duration{10 * second}},
+		"none": {[]time.Duration{}, []http.HandlerFunc{status(500)}, nil},
+		"until success": {
+			[]time.Duration{second, minute, second},
+			[]http.HandlerFunc{status(500), status(404), status(200)},
+			[]time.Duration{second, minute},
+		},
+		"all fail": {
+			[]time.Duration{second, minute},
+			[]http.HandlerFunc{status(302), status(410), status(429)},
+			[]time.Duration{second, minute},
+		},
+		"from the end": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{slow},
+			[]time.Duration{17 * second},
+		},
+		"after a timeout": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{hang},
+			[]time.Duration{90 * second},
+		},
+		"long after timeout": {
+			[]time.Duration{2 * minute},
+			[]http.HandlerFunc{hang},
+			[]time.Duration{2*minute + 30*second},
+		},
+		"429 has no penalty": {
+			[]time.Duration{second},
+			[]http.HandlerFunc{status(429)},
+			[]time.Duration{second},
+		},
+		"Retry-After": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "15")},
+			[]time.Duration{15 * second},
+		},
+		"Retry-After, any": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(404, "Retry-After", "15")},
+			[]time.Duration{15 * second},
+		},
+		"Retry-After, least": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "10")},
+			[]time.Duration{10 * second},
+		},
+		"Retry-After, most": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "20")},
+			[]time.Duration{20 * second},
+		},
+		"Retry-After, less": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "9")},
+			[]time.Duration{10 * second},
+		},
+		"Retry-After, more": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "21")},
+			[]time.Duration{20 * second},
+		},
+		"Retry-After, part": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "12.1")},
+			[]time.Duration{13 * second},
+		},
+		"Retry-After, date": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", in(16*second))},
+			[]time.Duration{16 * second},
+		},
+		"Retry-After, past": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", in(-minute))},
+			[]time.Duration{10 * second},
+		},
+		"Retry-After, broken": {
+			[]time.Duration{10 * second},
+			[]http.HandlerFunc{status(503, "Retry-After", "soon")},
+			[]time.Duration{10 * second},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -686,7 +878,8 @@ func TestNoRetryWithoutContent(t *testing.T) {
 	})
 }
 
-// Section 13.6. Each step is an hour with what happens in it; the endpoint fails unless told otherwise.
+// Section 13.6. Each step is an hour with what happens in it; the endpoint fails unless told
+// otherwise.
 func TestAutomaticDisabling(t *testing.T) {
 	t.Parallel()
 	const (
@@ -701,12 +894,39 @@ func TestAutomaticDisabling(t *testing.T) {
 		after bool // whether the endpoint is disabled then
 	}
 	tests := map[string][]step{
-		"after 120 hours":       {{0, fails, false}, {60, fails, false}, {119, fails, false}, {121, fails, true}},
-		"two are enough":        {{0, fails, false}, {121, fails, true}},
-		"success forgets":       {{0, fails, false}, {60, succeeds, false}, {121, fails, false}, {180, fails, false}, {242, fails, true}},
-		"forgotten in 240":      {{0, fails, false}, {241, fails, false}, {300, fails, false}, {362, fails, true}},
-		"manual does not count": {{0, succeeds, false}, {1, resends, false}, {122, fails, false}, {243, fails, true}},
-		"enabling":              {{0, fails, false}, {121, fails, true}, {122, enables, false}, {123, succeeds, false}, {124, fails, false}},
+		"after 120 hours": {
+			{0, fails, false},
+			{60, fails, false},
+			{119, fails, false},
+			{121, fails, true},
+		},
+		"two are enough": {{0, fails, false}, {121, fails, true}},
+		"success forgets": {
+			{0, fails, false},
+			{60, succeeds, false},
+			{121, fails, false},
+			{180, fails, false},
+			{242, fails, true},
+		},
+		"forgotten in 240": {
+			{0, fails, false},
+			{241, fails, false},
+			{300, fails, false},
+			{362, fails, true},
+		},
+		"manual does not count": {
+			{0, succeeds, false},
+			{1, resends, false},
+			{122, fails, false},
+			{243, fails, true},
+		},
+		"enabling": {
+			{0, fails, false},
+			{121, fails, true},
+			{122, enables, false},
+			{123, succeeds, false},
+			{124, fails, false},
+		},
 	}
 	for name, steps := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -732,7 +952,8 @@ func TestAutomaticDisabling(t *testing.T) {
 					case resends:
 						a.post(app+"/msg/"+msg+"/endpoint/"+id+"/resend", "").expect(http.StatusAccepted, `{}`)
 					case enables:
-						a.do(http.MethodPatch, app+"/endpoint/"+id, `{"disabled":false}`).expect(http.StatusOK, "")
+						a.do(http.MethodPatch, app+"/endpoint/"+id, `{"disabled":false}`).
+							expect(http.StatusOK, "")
 					}
 					synctest.Wait()
 					if got := a.get(app + "/endpoint/" + id).field("disabled"); got != s.after {
@@ -765,7 +986,8 @@ func TestIntermediateFailuresDoNotDisable(t *testing.T) {
 		a.get(app+"/endpoint/"+id).expect(http.StatusOK, endpointOut(a.t, `"url":"https://receiver.example/"`))
 		a.message(app)
 		time.Sleep(131 * time.Hour)
-		a.get(app+"/endpoint/"+id).expect(http.StatusOK, endpointOut(a.t, `"url":"https://receiver.example/","disabled":true`))
+		a.get(app+"/endpoint/"+id).
+			expect(http.StatusOK, endpointOut(a.t, `"url":"https://receiver.example/","disabled":true`))
 	})
 }
 
@@ -778,7 +1000,10 @@ func TestSameIDEverywhere(t *testing.T) {
 		app := a.app()
 		var ids []string
 		for i := range 2 {
-			ids = append(ids, a.endpoint(app, fmt.Sprintf("https://receiver.example/%d", i), `"secret":"`+symmetric+`"`))
+			ids = append(
+				ids,
+				a.endpoint(app, fmt.Sprintf("https://receiver.example/%d", i), `"secret":"`+symmetric+`"`),
+			)
 		}
 		msg := a.message(app, `"eventId":"e"`)
 		time.Sleep(2 * time.Hour)
@@ -791,7 +1016,13 @@ func TestSameIDEverywhere(t *testing.T) {
 		for _, d := range got {
 			stamp := strconv.FormatInt(start.Add(d.at.Sub(begin)).Unix(), 10)
 			if d.header.Get("Webhook-Id") != msg || d.header.Get("Webhook-Timestamp") != stamp {
-				a.t.Errorf("got id %s and timestamp %s, want %s and %s", d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), msg, stamp)
+				a.t.Errorf(
+					"got id %s and timestamp %s, want %s and %s",
+					d.header.Get("Webhook-Id"),
+					d.header.Get("Webhook-Timestamp"),
+					msg,
+					stamp,
+				)
 			}
 			checkSignatures(a.t, d, symmetric)
 		}

@@ -42,35 +42,94 @@ func TestEndpointInput(t *testing.T) {
 		want    string // members of the answer, or a whole body where the status is 422
 	}{
 		"least": {`"url":"https://a.example"`, 201, ""},
-		"nulls": {rates(`"uid":null,"version":null,"throttleRate":null,"rateLimit":null,"filterTypes":null,"channels":null,"metadata":null,"secret":null`), 201, ""},
-		"everything": {
-			rates(`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`), 201,
-			`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,"rateLimit":65535,"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`,
+		"nulls": {
+			rates(
+				`"uid":null,"version":null,"throttleRate":null,"rateLimit":null,"filterTypes":null,` +
+					`"channels":null,"metadata":null,"secret":null`,
+			),
+			201,
+			"",
 		},
-		"eventTypes":           {rates(`"eventTypes":["a.b"]`), 201, `"eventTypes":["a.b"],"filterTypes":["a.b"]`},
-		"rateLimit":            {rates(`"rateLimit":7`), 201, `"throttleRate":7,"rateLimit":7`},
-		"duplicates":           {rates(`"channels":["c","c"],"filterTypes":["a.b","a.b"]`), 201, `"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"]`},
-		"headers are ignored":  {rates(`"headers":{"content-type":"x"}`), 201, ""},
-		"loopback":             {`"url":"http://127.0.0.1:1/a?b=c"`, 201, `"url":"http://127.0.0.1:1/a?b=c"`},
-		"long url":             {`"url":"https://a.example/` + strings.Repeat("p", 5000) + `"`, 201, `"url":"https://a.example/` + strings.Repeat("p", 5000) + `"`},
-		"no url":               {`"description":""`, 422, undecodable(root...)},
-		"empty url":            {`"url":""`, 422, undecodable("url")},
-		"relative url":         {`"url":"/a"`, 422, undecodable("url")},
-		"no http url":          {`"url":"ftp://a.example"`, 422, invalidBody("Endpoint URL schemes must be http or https", "url")},
-		"control characters":   {rates(`"description":"\u0003"`), 422, invalidBody("Control characters 0x00-0x08 not allowed.", "description")},
-		"version 0":            {rates(`"version":0`), 422, invalidBody("*", "version")},
-		"version 65536":        {rates(`"version":65536`), 422, undecodable("version")},
-		"throttleRate 0":       {rates(`"throttleRate":0`), 422, invalidBody("*", "throttle_rate")},
-		"rateLimit 0":          {rates(`"rateLimit":0`), 422, invalidBody("*", "rate_limit")},
-		"uid":                  {rates(`"uid":"ep_u"`), 422, invalidBody(badUID, "uid", "__all__")},
-		"no filter types":      {rates(`"filterTypes":[]`), 422, invalidBody("eventTypes can't be empty, it must have at least one item.", "event_types")},
-		"no event types":       {rates(`"eventTypes":[]`), 422, invalidBody("eventTypes can't be empty, it must have at least one item.", "event_types")},
-		"unknown filter type":  {rates(`"filterTypes":["a.b","x"]`), 422, invalidBody("The following event types don't exist: x", "eventTypes")},
-		"archived filter type": {rates(`"filterTypes":["old","a.c"]`), 422, invalidBody("The following event types don't exist: old", "eventTypes")},
-		"no channels":          {rates(`"channels":[]`), 422, invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels")},
-		"11 channels":          {rates(`"channels":` + names(11)), 422, invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels")},
-		"metadata too large":   {rates(`"metadata":{"k":"` + strings.Repeat("v", 4096) + `"}`), 422, undecodableAnywhere},
-		"disabled is null":     {rates(`"disabled":null`), 422, undecodable("disabled")},
+		"everything": {
+			rates(
+				`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,` +
+					`"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`,
+			), 201,
+			`"uid":"u","description":"d","disabled":true,"version":65535,"throttleRate":65535,` +
+				`"rateLimit":65535,"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`,
+		},
+		"eventTypes": {
+			rates(`"eventTypes":["a.b"]`),
+			201,
+			`"eventTypes":["a.b"],"filterTypes":["a.b"]`,
+		},
+		"rateLimit": {rates(`"rateLimit":7`), 201, `"throttleRate":7,"rateLimit":7`},
+		"duplicates": {
+			rates(`"channels":["c","c"],"filterTypes":["a.b","a.b"]`),
+			201,
+			`"eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"]`,
+		},
+		"headers are ignored": {rates(`"headers":{"content-type":"x"}`), 201, ""},
+		"loopback":            {`"url":"http://127.0.0.1:1/a?b=c"`, 201, `"url":"http://127.0.0.1:1/a?b=c"`},
+		"long url": {
+			`"url":"https://a.example/` + strings.Repeat("p", 5000) + `"`,
+			201,
+			`"url":"https://a.example/` + strings.Repeat("p", 5000) + `"`,
+		},
+		"no url":       {`"description":""`, 422, undecodable(root...)},
+		"empty url":    {`"url":""`, 422, undecodable("url")},
+		"relative url": {`"url":"/a"`, 422, undecodable("url")},
+		"no http url": {
+			`"url":"ftp://a.example"`,
+			422,
+			invalidBody("Endpoint URL schemes must be http or https", "url"),
+		},
+		"control characters": {
+			rates(`"description":"\u0003"`),
+			422,
+			invalidBody("Control characters 0x00-0x08 not allowed.", "description"),
+		},
+		"version 0":      {rates(`"version":0`), 422, invalidBody("*", "version")},
+		"version 65536":  {rates(`"version":65536`), 422, undecodable("version")},
+		"throttleRate 0": {rates(`"throttleRate":0`), 422, invalidBody("*", "throttle_rate")},
+		"rateLimit 0":    {rates(`"rateLimit":0`), 422, invalidBody("*", "rate_limit")},
+		"uid":            {rates(`"uid":"ep_u"`), 422, invalidBody(badUID, "uid", "__all__")},
+		"no filter types": {
+			rates(`"filterTypes":[]`),
+			422,
+			invalidBody("eventTypes can't be empty, it must have at least one item.", "event_types"),
+		},
+		"no event types": {
+			rates(`"eventTypes":[]`),
+			422,
+			invalidBody("eventTypes can't be empty, it must have at least one item.", "event_types"),
+		},
+		"unknown filter type": {
+			rates(`"filterTypes":["a.b","x"]`),
+			422,
+			invalidBody("The following event types don't exist: x", "eventTypes"),
+		},
+		"archived filter type": {
+			rates(`"filterTypes":["old","a.c"]`),
+			422,
+			invalidBody("The following event types don't exist: old", "eventTypes"),
+		},
+		"no channels": {
+			rates(`"channels":[]`),
+			422,
+			invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels"),
+		},
+		"11 channels": {
+			rates(`"channels":` + names(11)),
+			422,
+			invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels"),
+		},
+		"metadata too large": {
+			rates(`"metadata":{"k":"` + strings.Repeat("v", 4096) + `"}`),
+			422,
+			undecodableAnywhere,
+		},
+		"disabled is null": {rates(`"disabled":null`), 422, undecodable("disabled")},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -85,8 +144,11 @@ func TestEndpointInput(t *testing.T) {
 		})
 	}
 	t.Run("several unknown filter types", func(t *testing.T) {
-		items := a.with(t).post(app+"/endpoint", `{"url":"https://a.example","filterTypes":["x","y"]}`).expect(http.StatusUnprocessableEntity, "").field("detail").([]any)
-		if msg := items[0].(map[string]any)["msg"]; msg != "The following event types don't exist: x, y" && msg != "The following event types don't exist: y, x" {
+		items := a.with(t).post(app+"/endpoint",
+			`{"url":"https://a.example","filterTypes":["x","y"]}`).expect(http.StatusUnprocessableEntity,
+			"").field("detail").([]any)
+		if msg := items[0].(map[string]any)["msg"]; msg != "The following event types don't exist: x, y" &&
+			msg != "The following event types don't exist: y, x" {
 			t.Errorf("got msg %q", msg)
 		}
 	})
@@ -120,12 +182,15 @@ func TestEndpointURLs(t *testing.T) {
 		"https://a.example\\\\back":     "https://a.example/back",
 		"https://a.example/a?b=c d#e f": "https://a.example/a?b=c%20d#e%20f",
 	} {
-		if got := a.post(app+"/endpoint", `{"url":"`+given+`"}`).expect(http.StatusCreated, "").text("url"); got != want {
+		if got := a.post(app+"/endpoint", `{"url":"`+given+`"}`).expect(http.StatusCreated,
+			"").text("url"); got != want {
 			t.Errorf("%s: got %s, want %s", given, got, want)
 		}
 	}
-	for _, given := range []string{"https://", "https:///", "a.example", "//a.example", "https://a b.example/", "http://a.example:99999/", "http://1.2.3.4.5/", "http://a%zz/"} {
-		a.post(app+"/endpoint", `{"url":"`+given+`"}`).expect(http.StatusUnprocessableEntity, undecodable("url"))
+	for _, given := range []string{"https://", "https:///", "a.example", "//a.example", "https://a " +
+		"b.example/", "http://a.example:99999/", "http://1.2.3.4.5/", "http://a%zz/"} {
+		a.post(app+"/endpoint", `{"url":"`+given+`"}`).
+			expect(http.StatusUnprocessableEntity, undecodable("url"))
 	}
 }
 
@@ -158,7 +223,15 @@ func TestEndpointSecrets(t *testing.T) {
 		switch {
 		case want.status == http.StatusCreated:
 		case want.want != "":
-			create, rotate = invalidBody(wrongLength, "key", "__all__"), invalidBody(wrongLength, "key", "__all__")
+			create, rotate = invalidBody(
+				wrongLength,
+				"key",
+				"__all__",
+			), invalidBody(
+				wrongLength,
+				"key",
+				"__all__",
+			)
 		default:
 			create, rotate = undecodable("secret"), undecodable("key")
 		}
@@ -181,7 +254,9 @@ func TestGeneratedSecrets(t *testing.T) {
 		id := a.post(app+"/endpoint", `{"url":"https://a.example"`+members+`}`).text("id")
 		key := a.get(app+"/endpoint/"+id+"/secret").expect(http.StatusOK, `{"key":"*"}`).text("key")
 		text, ok := strings.CutPrefix(key, "whsec_")
-		if raw, err := base64.StdEncoding.DecodeString(text); !ok || err != nil || len(raw) != 24 || len(text) != 32 || seen[key] {
+		if raw, err := base64.StdEncoding.DecodeString(text); !ok || err != nil || len(raw) != 24 ||
+			len(text) != 32 ||
+			seen[key] {
 			t.Errorf("got secret %q, want a new one of 24 bytes", key)
 		}
 		seen[key] = true
@@ -204,7 +279,8 @@ func TestEndpointUIDs(t *testing.T) {
 	a.do(http.MethodPatch, app+"/endpoint/v", `{"uid":"u"}`).expect(http.StatusConflict, conflict)
 	a.do(http.MethodPut, app+"/endpoint/missing", body).expect(http.StatusConflict, conflict)
 	a.do(http.MethodPut, app+"/endpoint/u", body).expect(http.StatusOK, endpointOut(t, `"uid":"u"`))
-	if diff := cmp.Diff([]string{id, second}, a.list(app+"/endpoint").ids, cmpopts.SortSlices(strings.Compare)); diff != "" {
+	if diff := cmp.Diff([]string{id, second}, a.list(app+"/endpoint").ids,
+		cmpopts.SortSlices(strings.Compare)); diff != "" {
 		t.Errorf("endpoints after refusals (-want +got):\n%s", diff)
 	}
 	a.do(http.MethodDelete, app+"/endpoint/u", "").expect(http.StatusNoContent, noBody)
@@ -219,20 +295,29 @@ func TestEndpointLife(t *testing.T) {
 	clock := a.clock()
 	app := a.app()
 	a.eventType("a.b")
-	id := a.endpoint(app, "https://a.example", `"uid":"u","secret":"`+symmetric+`","filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"},"description":"d"`)
+	id := a.endpoint(
+		app,
+		"https://a.example",
+		`"uid":"u","secret":"`+symmetric+`","filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"},`+
+			`"description":"d"`,
+	)
 	path := app + "/endpoint/u"
 	a.do(http.MethodPut, path+"/headers", `{"headers":{"X-A":"a"}}`).expect(http.StatusNoContent, noBody)
 	clock.set(time.Hour)
 
 	const kept = `"uid":"u","eventTypes":["a.b"],"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`
 	a.do(http.MethodPatch, path, `{}`).expect(http.StatusOK, endpointOut(t, kept+`,"description":"d"`))
-	a.do(http.MethodPatch, path, `{"description":"e","disabled":true}`).expect(http.StatusOK, endpointOut(t, kept+`,"description":"e","disabled":true`))
+	a.do(http.MethodPatch, path, `{"description":"e","disabled":true}`).
+		expect(http.StatusOK, endpointOut(t, kept+`,"description":"e","disabled":true`))
 	a.do(http.MethodPatch, path, `{"filterTypes":null,"channels":null,"description":"","disabled":false}`).
 		expect(http.StatusOK, endpointOut(t, `"uid":"u","metadata":{"k":"v"}`))
 	a.do(http.MethodPatch, path, `{"filterTypes":["a.b"],"url":"https://B.example","throttleRate":3}`).
-		expect(http.StatusOK, endpointOut(t, `"uid":"u","metadata":{"k":"v"},"eventTypes":["a.b"],"filterTypes":["a.b"],"url":"https://b.example/","throttleRate":3,"rateLimit":3`))
-	a.do(http.MethodPatch, path, `{"filterTypes":["missing"]}`).expect(http.StatusUnprocessableEntity, invalidBody("*", "eventTypes"))
-	a.do(http.MethodPatch, path, `{"channels":[]}`).expect(http.StatusUnprocessableEntity, invalidBody("*", "channels"))
+		expect(http.StatusOK, endpointOut(t, `"uid":"u","metadata":{"k":"v"},"eventTypes":["a.b"],`+
+			`"filterTypes":["a.b"],"url":"https://b.example/","throttleRate":3,"rateLimit":3`))
+	a.do(http.MethodPatch, path, `{"filterTypes":["missing"]}`).
+		expect(http.StatusUnprocessableEntity, invalidBody("*", "eventTypes"))
+	a.do(http.MethodPatch, path, `{"channels":[]}`).
+		expect(http.StatusUnprocessableEntity, invalidBody("*", "channels"))
 	a.do(http.MethodPatch, app+"/endpoint/missing", `{}`).expect(http.StatusNotFound, notFound)
 
 	a.do(http.MethodPut, path, `{"url":"https://a.example","secret":"`+anotherKey+`"}`).expect(http.StatusOK,
@@ -247,7 +332,8 @@ func TestEndpointLife(t *testing.T) {
 		a.get(path+rest).expect(http.StatusNotFound, notFound)
 	}
 	a.do(http.MethodDelete, path, "").expect(http.StatusNotFound, notFound)
-	if revived := a.do(http.MethodPut, path, `{"url":"https://a.example"}`).expect(http.StatusCreated, endpointOut(t, "")).text("id"); revived == id {
+	if revived := a.do(http.MethodPut, path, `{"url":"https://a.example"}`).expect(http.StatusCreated,
+		endpointOut(t, "")).text("id"); revived == id {
 		t.Errorf("got the deleted endpoint %s back", id)
 	}
 }
@@ -264,16 +350,44 @@ func TestRotation(t *testing.T) {
 		after  time.Duration
 		want   []string
 	}{
-		"none":               {nil, 0, []string{symmetric}},
-		"default, at first":  {[]string{`{"key":"` + anotherKey + `"}`}, day - time.Second, []string{anotherKey, symmetric}},
-		"default, in a day":  {[]string{`{"key":"` + anotherKey + `"}`}, day + time.Second, []string{anotherKey}},
-		"null grace":         {[]string{`{"key":"` + anotherKey + `","gracePeriodSeconds":null}`}, day - time.Second, []string{anotherKey, symmetric}},
-		"no grace":           {[]string{rotate(anotherKey, 0)}, 0, []string{anotherKey}},
-		"longest grace":      {[]string{rotate(anotherKey, 604800)}, 7*day - time.Second, []string{anotherKey, symmetric}},
-		"same key":           {[]string{rotate(symmetric, 60)}, 0, []string{symmetric, symmetric}},
-		"old by expiry":      {[]string{rotate(anotherKey, 3600), rotate(third, 60)}, 0, []string{third, anotherKey, symmetric}},
-		"old by expiry, too": {[]string{rotate(anotherKey, 60), rotate(third, 3600)}, 0, []string{third, symmetric, anotherKey}},
-		"one of two expired": {[]string{rotate(anotherKey, 3600), rotate(third, 60)}, time.Minute + time.Second, []string{third, symmetric}},
+		"none": {nil, 0, []string{symmetric}},
+		"default, at first": {
+			[]string{`{"key":"` + anotherKey + `"}`},
+			day - time.Second,
+			[]string{anotherKey, symmetric},
+		},
+		"default, in a day": {
+			[]string{`{"key":"` + anotherKey + `"}`},
+			day + time.Second,
+			[]string{anotherKey},
+		},
+		"null grace": {
+			[]string{`{"key":"` + anotherKey + `","gracePeriodSeconds":null}`},
+			day - time.Second,
+			[]string{anotherKey, symmetric},
+		},
+		"no grace": {[]string{rotate(anotherKey, 0)}, 0, []string{anotherKey}},
+		"longest grace": {
+			[]string{rotate(anotherKey, 604800)},
+			7*day - time.Second,
+			[]string{anotherKey, symmetric},
+		},
+		"same key": {[]string{rotate(symmetric, 60)}, 0, []string{symmetric, symmetric}},
+		"old by expiry": {
+			[]string{rotate(anotherKey, 3600), rotate(third, 60)},
+			0,
+			[]string{third, anotherKey, symmetric},
+		},
+		"old by expiry, too": {
+			[]string{rotate(anotherKey, 60), rotate(third, 3600)},
+			0,
+			[]string{third, symmetric, anotherKey},
+		},
+		"one of two expired": {
+			[]string{rotate(anotherKey, 3600), rotate(third, 60)},
+			time.Minute + time.Second,
+			[]string{third, symmetric},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -282,7 +396,11 @@ func TestRotation(t *testing.T) {
 			clock := a.clock()
 			r := a.receiver("https://receiver.example")
 			app := a.app()
-			path := app + "/endpoint/" + a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`) + "/secret"
+			path := app + "/endpoint/" + a.endpoint(
+				app,
+				"https://receiver.example",
+				`"secret":"`+symmetric+`"`,
+			) + "/secret"
 			for _, body := range tt.bodies {
 				a.post(path+"/rotate", body).expect(http.StatusNoContent, noBody)
 			}
@@ -302,16 +420,41 @@ func TestRotationInput(t *testing.T) {
 	path := app + "/endpoint/" + a.endpoint(app, "https://a.example") + "/secret/rotate"
 	const outOfRange = "Duration must be between 0 and 7 days"
 	a.run(t, map[string]exchange{
-		"no body":         {path: path, status: 422, want: undecodable(root...)},
-		"empty object":    {path: path, body: `{}`, status: 204, want: noBody},
-		"null key":        {path: path, body: `{"key":null}`, status: 204, want: noBody},
-		"no grace":        {path: path, body: `{"gracePeriodSeconds":0}`, status: 204, want: noBody},
-		"7 days":          {path: path, body: `{"gracePeriodSeconds":604800}`, status: 204, want: noBody},
-		"over 7 days":     {path: path, body: `{"gracePeriodSeconds":604801}`, status: 422, want: invalidBody(outOfRange, "grace_period_seconds")},
-		"negative":        {path: path, body: `{"gracePeriodSeconds":-1}`, status: 422, want: undecodableAnywhereOrInvalid},
-		"text":            {path: path, body: `{"gracePeriodSeconds":"1"}`, status: 422, want: undecodable("gracePeriodSeconds")},
-		"key of 8 bytes":  {path: path, body: `{"key":"whsec_AAAAAAAAAAA="}`, status: 422, want: invalidBody("secret length invalid", "key", "__all__")},
-		"key without tag": {path: path, body: `{"key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`, status: 422, want: undecodable("key")},
+		"no body":      {path: path, status: 422, want: undecodable(root...)},
+		"empty object": {path: path, body: `{}`, status: 204, want: noBody},
+		"null key":     {path: path, body: `{"key":null}`, status: 204, want: noBody},
+		"no grace":     {path: path, body: `{"gracePeriodSeconds":0}`, status: 204, want: noBody},
+		"7 days":       {path: path, body: `{"gracePeriodSeconds":604800}`, status: 204, want: noBody},
+		"over 7 days": {
+			path:   path,
+			body:   `{"gracePeriodSeconds":604801}`,
+			status: 422,
+			want:   invalidBody(outOfRange, "grace_period_seconds"),
+		},
+		"negative": {
+			path:   path,
+			body:   `{"gracePeriodSeconds":-1}`,
+			status: 422,
+			want:   undecodableAnywhereOrInvalid,
+		},
+		"text": {
+			path:   path,
+			body:   `{"gracePeriodSeconds":"1"}`,
+			status: 422,
+			want:   undecodable("gracePeriodSeconds"),
+		},
+		"key of 8 bytes": {
+			path:   path,
+			body:   `{"key":"whsec_AAAAAAAAAAA="}`,
+			status: 422,
+			want:   invalidBody("secret length invalid", "key", "__all__"),
+		},
+		"key without tag": {
+			path:   path,
+			body:   `{"key":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}`,
+			status: 422,
+			want:   undecodable("key"),
+		},
 	})
 }
 
@@ -326,10 +469,13 @@ func TestRotationLimit(t *testing.T) {
 	app := a.app()
 	path := app + "/endpoint/" + a.endpoint(app, "https://a.example") + "/secret"
 	for i := range 10 {
-		a.post(path+"/rotate", fmt.Sprintf(`{"gracePeriodSeconds":%d}`, 1000+i)).expect(http.StatusNoContent, noBody)
+		a.post(path+"/rotate", fmt.Sprintf(`{"gracePeriodSeconds":%d}`, 1000+i)).
+			expect(http.StatusNoContent, noBody)
 	}
 	current := a.get(path).text("key")
-	got := a.post(path+"/rotate", "{}").expect(http.StatusBadRequest, problem("limit_reached", "*")).text("detail")
+	got := a.post(path+"/rotate", "{}").
+		expect(http.StatusBadRequest, problem("limit_reached", "*")).
+		text("detail")
 	const want = "You can only rotate a key 10 times; please wait for old keys to expire. Your next key expires at "
 	expiry, ok := strings.CutPrefix(got, want) // the form of the timestamp is open
 	if !ok || !strings.HasPrefix(expiry, "2026-01-01") || !strings.Contains(expiry, "00:16:40") {
@@ -391,11 +537,19 @@ func TestSensitiveHeaders(t *testing.T) {
 	a := newAPI(t, svixmock.Config{})
 	app := a.app()
 	path := app + "/endpoint/" + a.endpoint(app, "https://a.example") + "/headers"
-	a.do(http.MethodPut, path, `{"headers":{"X-Auth-Token":"s","x-api-key":"s","WWW-Authenticate":"s","AUTHORIZATION":"s","X-A":"a"}}`).
+	a.do(http.MethodPut, path, `{"headers":{"X-Auth-Token":"s","x-api-key":"s","WWW-Authenticate":"s",`+
+		`"AUTHORIZATION":"s","X-A":"a"}}`).
 		expect(http.StatusNoContent, noBody)
 	got := a.get(path).object()
-	want := map[string]any{"headers": map[string]any{"X-A": "a"}, "sensitive": []any{"X-Auth-Token", "x-api-key", "WWW-Authenticate", "AUTHORIZATION"}}
-	if diff := cmp.Diff(want, got, cmpopts.SortSlices(func(a, b any) bool { return a.(string) < b.(string) })); diff != "" {
+	want := map[string]any{
+		"headers":   map[string]any{"X-A": "a"},
+		"sensitive": []any{"X-Auth-Token", "x-api-key", "WWW-Authenticate", "AUTHORIZATION"},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.SortSlices(func(a,
+		b any,
+	) bool {
+		return a.(string) < b.(string)
+	})); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
 }
@@ -406,7 +560,8 @@ func TestHeaderRules(t *testing.T) {
 	a := newAPI(t, svixmock.Config{})
 	app := a.app()
 	path := app + "/endpoint/" + a.endpoint(app, "https://a.example") + "/headers"
-	const forbiddenKey, forbiddenPrefix, badName = "Header uses a forbidden key.", "Header starts with a forbidden prefix.", "Invalid Header Name."
+	const forbiddenKey, forbiddenPrefix, badName = "Header uses a forbidden key.", "Header starts with a " +
+		"forbidden prefix.", "Invalid Header Name."
 	refused := map[string]string{"a b": badName, "a:b": badName, "": badName, "é": badName, "a\\n": badName}
 	for _, name := range []string{
 		"user-agent", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade", "age", "cache-control",
@@ -415,7 +570,10 @@ func TestHeaderRules(t *testing.T) {
 	} {
 		refused[name] = forbiddenKey
 	}
-	for _, prefix := range []string{"x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-", "x-svix-", "svix-", "X-AMZ-", "Svix-"} {
+	for _, prefix := range []string{
+		"x-amz-", "x-amzn-", "x-google", "x-goog-", "x-gfe", "x-azure-", "x-fd-",
+		"x-svix-", "svix-", "X-AMZ-", "Svix-",
+	} {
 		refused[prefix+"a"] = forbiddenPrefix
 		refused[prefix] = forbiddenPrefix
 	}
@@ -429,7 +587,9 @@ func TestHeaderRules(t *testing.T) {
 				want = invalid(item, item)
 			}
 			a.with(t).do(http.MethodPatch, path, body).expect(http.StatusUnprocessableEntity, want)
-			got := a.with(t).do(http.MethodPut, path, body).expect(http.StatusUnprocessableEntity, undecodable("headers"))
+			got := a.with(t).
+				do(http.MethodPut, path, body).
+				expect(http.StatusUnprocessableEntity, undecodable("headers"))
 			if !strings.Contains(string(got.body), msg) {
 				t.Errorf("PUT: got %s, want %q in it", got.body, msg)
 			}
@@ -440,14 +600,27 @@ func TestHeaderRules(t *testing.T) {
 		"X-Swh-Event", "date", "content-disposition", "x_y", "x.y", "!#$%&'*+-.^_`|~",
 	} {
 		t.Run("accepted "+name, func(t *testing.T) {
-			a.with(t).do(http.MethodPatch, path, `{"headers":{"`+name+`":"v"}}`).expect(http.StatusNoContent, noBody)
-			a.with(t).do(http.MethodPut, path, `{"headers":{"`+name+`":"v"}}`).expect(http.StatusNoContent, noBody)
+			a.with(t).
+				do(http.MethodPatch, path, `{"headers":{"`+name+`":"v"}}`).
+				expect(http.StatusNoContent, noBody)
+			a.with(t).
+				do(http.MethodPut, path, `{"headers":{"`+name+`":"v"}}`).
+				expect(http.StatusNoContent, noBody)
 		})
 	}
 	t.Run("several violations", func(t *testing.T) {
 		loc := []string{"body", "headers", "__all__"}
-		a.with(t).do(http.MethodPatch, path, `{"headers":{"te":"v","svix-a":"v","a b":"v"}}`).expect(http.StatusUnprocessableEntity, invalid(
-			issue{loc, forbiddenKey, "value_error"}, issue{loc, forbiddenPrefix, "value_error"}, issue{loc, badName, "value_error"}))
+		a.with(t).
+			do(http.MethodPatch, path, `{"headers":{"te":"v","svix-a":"v","a b":"v"}}`).
+			expect(http.StatusUnprocessableEntity, invalid(
+				issue{
+					loc,
+					forbiddenKey,
+					"value_error",
+				},
+				issue{loc, forbiddenPrefix, "value_error"},
+				issue{loc, badName, "value_error"},
+			))
 	})
 	values := map[string]struct {
 		value string
@@ -470,7 +643,9 @@ func TestHeaderRules(t *testing.T) {
 				a.with(t).do(http.MethodPut, path, body).expect(http.StatusNoContent, noBody)
 				return
 			}
-			got := a.with(t).do(http.MethodPut, path, body).expect(http.StatusUnprocessableEntity, undecodable("headers"))
+			got := a.with(t).
+				do(http.MethodPut, path, body).
+				expect(http.StatusUnprocessableEntity, undecodable("headers"))
 			if !strings.Contains(string(got.body), tt.put) {
 				t.Errorf("got %s, want %q in it", got.body, tt.put)
 			}

@@ -18,27 +18,110 @@ func TestCreateEventType(t *testing.T) {
 	full := func(members string) string { return `{"createdAt":"*","updatedAt":"*",` + members + `}` }
 	a.run(t, map[string]exchange{
 		"least": {path: "/event-type", body: `{"name":"least","description":""}`, status: 201, want: full(
-			`"name":"least","description":"","archived":false,"deprecated":false,"schemas":null,"featureFlag":null`)},
-		"everything": {path: "/event-type", body: `{"name":"everything","description":"d","archived":true,"deprecated":true,
-			"schemas":{"1":{"type":"object","properties":{"a":{"minimum":1.50}}},"two":{}},"featureFlag":"f"}`, status: 201, want: full(
-			`"name":"everything","description":"d","archived":true,"deprecated":true,
-			"schemas":{"1":{"type":"object","properties":{"a":{"minimum":1.50}}},"two":{}},"featureFlag":"f"`)},
-		"ignored fields": {path: "/event-type", body: `{"name":"ignored","description":"","groupName":"g","featureFlags":["f"]}`, status: 201, want: full(
-			`"name":"ignored","description":"","archived":false,"deprecated":false,"schemas":null,"featureFlag":null`)},
-		"no description":       {path: "/event-type", body: `{"name":"a"}`, status: 422, want: undecodable(root...)},
-		"no name":              {path: "/event-type", body: `{"description":""}`, status: 422, want: undecodable(root...)},
-		"control characters":   {path: "/event-type", body: `{"name":"a","description":"\u0001"}`, status: 422, want: invalidBody("Control characters 0x00-0x08 not allowed.", "description")},
-		"bad feature flag":     {path: "/event-type", body: `{"name":"a","description":"","featureFlag":"a b"}`, status: 422, want: undecodable("featureFlag")},
-		"schema no draft 7":    {path: "/event-type", body: `{"name":"a","description":"","schemas":{"1":{"type":"no type"}}}`, status: 422, want: undecodableAnywhere},
-		"schema no object":     {path: "/event-type", body: `{"name":"a","description":"","schemas":{"1":7}}`, status: 422, want: undecodableAnywhere},
-		"schemas no object":    {path: "/event-type", body: `{"name":"a","description":"","schemas":"x"}`, status: 422, want: undecodableAnywhere},
-		"name without dots":    {path: "/event-type", body: `{"name":"UPPER_and-lower","description":""}`, status: 201},
-		"name with svix.":      {path: "/event-type", body: `{"name":"svix.type","description":""}`, status: 201},
-		"name with a slash":    {path: "/event-type", body: `{"name":"a/b","description":""}`, status: 422, want: invalidBody(badCharacters, "name", "__all__")},
-		"archived from begin":  {path: "/event-type", body: `{"name":"archived","description":"","archived":true}`, status: 201},
-		"all fields together":  {path: "/event-type", body: `{"name":"","description":"\u0000"}`, status: 422, want: invalid(issue{[]string{"body", "name", "__all__"}, "*", "value_error"}, issue{[]string{"body", "description"}, "*", "value_error"})},
-		"description is null":  {path: "/event-type", body: `{"name":"a","description":null}`, status: 422, want: undecodable("description")},
-		"archived is a string": {path: "/event-type", body: `{"name":"a","description":"","archived":"true"}`, status: 422, want: undecodable("archived")},
+			`"name":"least","description":"","archived":false,"deprecated":false,"schemas":null,"featureFlag":null`,
+		)},
+		"everything": {
+			path: "/event-type",
+			body: `{"name":"everything","description":"d","archived":true,"deprecated":true,
+			"schemas":{"1":{"type":"object","properties":{"a":{"minimum":1.50}}},"two":{}},"featureFlag":"f"}`,
+			status: 201,
+			want: full(
+				`"name":"everything","description":"d","archived":true,"deprecated":true,
+			"schemas":{"1":{"type":"object","properties":{"a":{"minimum":1.50}}},"two":{}},"featureFlag":"f"`),
+		},
+		"ignored fields": {
+			path:   "/event-type",
+			body:   `{"name":"ignored","description":"","groupName":"g","featureFlags":["f"]}`,
+			status: 201,
+			want: full(
+				`"name":"ignored","description":"","archived":false,"deprecated":false,"schemas":null,` +
+					`"featureFlag":null`,
+			),
+		},
+		"no description": {
+			path:   "/event-type",
+			body:   `{"name":"a"}`,
+			status: 422,
+			want:   undecodable(root...),
+		},
+		"no name": {
+			path:   "/event-type",
+			body:   `{"description":""}`,
+			status: 422,
+			want:   undecodable(root...),
+		},
+		"control characters": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":"\u0001"}`,
+			status: 422,
+			want:   invalidBody("Control characters 0x00-0x08 not allowed.", "description"),
+		},
+		"bad feature flag": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":"","featureFlag":"a b"}`,
+			status: 422,
+			want:   undecodable("featureFlag"),
+		},
+		"schema no draft 7": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":"","schemas":{"1":{"type":"no type"}}}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"schema no object": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":"","schemas":{"1":7}}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"schemas no object": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":"","schemas":"x"}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"name without dots": {
+			path:   "/event-type",
+			body:   `{"name":"UPPER_and-lower","description":""}`,
+			status: 201,
+		},
+		"name with svix.": {
+			path:   "/event-type",
+			body:   `{"name":"svix.type","description":""}`,
+			status: 201,
+		},
+		"name with a slash": {
+			path:   "/event-type",
+			body:   `{"name":"a/b","description":""}`,
+			status: 422,
+			want:   invalidBody(badCharacters, "name", "__all__"),
+		},
+		"archived from begin": {
+			path:   "/event-type",
+			body:   `{"name":"archived","description":"","archived":true}`,
+			status: 201,
+		},
+		"all fields together": {
+			path:   "/event-type",
+			body:   `{"name":"","description":"\u0000"}`,
+			status: 422,
+			want: invalid(
+				issue{[]string{"body", "name", "__all__"}, "*", "value_error"},
+				issue{[]string{"body", "description"}, "*", "value_error"},
+			),
+		},
+		"description is null": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":null}`,
+			status: 422,
+			want:   undecodable("description"),
+		},
+		"archived is a string": {
+			path:   "/event-type",
+			body:   `{"name":"a","description":"","archived":"true"}`,
+			status: 422,
+			want:   undecodable("archived"),
+		},
 	})
 }
 
@@ -55,24 +138,51 @@ func TestEventTypeLife(t *testing.T) {
 		{method: "PATCH", path: path, body: `{}`, status: 404, want: notFound},
 		{method: "DELETE", path: path, status: 404, want: notFound},
 		{method: "DELETE", path: path + "?expunge=true", status: 404, want: notFound},
-		{method: "POST", path: "/event-type", body: `{"name":"a.b","description":"d","schemas":{"1":{}},"featureFlag":"f","deprecated":true}`, status: 201},
+		{method: "POST", path: "/event-type", body: `{"name":"a.b","description":"d","schemas":{"1":{}},` +
+			`"featureFlag":"f","deprecated":true}`, status: 201},
 		{method: "POST", path: "/event-type", body: `{"name":"a.b","description":"d"}`, status: 409, want: exists},
-		{method: "PATCH", path: path, body: `{"description":"e","name":"ignored"}`, status: 200, want: full(`"description":"e","archived":false,"deprecated":true,"schemas":{"1":{}},"featureFlag":"f"`)},
-		{method: "PATCH", path: path, body: `{"schemas":null,"featureFlag":null}`, status: 200, want: full(`"description":"e","archived":false,"deprecated":true,"schemas":null,"featureFlag":null`)},
-		{method: "PATCH", path: path, body: `{"schemas":{"2":{}}}`, status: 200, want: full(`"description":"e","archived":false,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`)},
+		{
+			method: "PATCH", path: path, body: `{"description":"e","name":"ignored"}`, status: 200,
+			want: full(`"description":"e","archived":false,"deprecated":true,"schemas":{"1":{}},"featureFlag":"f"`),
+		},
+		{
+			method: "PATCH", path: path, body: `{"schemas":null,"featureFlag":null}`, status: 200,
+			want: full(`"description":"e","archived":false,"deprecated":true,"schemas":null,"featureFlag":null`),
+		},
+		{
+			method: "PATCH", path: path, body: `{"schemas":{"2":{}}}`, status: 200,
+			want: full(`"description":"e","archived":false,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`),
+		},
 		{method: "DELETE", path: path, status: 204, want: noBody},
 		{method: "DELETE", path: path, status: 204, want: noBody},
-		{method: "GET", path: path, status: 200, want: full(`"description":"e","archived":true,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`)},
-		{method: "PATCH", path: path, body: `{"description":"f"}`, status: 200, want: full(`"description":"f","archived":true,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`)},
-		{method: "PATCH", path: path, body: `{"archived":false}`, status: 200, want: full(`"description":"f","archived":false,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`)},
+		{method: "GET", path: path, status: 200, want: full(`"description":"e","archived":true,` +
+			`"deprecated":true,"schemas":{"2":{}},"featureFlag":null`)},
+		{
+			method: "PATCH", path: path, body: `{"description":"f"}`, status: 200,
+			want: full(`"description":"f","archived":true,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`),
+		},
+		{method: "PATCH", path: path, body: `{"archived":false}`, status: 200, want: full(`"description":"f",` +
+			`"archived":false,"deprecated":true,"schemas":{"2":{}},"featureFlag":null`)},
 		{method: "PATCH", path: path, body: `{"archived":true}`, status: 200},
-		{method: "POST", path: "/event-type", body: `{"name":"a.b","description":"g","archived":true}`, status: 201, want: full(`"description":"g","archived":true,"deprecated":false,"schemas":null,"featureFlag":null`)},
-		{method: "PUT", path: path, body: `{"description":"h","name":"ignored"}`, status: 200, want: full(`"description":"h","archived":false,"deprecated":false,"schemas":null,"featureFlag":null`)},
+		{
+			method: "POST", path: "/event-type", body: `{"name":"a.b","description":"g","archived":true}`,
+			status: 201,
+			want:   full(`"description":"g","archived":true,"deprecated":false,"schemas":null,"featureFlag":null`),
+		},
+		{
+			method: "PUT", path: path, body: `{"description":"h","name":"ignored"}`, status: 200,
+			want: full(`"description":"h","archived":false,"deprecated":false,"schemas":null,"featureFlag":null`),
+		},
 		{method: "PUT", path: path, body: `{}`, status: 422, want: undecodable(root...)},
-		{method: "PUT", path: path, body: `{"description":"h","archived":true,"schemas":{"1":{}}}`, status: 200, want: full(`"description":"h","archived":true,"deprecated":false,"schemas":{"1":{}},"featureFlag":null`)},
+		{
+			method: "PUT", path: path, body: `{"description":"h","archived":true,"schemas":{"1":{}}}`,
+			status: 200,
+			want:   full(`"description":"h","archived":true,"deprecated":false,"schemas":{"1":{}},"featureFlag":null`),
+		},
 		{method: "DELETE", path: path + "?expunge=true", status: 204, want: noBody},
 		{method: "GET", path: path, status: 404, want: notFound},
-		{method: "PUT", path: path, body: `{"description":"i"}`, status: 201, want: full(`"description":"i","archived":false,"deprecated":false,"schemas":null,"featureFlag":null`)},
+		{method: "PUT", path: path, body: `{"description":"i"}`, status: 201, want: full(`"description":"i",` +
+			`"archived":false,"deprecated":false,"schemas":null,"featureFlag":null`)},
 		{method: "DELETE", path: path + "?expunge=false", status: 204, want: noBody},
 		{method: "GET", path: path, status: 200},
 	} {
@@ -87,7 +197,8 @@ func TestPutEventTypeWithAnyName(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{})
 	for escaped, name := range map[string]string{"a%20b": "a b", "a%2Fb": "a/b", "%C3%A9": "é", "a:b": "a:b"} {
-		if got := a.do(http.MethodPut, "/event-type/"+escaped, `{"description":""}`).expect(http.StatusCreated, "").text("name"); got != name {
+		if got := a.do(http.MethodPut, "/event-type/"+escaped,
+			`{"description":""}`).expect(http.StatusCreated, "").text("name"); got != name {
 			t.Errorf("got name %q, want %q", got, name)
 		}
 		a.get("/event-type/"+escaped).expect(http.StatusOK, "")
@@ -99,7 +210,8 @@ func TestListEventTypes(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{})
 	a.eventType("b", "c")
-	a.post("/event-type", `{"name":"a","description":"","schemas":{"1":{"type":"object"}}}`).expect(http.StatusCreated, "")
+	a.post("/event-type", `{"name":"a","description":"","schemas":{"1":{"type":"object"}}}`).
+		expect(http.StatusCreated, "")
 	a.do(http.MethodDelete, "/event-type/b", "").expect(http.StatusNoContent, noBody)
 	for query, want := range map[string][]string{
 		"":                               {"a", "c"},

@@ -21,20 +21,65 @@ func TestIdempotencyKey(t *testing.T) {
 		headers       []string // of the second request
 		replayed      bool
 	}{
-		"same":                  {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app", body: `{"name":"a"}`}, nil, true},
-		"another body":          {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app", body: `nonsense`}, nil, true},
-		"trailing slash":        {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app/", body: `{"name":"b"}`}, nil, true},
-		"another query":         {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app?x=1", body: `{"name":"b"}`}, nil, false},
-		"another path":          {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/event-type", body: `{"name":"b","description":""}`}, nil, false},
-		"another key":           {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app", body: `{"name":"b"}`}, []string{"Idempotency-Key", "other"}, false},
-		"another authorization": {exchange{path: "/app", body: `{"name":"a"}`}, exchange{path: "/app", body: `{"name":"b"}`}, []string{"Authorization", "second"}, false},
+		"same": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/app", body: `{"name":"a"}`},
+			nil,
+			true,
+		},
+		"another body": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/app", body: `nonsense`},
+			nil,
+			true,
+		},
+		"trailing slash": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/app/", body: `{"name":"b"}`},
+			nil,
+			true,
+		},
+		"another query": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/app?x=1", body: `{"name":"b"}`},
+			nil,
+			false,
+		},
+		"another path": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/event-type", body: `{"name":"b","description":""}`},
+			nil,
+			false,
+		},
+		"another key": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/app", body: `{"name":"b"}`},
+			[]string{"Idempotency-Key", "other"},
+			false,
+		},
+		"another authorization": {
+			exchange{path: "/app", body: `{"name":"a"}`},
+			exchange{path: "/app", body: `{"name":"b"}`},
+			[]string{"Authorization", "second"},
+			false,
+		},
 		"another method": {
 			exchange{path: "/app", body: `{"name":"a"}`},
 			exchange{method: "GET", path: "/app"},
 			nil, false,
 		},
-		"status of the first": {exchange{path: "/app?get_if_exists=true", body: `{"name":"a","uid":"u"}`}, exchange{path: "/app?get_if_exists=true", body: `{"name":"a","uid":"u"}`}, nil, true},
-		"failure":             {exchange{path: "/app", body: `{}`}, exchange{path: "/app", body: `{"name":"a"}`}, nil, false},
+		"status of the first": {
+			exchange{path: "/app?get_if_exists=true", body: `{"name":"a","uid":"u"}`},
+			exchange{path: "/app?get_if_exists=true", body: `{"name":"a","uid":"u"}`},
+			nil,
+			true,
+		},
+		"failure": {
+			exchange{path: "/app", body: `{}`},
+			exchange{path: "/app", body: `{"name":"a"}`},
+			nil,
+			false,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -52,7 +97,14 @@ func TestIdempotencyKey(t *testing.T) {
 			}
 			first, second := send(tt.first), send(tt.second, headers...)
 			if got := first.status == second.status && string(first.body) == string(second.body); got != tt.replayed {
-				t.Errorf("got %d %s after %d %s, want replayed %t", second.status, second.body, first.status, first.body, tt.replayed)
+				t.Errorf(
+					"got %d %s after %d %s, want replayed %t",
+					second.status,
+					second.body,
+					first.status,
+					first.body,
+					tt.replayed,
+				)
 			}
 		})
 	}
@@ -73,7 +125,8 @@ func TestIdempotentReplay(t *testing.T) {
 		first := a.post(path, body, "Idempotency-Key", "k")
 		secret := string(a.get(endpoint + "/secret").body)
 		again := a.post(path, body, "Idempotency-Key", "k")
-		if first.status > 299 || again.status != first.status || again.header.Get("Content-Type") != first.header.Get("Content-Type") {
+		if first.status > 299 || again.status != first.status ||
+			again.header.Get("Content-Type") != first.header.Get("Content-Type") {
 			t.Errorf("%s: got %d %v, then %d %v", path, first.status, first.header, again.status, again.header)
 		}
 		if diff := cmp.Diff(string(first.body), string(again.body)); diff != "" {
@@ -100,7 +153,17 @@ func TestIdempotencyIsForPOSTOnly(t *testing.T) {
 func TestNoIdempotency(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{NoIdempotency: true})
-	first, second := a.post("/app", `{"name":"a"}`, "Idempotency-Key", "k"), a.post("/app", `{"name":"a"}`, "Idempotency-Key", "k")
+	first, second := a.post(
+		"/app",
+		`{"name":"a"}`,
+		"Idempotency-Key",
+		"k",
+	), a.post(
+		"/app",
+		`{"name":"a"}`,
+		"Idempotency-Key",
+		"k",
+	)
 	if first.text("id") == second.text("id") {
 		t.Error("got the same application twice without idempotency")
 	}
@@ -110,11 +173,13 @@ func TestIdempotencyNeedsAuthorization(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{})
 	for range 2 {
-		a.post("/app", `{"name":"a"}`, "Idempotency-Key", "k", "Authorization", "").expect(http.StatusUnauthorized, unauthentic)
+		a.post("/app", `{"name":"a"}`, "Idempotency-Key", "k", "Authorization", "").
+			expect(http.StatusUnauthorized, unauthentic)
 	}
 }
 
-// Section 3: concurrent requests with the same key wait for the first, whose body is held back here.
+// Section 3: concurrent requests with the same key wait for the first, whose body is held back
+// here.
 func TestConcurrentIdempotency(t *testing.T) {
 	t.Parallel()
 	type result struct {
@@ -130,12 +195,32 @@ func TestConcurrentIdempotency(t *testing.T) {
 		begins []time.Duration // of the others
 		want   []result        // of the others, in the order of their answers
 	}{
-		"first succeeds":    {`{"name":"first"}`, held, []time.Duration{0}, []result{{201, second, true}}},
-		"many wait":         {`{"name":"first"}`, held, []time.Duration{0, 0, poll}, []result{{201, second, true}, {201, second, true}, {201, second, true}}},
-		"first fails":       {`{}`, held, []time.Duration{0}, []result{{201, second, false}}},
-		"nobody else waits": {`{"name":"first"}`, held, []time.Duration{2 * second}, []result{{201, 2 * second, true}}},
-		"lock expires":      {`{"name":"first"}`, 10 * second, []time.Duration{0}, []result{{500, 5 * second, false}}},
-		"lock has expired":  {`{"name":"first"}`, 10 * second, []time.Duration{6 * second}, []result{{500, 6*second + poll, false}}},
+		"first succeeds": {`{"name":"first"}`, held, []time.Duration{0}, []result{{201, second, true}}},
+		"many wait": {
+			`{"name":"first"}`,
+			held,
+			[]time.Duration{0, 0, poll},
+			[]result{{201, second, true}, {201, second, true}, {201, second, true}},
+		},
+		"first fails": {`{}`, held, []time.Duration{0}, []result{{201, second, false}}},
+		"nobody else waits": {
+			`{"name":"first"}`,
+			held,
+			[]time.Duration{2 * second},
+			[]result{{201, 2 * second, true}},
+		},
+		"lock expires": {
+			`{"name":"first"}`,
+			10 * second,
+			[]time.Duration{0},
+			[]result{{500, 5 * second, false}},
+		},
+		"lock has expired": {
+			`{"name":"first"}`,
+			10 * second,
+			[]time.Duration{6 * second},
+			[]result{{500, 6*second + poll, false}},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -144,7 +229,14 @@ func TestConcurrentIdempotency(t *testing.T) {
 				hold := &heldBody{release: make(chan struct{}), rest: strings.NewReader(tt.body)}
 				first, others := make(chan answer, 1), make(chan answer, len(tt.begins))
 				send := func(body io.Reader, to chan<- answer) {
-					ans, err := a.try(a.t.Context(), http.MethodPost, "/api/v1/app", body, "Idempotency-Key", "k")
+					ans, err := a.try(
+						a.t.Context(),
+						http.MethodPost,
+						"/api/v1/app",
+						body,
+						"Idempotency-Key",
+						"k",
+					)
 					if err != nil {
 						a.t.Error(err)
 					}
@@ -179,8 +271,8 @@ func TestConcurrentIdempotency(t *testing.T) {
 	}
 }
 
-// Section 3: of those that wait for a request that fails, only one is run. The others fail if they saw the key free at
-// the same moment, and wait anew if not.
+// Section 3: of those that wait for a request that fails, only one is run. The others fail if they
+// saw the key free at the same moment, and wait anew if not.
 func TestIdempotentWaitersOfAFailure(t *testing.T) {
 	t.Parallel()
 	bubble(t, svixmock.Config{}, func(a *api) {
@@ -196,7 +288,9 @@ func TestIdempotentWaitersOfAFailure(t *testing.T) {
 		go send(first)
 		synctest.Wait()
 		for range 3 {
-			go send(&heldBody{release: first.release, rest: strings.NewReader(`{"name":"a"}`), pause: time.Second})
+			go send(
+				&heldBody{release: first.release, rest: strings.NewReader(`{"name":"a"}`), pause: time.Second},
+			)
 		}
 		time.AfterFunc(900*time.Millisecond, func() { close(first.release) })
 		(<-answers).expect(http.StatusUnprocessableEntity, "")

@@ -12,7 +12,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// The ids of one 4 ms slot lie between that with all bits of its payload 0 and that with all bits 1 (4.1).
+// The ids of one 4 ms slot lie between that with all bits of its payload 0 and that with all bits 1
+// (4.1).
 const (
 	firstOfStart = "37dGalnvVFpJFsmiFDGIwmudA4O"
 	lastOfStart  = "37dGalpoUmKcES1AHZa779PPu0t"
@@ -47,7 +48,14 @@ func TestIDs(t *testing.T) {
 		} {
 			got, ok := strings.CutPrefix(id, prefix)
 			if !ok || !form.MatchString(got) || got < bounds[0] || got > bounds[1] {
-				t.Errorf("at %v: got id %s, want %s and 27 characters from %s to %s", after, id, prefix, bounds[0], bounds[1])
+				t.Errorf(
+					"at %v: got id %s, want %s and 27 characters from %s to %s",
+					after,
+					id,
+					prefix,
+					bounds[0],
+					bounds[1],
+				)
 			}
 		}
 	}
@@ -79,13 +87,55 @@ func TestNames(t *testing.T) {
 		prefix     string // which a uid of the kind must not have
 	}{
 		"application uid": {"/app", `{"name":"a","uid":"NAME"}`, 201, []string{"uid", "__all__"}, "app_"},
-		"endpoint uid":    {app + "/endpoint", `{"url":"https://a.example","uid":"NAME"}`, 201, []string{"uid", "__all__"}, "ep_"},
-		"eventId":         {app + "/msg", `{"eventType":"a","payload":{},"eventId":"NAME"}`, 202, []string{"uid", "__all__"}, "msg_"},
-		"event type":      {"/event-type", `{"name":"NAME","description":""}`, 201, []string{"name", "__all__"}, ""},
-		"eventType":       {app + "/msg", `{"eventType":"NAME","payload":{}}`, 202, []string{"event_type", "__all__"}, ""},
-		"filter type":     {app + "/endpoint", `{"url":"https://a.example","filterTypes":["NAME"]}`, 201, []string{"event_types", "__all__"}, ""},
-		"message channel": {app + "/msg", `{"eventType":"a","payload":{},"channels":["NAME"]}`, 202, []string{"channels", "__all__"}, ""},
-		"channel":         {app + "/endpoint", `{"url":"https://a.example","channels":["NAME"]}`, 201, []string{"channels", "__all__"}, ""},
+		"endpoint uid": {
+			app + "/endpoint",
+			`{"url":"https://a.example","uid":"NAME"}`,
+			201,
+			[]string{"uid", "__all__"},
+			"ep_",
+		},
+		"eventId": {
+			app + "/msg",
+			`{"eventType":"a","payload":{},"eventId":"NAME"}`,
+			202,
+			[]string{"uid", "__all__"},
+			"msg_",
+		},
+		"event type": {
+			"/event-type",
+			`{"name":"NAME","description":""}`,
+			201,
+			[]string{"name", "__all__"},
+			"",
+		},
+		"eventType": {
+			app + "/msg",
+			`{"eventType":"NAME","payload":{}}`,
+			202,
+			[]string{"event_type", "__all__"},
+			"",
+		},
+		"filter type": {
+			app + "/endpoint",
+			`{"url":"https://a.example","filterTypes":["NAME"]}`,
+			201,
+			[]string{"event_types", "__all__"},
+			"",
+		},
+		"message channel": {
+			app + "/msg",
+			`{"eventType":"a","payload":{},"channels":["NAME"]}`,
+			202,
+			[]string{"channels", "__all__"},
+			"",
+		},
+		"channel": {
+			app + "/endpoint",
+			`{"url":"https://a.example","channels":["NAME"]}`,
+			201,
+			[]string{"channels", "__all__"},
+			"",
+		},
 	}
 	a.eventType("a", "svix.a", "A-Z_a.z", "..", "app_1")
 	for kind, k := range kinds {
@@ -96,15 +146,22 @@ func TestNames(t *testing.T) {
 		for _, name := range []string{"a", "A-Z_a.z", "-_.", "..", long} {
 			t.Run(kind+" accepted "+name[:min(len(name), 8)], func(t *testing.T) {
 				if kind == "filter type" && name != "a" {
-					a.with(t).do(http.MethodPut, "/event-type/"+strings.ReplaceAll(name, "..", "%2E%2E"), `{"description":""}`)
+					a.with(t).
+						do(http.MethodPut, "/event-type/"+strings.ReplaceAll(name, "..", "%2E%2E"),
+							`{"description":""}`)
 				}
 				if kind == "event type" {
-					a.with(t).do(http.MethodDelete, "/event-type/"+strings.ReplaceAll(name, "..", "%2E%2E")+"?expunge=true", "")
+					a.with(t).
+						do(http.MethodDelete, "/event-type/"+strings.ReplaceAll(name, "..",
+							"%2E%2E")+"?expunge=true", "")
 				}
 				send(t, name).expect(k.success, "")
 			})
 		}
-		for name, msg := range map[string]string{"": empty, long + "n": tooLong, "a/b": badCharacters, "a:b": badCharacters, "a b": badCharacters, "é": badCharacters, "a\\n": badCharacters} {
+		for name, msg := range map[string]string{
+			"": empty, long + "n": tooLong, "a/b": badCharacters,
+			"a:b": badCharacters, "a b": badCharacters, "é": badCharacters, "a\\n": badCharacters,
+		} {
 			t.Run(kind+" refused "+name[:min(len(name), 8)], func(t *testing.T) {
 				send(t, name).expect(http.StatusUnprocessableEntity, invalidBody(msg, k.loc...))
 			})

@@ -19,7 +19,8 @@ const day = 24 * time.Hour
 // comparePages lets cmp look into pages.
 var comparePages = cmp.AllowUnexported(page{})
 
-// series creates an application with n messages, a second apart from start on. The clock stays with the last.
+// series creates an application with n messages, a second apart from start on. The clock stays with
+// the last.
 func (a *api) series(n int) (app string, ids []string) {
 	a.t.Helper()
 	clock := a.clock()
@@ -40,8 +41,8 @@ func names(n int) string {
 	return jsonText(list)
 }
 
-// Sections 5.1 to 5.3: lists that are not limited in time, of five items a second apart: 0 is the first in the
-// list's natural order, by creation, or by name.
+// Sections 5.1 to 5.3: lists that are not limited in time, of five items a second apart: 0 is the
+// first in the list's natural order, by creation, or by name.
 func TestSimpleLists(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{})
@@ -65,9 +66,27 @@ func TestSimpleLists(t *testing.T) {
 		zero   string // an iterator below all items
 		above  string // one above all
 	}{
-		"applications": {"/app", apps, map[string]bool{"": true, "ascending": true, "descending": false}, "app_0", "app_zzz"},
-		"endpoints":    {app + "/endpoint", endpoints, map[string]bool{"": false, "ascending": true, "descending": false}, "ep_0", "ep_zzz"},
-		"event types":  {"/event-type", types, map[string]bool{"": true, "ascending": true, "descending": true}, "A", "c"},
+		"applications": {
+			"/app",
+			apps,
+			map[string]bool{"": true, "ascending": true, "descending": false},
+			"app_0",
+			"app_zzz",
+		},
+		"endpoints": {
+			app + "/endpoint",
+			endpoints,
+			map[string]bool{"": false, "ascending": true, "descending": false},
+			"ep_0",
+			"ep_zzz",
+		},
+		"event types": {
+			"/event-type",
+			types,
+			map[string]bool{"": true, "ascending": true, "descending": true},
+			"A",
+			"c",
+		},
 	}
 	for name, list := range lists {
 		for order, ascending := range list.orders {
@@ -161,7 +180,8 @@ func TestDeletedAreNotListed(t *testing.T) {
 	}
 }
 
-// Section 5.4: items 0 to 4, a second apart from start on. A page is written as the items on it, newest first.
+// Section 5.4: items 0 to 4, a second apart from start on. A page is written as the items on it,
+// newest first.
 func TestTimeLimitedLists(t *testing.T) {
 	t.Parallel()
 	lists := map[string]func(a *api) (path string, ids []string){
@@ -191,7 +211,8 @@ func TestTimeLimitedLists(t *testing.T) {
 			for i := range 5 {
 				if i > 0 {
 					clock.set(time.Duration(i) * time.Second)
-					a.post(app+"/msg/"+msg+"/endpoint/"+endpoint+"/resend", "").expect(http.StatusAccepted, `{}`)
+					a.post(app+"/msg/"+msg+"/endpoint/"+endpoint+"/resend", "").
+						expect(http.StatusAccepted, `{}`)
 				}
 				a.delivered(i + 1)
 				ids = append(ids, a.attempts(app, msg)[0]["id"].(string))
@@ -210,8 +231,8 @@ func TestTimeLimitedLists(t *testing.T) {
 	}
 }
 
-// window is a query of a list of five items and the page that answers it. In the query, #n stands for the id of item
-// n and @n for the time n seconds after start.
+// window is a query of a list of five items and the page that answers it. In the query, #n stands
+// for the id of item n and @n for the time n seconds after start.
 type window struct {
 	query string
 	items []int
@@ -314,7 +335,11 @@ func TestNinetyDays(t *testing.T) {
 		"zero time of Go, after":   {0, "after=0001-01-01T00:00:00Z", nil},
 		"zero time of Go, before":  {0, "before=0001-01-01T00:00:00Z", nil},
 		"last second before ksuid": {0, "after=2014-05-13T16:53:19Z", nil},
-		"time zone":                {0, "after=2026-02-20T01:29:59%2B01:30&before=2026-02-19T23:30:01-00:30", []int{50}},
+		"time zone": {
+			0,
+			"after=2026-02-20T01:29:59%2B01:30&before=2026-02-19T23:30:01-00:30",
+			[]int{50},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -347,7 +372,8 @@ func TestSlots(t *testing.T) {
 	clock.set(5 * ms)
 	id := a.message(app)
 	for bound, before := range map[time.Duration]bool{ // whether the message is before the bound, not after it
-		0: false, 3 * ms: false, 4 * ms: false, 5 * ms: false, 7 * ms: false, 7*ms + 999*time.Microsecond: false, 8 * ms: true, 9 * ms: true,
+		0: false, 3 * ms: false, 4 * ms: false, 5 * ms: false, 7 * ms: false, 7*ms +
+			999*time.Microsecond: false, 8 * ms: true, 9 * ms: true,
 	} {
 		for query, want := range map[string]bool{"before=": before, "after=": !before} {
 			if got := a.list(app + "/msg?" + query + at(bound)).ids; (len(got) == 1) != want {
@@ -399,7 +425,10 @@ func TestEventTypesParameter(t *testing.T) {
 			}
 		}
 	}
-	for _, query := range []string{"event_types=", "event_types=a,", "event_types=a%20b", "event_types=a&event_types=", "event_types[]=a/b"} {
+	for _, query := range []string{
+		"event_types=", "event_types=a,", "event_types=a%20b",
+		"event_types=a&event_types=", "event_types[]=a/b",
+	} {
 		a.get(app+"/msg?"+query).expect(http.StatusUnprocessableEntity, invalidQuery("*", "__all__"))
 	}
 }

@@ -29,18 +29,28 @@ func symmetricToken(t *testing.T, secret, id, timestamp string, body []byte) str
 // The vector of 13.3, without which the checks of deliveries would prove nothing.
 func TestSignatureVector(t *testing.T) {
 	t.Parallel()
-	got := symmetricToken(t, symmetric, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`))
+	got := symmetricToken(
+		t,
+		symmetric,
+		"msg_p5jXN8AQM9LWM0D4loKWxJek",
+		"1614265330",
+		[]byte(`{"test": 2432232314}`),
+	)
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-// checkSignatures checks that the signatures of a delivery are those of the symmetric secrets, in this order.
+// checkSignatures checks that the signatures of a delivery are those of the symmetric secrets, in
+// this order.
 func checkSignatures(t *testing.T, d delivery, secrets ...string) {
 	t.Helper()
 	var want []string
 	for _, secret := range secrets {
-		want = append(want, symmetricToken(t, secret, d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body))
+		want = append(
+			want,
+			symmetricToken(t, secret, d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body),
+		)
 	}
 	if diff := cmp.Diff(strings.Join(want, " "), d.header.Get("Webhook-Signature")); diff != "" {
 		t.Errorf("signatures (-want +got):\n%s", diff)
@@ -51,7 +61,15 @@ func checkSignatures(t *testing.T, d delivery, secrets ...string) {
 func (d delivery) signedBy(t *testing.T, secrets ...string) string {
 	t.Helper()
 	for _, secret := range secrets {
-		if d.header.Get("Webhook-Signature") == symmetricToken(t, secret, d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body) {
+		if d.header.Get(
+			"Webhook-Signature",
+		) == symmetricToken(
+			t,
+			secret,
+			d.header.Get("Webhook-Id"),
+			d.header.Get("Webhook-Timestamp"),
+			d.body,
+		) {
 			return secret
 		}
 	}
@@ -70,13 +88,20 @@ func checkAsymmetric(t *testing.T, d delivery, publicKey string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signed := fmt.Appendf(nil, "%s.%s.%s", d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body)
+	signed := fmt.Appendf(
+		nil,
+		"%s.%s.%s",
+		d.header.Get("Webhook-Id"),
+		d.header.Get("Webhook-Timestamp"),
+		d.body,
+	)
 	if !ok || !ed25519.Verify(key, signed, signature) {
 		t.Errorf("got signature %q, which is not one of %s", d.header.Get("Webhook-Signature"), publicKey)
 	}
 }
 
-// signatureHeaders returns the sorted names, in lower case, of the headers that identify and sign a delivery.
+// signatureHeaders returns the sorted names, in lower case, of the headers that identify and sign a
+// delivery.
 func signatureHeaders(header http.Header) []string {
 	var found []string
 	for name := range header {

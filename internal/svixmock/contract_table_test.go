@@ -18,8 +18,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestContractTable has one subtest for every row of the closing table (15), which lists what a lenient mock gets
-// wrong. Each has a server of its own, without retries.
+// TestContractTable has one subtest for every row of the closing table (15), which lists what a
+// lenient mock gets wrong. Each has a server of its own, without retries.
 func TestContractTable(t *testing.T) {
 	t.Parallel()
 	rows := map[string]func(a *api){
@@ -120,14 +120,17 @@ func rowUnknownRoute(a *api) {
 
 func rowBadQuery(a *api) {
 	for _, token := range []string{"Bearer " + a.mock.Token(), "Bearer wrong"} {
-		a.do(http.MethodGet, "/app?limit=many", "", "Authorization", token).expect(http.StatusBadRequest, badQuery)
-		a.do(http.MethodGet, "/app?limit=251", "", "Authorization", token).expect(http.StatusUnprocessableEntity, "")
+		a.do(http.MethodGet, "/app?limit=many", "", "Authorization", token).
+			expect(http.StatusBadRequest, badQuery)
+		a.do(http.MethodGet, "/app?limit=251", "", "Authorization", token).
+			expect(http.StatusUnprocessableEntity, "")
 	}
 }
 
 func rowLimit(a *api) {
 	a.get("/app?limit=250").expect(http.StatusOK, "")
-	a.get("/app?limit=251").expect(http.StatusUnprocessableEntity, invalidQuery("Given limit must not exceed 250", "limit", "limit"))
+	a.get("/app?limit=251").
+		expect(http.StatusUnprocessableEntity, invalidQuery("Given limit must not exceed 250", "limit", "limit"))
 }
 
 func rowLastPage(a *api) {
@@ -160,7 +163,10 @@ func rowAfterOnly(a *api) {
 		want  page
 	}{
 		{"", page{ids: []string{ids[1], ids[0]}, iterator: ids[0], prev: "-" + ids[1]}},
-		{"&iterator=-" + ids[1], page{ids: []string{ids[3], ids[2]}, iterator: ids[2], prev: "-" + ids[3], done: true}},
+		{
+			"&iterator=-" + ids[1],
+			page{ids: []string{ids[3], ids[2]}, iterator: ids[2], prev: "-" + ids[3], done: true},
+		},
 		{"&iterator=" + ids[0], page{ids: []string{}, iterator: "null", done: true}},
 	}
 	for _, step := range steps {
@@ -173,7 +179,10 @@ func rowAfterOnly(a *api) {
 func rowOrder(a *api) {
 	app, ids := a.series(3)
 	want := []string{ids[2], ids[1], ids[0]}
-	for _, query := range []string{"", "?after=" + at(-time.Second), "?before=" + at(time.Hour), "?iterator=-msg_" + firstOfStart} {
+	for _, query := range []string{
+		"", "?after=" + at(-time.Second), "?before=" + at(time.Hour),
+		"?iterator=-msg_" + firstOfStart,
+	} {
 		if diff := cmp.Diff(want, a.list(app+"/msg"+query).ids); diff != "" {
 			a.t.Errorf("%s: not newest first (-want +got):\n%s", query, diff)
 		}
@@ -239,7 +248,9 @@ func rowEmptyEventTypes(a *api) {
 
 func rowGetOrCreate(a *api) {
 	created := a.post("/app?get_if_exists=true", `{"name":"one","uid":"u"}`).expect(http.StatusCreated, "").body
-	got := a.post("/app?get_if_exists=true", `{"name":"two","uid":"u","metadata":{"k":"v"}}`).expect(http.StatusOK, "").body
+	got := a.post("/app?get_if_exists=true", `{"name":"two","uid":"u","metadata":{"k":"v"}}`).
+		expect(http.StatusOK, "").
+		body
 	if diff := cmp.Diff(string(created), string(got)); diff != "" {
 		a.t.Errorf("existing application (-created +got):\n%s", diff)
 	}
@@ -257,11 +268,13 @@ func rowConflictTexts(a *api) {
 
 func rowCreateOverArchived(a *api) {
 	clock := a.clock()
-	first := a.post("/event-type", `{"name":"a.b","description":"old","deprecated":true,"schemas":{"1":{}},"featureFlag":"f"}`).
+	first := a.post("/event-type", `{"name":"a.b","description":"old","deprecated":true,"schemas":{"1":{}},`+
+		`"featureFlag":"f"}`).
 		expect(http.StatusCreated, "")
 	a.do(http.MethodDelete, "/event-type/a.b", "").expect(http.StatusNoContent, noBody)
 	clock.set(time.Hour)
-	again := a.post("/event-type", `{"name":"a.b","description":"new"}`).expect(http.StatusCreated, `{"name":"a.b",
+	again := a.post("/event-type", `{"name":"a.b","description":"new"}`).
+		expect(http.StatusCreated, `{"name":"a.b",
 		"description":"new","archived":false,"deprecated":false,"schemas":null,"featureFlag":null,"createdAt":"*","updatedAt":"*"}`)
 	if got, want := again.text("createdAt"), first.text("createdAt"); got != want {
 		a.t.Errorf("got createdAt %s, want that of the first creation %s", got, want)
@@ -277,14 +290,16 @@ func rowEventTypeConflict(a *api) {
 func rowEventTypePut(a *api) {
 	a.do(http.MethodPut, "/event-type/a.b", `{"description":"one"}`).expect(http.StatusCreated, "")
 	a.do(http.MethodDelete, "/event-type/a.b", "").expect(http.StatusNoContent, noBody)
-	if archived := a.do(http.MethodPut, "/event-type/a.b", `{"description":"two"}`).expect(http.StatusOK, "").field("archived"); archived != false {
+	if archived := a.do(http.MethodPut, "/event-type/a.b", `{"description":"two"}`).expect(http.StatusOK,
+		"").field("archived"); archived != false {
 		a.t.Errorf("got archived %v after PUT, want false", archived)
 	}
 	a.do(http.MethodPut, "/event-type/a%20b", `{"description":""}`).expect(http.StatusCreated, "")
 }
 
 func rowEventTypeContent(a *api) {
-	a.post("/event-type", `{"name":"a.b","description":"","schemas":{"1":{"type":"object"}}}`).expect(http.StatusCreated, "")
+	a.post("/event-type", `{"name":"a.b","description":"","schemas":{"1":{"type":"object"}}}`).
+		expect(http.StatusCreated, "")
 	for query, want := range map[string]any{
 		"":                    nil,
 		"?with_content=false": nil,
@@ -310,7 +325,8 @@ func rowFilterTypes(a *api) {
 	a.do(http.MethodDelete, "/event-type/archived.type", "").expect(http.StatusNoContent, noBody)
 	for _, name := range []string{"archived.type", "unknown.type"} {
 		a.post(app+"/endpoint", `{"url":"https://example.com","filterTypes":["`+name+`"]}`).
-			expect(http.StatusUnprocessableEntity, invalidBody("The following event types don't exist: "+name, "eventTypes"))
+			expect(http.StatusUnprocessableEntity,
+				invalidBody("The following event types don't exist: "+name, "eventTypes"))
 	}
 }
 
@@ -332,9 +348,11 @@ func rowMessageType(a *api) {
 func rowEmptyArrays(a *api) {
 	app := a.app()
 	a.post(app+"/endpoint", `{"url":"https://example.com","filterTypes":[]}`).
-		expect(http.StatusUnprocessableEntity, invalidBody("eventTypes can't be empty, it must have at least one item.", "event_types"))
+		expect(http.StatusUnprocessableEntity, invalidBody("eventTypes can't be empty, it must have at least "+
+			"one item.", "event_types"))
 	a.post(app+"/endpoint", `{"url":"https://example.com","channels":[]}`).
-		expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels"))
+		expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 10 "+
+			"items, or be set to null.", "channels"))
 }
 
 func rowChannelCounts(a *api) {
@@ -350,9 +368,15 @@ func rowChannelCounts(a *api) {
 	endpoint(1).expect(http.StatusCreated, "")
 	endpoint(10).expect(http.StatusCreated, "")
 	for _, n := range []int{0, 6} {
-		message(n).expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 5 items, or be set to null.", "channels"))
+		message(
+			n,
+		).expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 5 "+
+			"items, or be set to null.", "channels"))
 	}
-	endpoint(11).expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 10 items, or be set to null.", "channels"))
+	endpoint(
+		11,
+	).expect(http.StatusUnprocessableEntity, invalidBody("Channels must have at least 1 and at most 10 items,"+
+		" or be set to null.", "channels"))
 }
 
 func rowNoChannels(a *api) {
@@ -370,16 +394,22 @@ func rowNoChannels(a *api) {
 func rowPutAbsentFields(a *api) {
 	app := a.app()
 	a.eventType("a.b")
-	id := a.endpoint(app, "https://example.com", `"uid":"u","description":"d","disabled":true,"version":2,"throttleRate":3,
-		"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`)
-	a.do(http.MethodPut, app+"/endpoint/"+id, `{"url":"https://example.com/2"}`).expect(http.StatusOK, `{"id":"`+id+`","uid":null,
+	id := a.endpoint(
+		app,
+		"https://example.com",
+		`"uid":"u","description":"d","disabled":true,"version":2,"throttleRate":3,
+		"filterTypes":["a.b"],"channels":["c"],"metadata":{"k":"v"}`,
+	)
+	a.do(http.MethodPut, app+"/endpoint/"+id, `{"url":"https://example.com/2"}`).
+		expect(http.StatusOK, `{"id":"`+id+`","uid":null,
 		"url":"https://example.com/2","description":"","disabled":false,"version":1,"throttleRate":null,"rateLimit":null,
 		"eventTypes":null,"filterTypes":null,"channels":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`)
 }
 
 func rowPutUnknownID(a *api) {
 	app := a.app()
-	got := a.do(http.MethodPut, app+"/endpoint/ep_missing", `{"url":"https://example.com"}`).expect(http.StatusCreated, "")
+	got := a.do(http.MethodPut, app+"/endpoint/ep_missing", `{"url":"https://example.com"}`).
+		expect(http.StatusCreated, "")
 	if got.text("id") == "ep_missing" || got.field("uid") != nil {
 		a.t.Errorf("got %s, want a new id and no uid", got.body)
 	}
@@ -395,7 +425,8 @@ func rowURLEcho(a *api) {
 		"https://example.com/a/../b/.": "https://example.com/b/",
 		"https://example.com/a b":      "https://example.com/a%20b",
 	} {
-		if got := a.post(app+"/endpoint", `{"url":"`+given+`"}`).expect(http.StatusCreated, "").text("url"); got != want {
+		if got := a.post(app+"/endpoint", `{"url":"`+given+`"}`).expect(http.StatusCreated,
+			"").text("url"); got != want {
 			a.t.Errorf("%s: got %s, want %s", given, got, want)
 		}
 	}
@@ -404,7 +435,8 @@ func rowURLEcho(a *api) {
 func rowNulls(a *api) {
 	app := a.post("/app", `{"name":"n"}`).expect(http.StatusCreated,
 		`{"id":"*","name":"n","throttleRate":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`).text("id")
-	a.post("/app/"+app+"/endpoint", `{"url":"https://example.com/"}`).expect(http.StatusCreated, `{"id":"*","uid":null,
+	a.post("/app/"+app+"/endpoint", `{"url":"https://example.com/"}`).
+		expect(http.StatusCreated, `{"id":"*","uid":null,
 		"url":"https://example.com/","description":"","disabled":false,"version":1,"throttleRate":null,"rateLimit":null,
 		"eventTypes":null,"filterTypes":null,"channels":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`)
 }
@@ -424,7 +456,11 @@ func rowSecretLength(a *api) {
 
 func rowRotate(a *api) {
 	app := a.app()
-	secret := app + "/endpoint/" + a.endpoint(app, "https://example.com", `"secret":"`+symmetric+`"`) + "/secret"
+	secret := app + "/endpoint/" + a.endpoint(
+		app,
+		"https://example.com",
+		`"secret":"`+symmetric+`"`,
+	) + "/secret"
 	a.post(secret+"/rotate", "").expect(http.StatusUnprocessableEntity, undecodable(root...))
 	a.post(secret+"/rotate", "{}").expect(http.StatusNoContent, noBody)
 	if got := a.get(secret).text("key"); got == symmetric {
@@ -450,7 +486,8 @@ func rowSignaturesAfterRotate(a *api) {
 	app := a.app()
 	r := a.receiver("https://receiver.example")
 	id := a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`)
-	a.post(app+"/endpoint/"+id+"/secret/rotate", `{"key":"`+anotherKey+`"}`).expect(http.StatusNoContent, noBody)
+	a.post(app+"/endpoint/"+id+"/secret/rotate", `{"key":"`+anotherKey+`"}`).
+		expect(http.StatusNoContent, noBody)
 	a.message(app)
 	a.delivered(1)
 	checkSignatures(a.t, r.deliveries()[0], anotherKey, symmetric)
@@ -459,16 +496,22 @@ func rowSignaturesAfterRotate(a *api) {
 func rowHeadersGet(a *api) {
 	app := a.app()
 	headers := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/headers"
-	a.do(http.MethodPut, headers, `{"headers":{"Authorization":"secret","X-A":"b"}}`).expect(http.StatusNoContent, noBody)
+	a.do(http.MethodPut, headers, `{"headers":{"Authorization":"secret","X-A":"b"}}`).
+		expect(http.StatusNoContent, noBody)
 	a.get(headers).expect(http.StatusOK, `{"headers":{"X-A":"b"},"sensitive":["Authorization"]}`)
 }
 
 func rowHeaderNames(a *api) {
 	app := a.app()
 	headers := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/headers"
-	for _, name := range []string{"Content-Type", "content-length", "User-Agent", "svix-id", "X-Svix-A", "x-amz-date", "x-amzn-id", "X-Goog-A"} {
+	for _, name := range []string{
+		"Content-Type", "content-length", "User-Agent", "svix-id", "X-Svix-A",
+		"x-amz-date", "x-amzn-id", "X-Goog-A",
+	} {
 		a.t.Run(name, func(t *testing.T) {
-			a.with(t).do(http.MethodPut, headers, `{"headers":{"`+name+`":"v"}}`).expect(http.StatusUnprocessableEntity, undecodable("headers"))
+			a.with(t).
+				do(http.MethodPut, headers, `{"headers":{"`+name+`":"v"}}`).
+				expect(http.StatusUnprocessableEntity, undecodable("headers"))
 		})
 	}
 }
@@ -477,7 +520,8 @@ func rowDeleteHeaders(a *api) {
 	app := a.app()
 	headers := app + "/endpoint/" + a.endpoint(app, "https://example.com") + "/headers"
 	a.do(http.MethodPut, headers, `{"headers":{"X-A":"a","X-B":"b"}}`).expect(http.StatusNoContent, noBody)
-	a.do(http.MethodPatch, headers, `{"headers":{"X-A":null},"deleteHeaders":["X-B"]}`).expect(http.StatusNoContent, noBody)
+	a.do(http.MethodPatch, headers, `{"headers":{"X-A":null},"deleteHeaders":["X-B"]}`).
+		expect(http.StatusNoContent, noBody)
 	a.get(headers).expect(http.StatusOK, `{"headers":{"X-B":"b"},"sensitive":[]}`)
 }
 
@@ -594,7 +638,19 @@ func rowWithMsg(a *api) {
 	a.message(app)
 	a.delivered(1)
 	items := a.items(app + "/attempt/endpoint/" + id + "?with_msg=true")
-	want := []string{"endpointId", "id", "msgId", "response", "responseDurationMs", "responseStatusCode", "status", "statusText", "timestamp", "triggerType", "url"}
+	want := []string{
+		"endpointId",
+		"id",
+		"msgId",
+		"response",
+		"responseDurationMs",
+		"responseStatusCode",
+		"status",
+		"statusText",
+		"timestamp",
+		"triggerType",
+		"url",
+	}
 	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(items[0]))); diff != "" {
 		a.t.Errorf("keys of an attempt (-want +got):\n%s", diff)
 	}
@@ -635,7 +691,11 @@ func rowLongResponse(a *api) {
 
 func rowRedirect(a *api) {
 	app := a.app()
-	r := a.receiver("https://receiver.example", status(http.StatusTemporaryRedirect, "Location", "https://receiver.example/other"), status(http.StatusOK))
+	r := a.receiver(
+		"https://receiver.example",
+		status(http.StatusTemporaryRedirect, "Location", "https://receiver.example/other"),
+		status(http.StatusOK),
+	)
 	a.endpoint(app, "https://receiver.example")
 	msg := a.message(app)
 	a.delivered(1)
@@ -648,7 +708,11 @@ func rowRedirect(a *api) {
 func rowSignatureTimestamp(a *api) {
 	bubble(a.t, svixmock.Config{RetrySchedule: []time.Duration{time.Hour}}, func(a *api) {
 		app := a.app()
-		r := a.receiver("https://receiver.example", status(http.StatusServiceUnavailable), status(http.StatusOK))
+		r := a.receiver(
+			"https://receiver.example",
+			status(http.StatusServiceUnavailable),
+			status(http.StatusOK),
+		)
 		a.endpoint(app, "https://receiver.example", `"secret":"`+symmetric+`"`)
 		msg := a.message(app)
 		time.Sleep(2 * time.Hour)
@@ -658,7 +722,8 @@ func rowSignatureTimestamp(a *api) {
 		}
 		for i, d := range got {
 			want := strconv.FormatInt(start.Add(time.Duration(i)*time.Hour).Unix(), 10)
-			if id, stamp := d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"); id != msg || stamp != want {
+			if id, stamp := d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"); id != msg ||
+				stamp != want {
 				a.t.Errorf("delivery %d: got id %s and timestamp %s, want %s and %s", i, id, stamp, msg, want)
 			}
 			checkSignatures(a.t, d, symmetric)
@@ -701,12 +766,14 @@ func rowIdempotency(a *api) {
 func rowWrongToken(a *api) {
 	a = newAPI(a.t, svixmock.Config{Secret: secret})
 	for token, want := range map[string]exchange{
-		"Bearer wrong":                  {status: http.StatusUnauthorized, want: unauthentic},
-		"Bearer " + secret:              {status: http.StatusUnauthorized, want: problem("authentication_failed", "*")},
-		signed(a.t, `{"sub":"user_a"}`): {status: http.StatusBadRequest, want: problem("bad_token", "`sub` is not a valid organization id.")},
+		"Bearer wrong":     {status: http.StatusUnauthorized, want: unauthentic},
+		"Bearer " + secret: {status: http.StatusUnauthorized, want: problem("authentication_failed", "*")},
+		signed(a.t, `{"sub":"user_a"}`): {status: http.StatusBadRequest, want: problem("bad_token",
+			"`sub` is not a valid organization id.")},
 	} {
 		got := a.do(http.MethodGet, "/app", "", "Authorization", token).expect(want.status, want.want)
-		if special := strings.Contains(got.text("detail"), "JWT signing secrets"); special != (token == "Bearer "+secret) {
+		if special := strings.Contains(got.text("detail"),
+			"JWT signing secrets"); special != (token == "Bearer "+secret) {
 			a.t.Errorf("%s: got detail %q", token, got.text("detail"))
 		}
 	}
@@ -720,7 +787,8 @@ func rowMissingDescription(a *api) {
 func rowRetention(a *api) {
 	app := a.app()
 	for days, status := range map[int]int{4: 422, 5: 202, 90: 202, 91: 422} {
-		a.post(app+"/msg", fmt.Sprintf(`{"eventType":"a.b","payload":{},"payloadRetentionPeriod":%d}`, days)).expect(status, "")
+		a.post(app+"/msg", fmt.Sprintf(`{"eventType":"a.b","payload":{},"payloadRetentionPeriod":%d}`, days)).
+			expect(status, "")
 	}
 }
 

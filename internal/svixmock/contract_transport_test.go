@@ -65,7 +65,12 @@ func TestMethodNotAllowed(t *testing.T) {
 	} {
 		for method, allowed := range want {
 			t.Run(method+" "+path, func(t *testing.T) {
-				got := a.with(t).do(method, path, "", "Authorization", "").expect(http.StatusMethodNotAllowed, noBody).header.Get("Allow")
+				got := a.with(t).
+					do(method, path, "", "Authorization", "").
+					expect(http.StatusMethodNotAllowed, noBody).
+					header.Get(
+					"Allow",
+				)
 				for _, name := range allowed {
 					if !regexp.MustCompile(`\b` + name + `\b`).MatchString(got) {
 						t.Errorf("allow is %q, want %s in it", got, name)
@@ -79,8 +84,19 @@ func TestMethodNotAllowed(t *testing.T) {
 func TestPreflight(t *testing.T) {
 	t.Parallel()
 	a := newAPI(t, svixmock.Config{})
-	got := a.do(http.MethodOptions, "/app", "", "Authorization", "", "Origin", "https://portal.example",
-		"Access-Control-Request-Method", "PUT", "Access-Control-Request-Headers", "x-a,x-b").expect(http.StatusOK, noBody).header
+	got := a.do(
+		http.MethodOptions,
+		"/app",
+		"",
+		"Authorization",
+		"",
+		"Origin",
+		"https://portal.example",
+		"Access-Control-Request-Method",
+		"PUT",
+		"Access-Control-Request-Headers",
+		"x-a,x-b",
+	).expect(http.StatusOK, noBody).header
 	for name, want := range map[string]string{
 		"Access-Control-Allow-Origin":  "*",
 		"Access-Control-Allow-Methods": "*",
@@ -115,38 +131,136 @@ func TestBodies(t *testing.T) {
 	app := a.app()
 	endpoint := app + "/endpoint"
 	a.run(t, map[string]exchange{
-		"no body":                    {path: "/app", status: 422, want: undecodable(root...)},
-		"cut off":                    {path: "/app", body: `{"name":"a"`, status: 422, want: undecodable("?")},
-		"not JSON":                   {path: "/app", body: `name=a`, status: 422, want: undecodable(root...)},
-		"missing field":              {path: "/app", body: `{}`, status: 422, want: undecodable(root...)},
-		"text for an object":         {path: "/app", body: `"a"`, status: 422, want: undecodable(root...)},
-		"wrong type":                 {path: "/app", body: `{"name":1}`, status: 422, want: undecodable("name")},
-		"number out of range":        {path: "/app", body: `{"name":"a","throttleRate":65536}`, status: 422, want: undecodable("throttleRate")},
-		"negative number":            {path: "/app", body: `{"name":"a","throttleRate":-1}`, status: 422, want: undecodable("throttleRate")},
-		"index glued to field":       {path: endpoint, body: `{"url":"https://a.example","channels":["a",1]}`, status: 422, want: undecodable("channels[1]")},
-		"no URL":                     {path: endpoint, body: `{"url":"example"}`, status: 422, want: undecodable("url")},
-		"too large":                  {path: "/app", body: `{"name":"a"}` + strings.Repeat(" ", 2<<20), status: 413, want: problem("payload_too_large", "Request payload is too large.")},
-		"text after the value":       {path: "/app", body: `{"name":"a"} and so on`, status: 201},
-		"white space around":         {path: "/app", body: " \n{\"name\":\"a\"}\n", status: 201},
-		"unknown field":              {path: "/app", body: `{"name":"a","unknown":{"x":[1]}}`, status: 201},
-		"unknown field given twice":  {path: "/app", body: `{"name":"a","unknown":1,"unknown":2}`, status: 201},
-		"known field given twice":    {path: "/app", body: `{"name":"a","name":"b"}`, status: 422, want: undecodableAnywhere},
-		"eventTypes and filterTypes": {path: endpoint, body: `{"url":"https://a.example","eventTypes":null,"filterTypes":null}`, status: 422, want: undecodableAnywhere},
-		"payload and data":           {path: app + "/msg", body: `{"eventType":"a","payload":{},"data":{}}`, status: 422, want: undecodableAnywhere},
-		"no such escape":             {path: "/app", body: `{"name":"\x41"}`, status: 422, want: undecodableAnywhere},
-		"no hexadecimal escape":      {path: "/app", body: `{"name":"\u004g"}`, status: 422, want: undecodableAnywhere},
-		"raw line break":             {path: "/app", body: "{\"name\":\"a\nb\"}", status: 422, want: undecodableAnywhere},
-		"invalid UTF-8":              {path: "/app", body: "{\"name\":\"\xff\"}", status: 422, want: undecodableAnywhere},
-		"all violations together": {path: "/app", body: `{"name":"","uid":"app_ a","throttleRate":0}`, status: 422, want: invalid(
-			issue{[]string{"body", "name"}, "Application names must be at least one character", "value_error"},
-			issue{[]string{"body", "throttle_rate"}, "Application throttle rate must be at least 1 if set", "value_error"},
-			issue{[]string{"body", "uid", "__all__"}, badCharacters, "value_error"},
-			issue{[]string{"body", "uid", "__all__"}, badUID, "value_error"},
-		)},
-		"rateLimit":                     {path: "/app", body: `{"name":"a","rateLimit":0}`, status: 422, want: invalidBody("*", "rate_limit")},
-		"first bad element only":        {path: endpoint, body: `{"url":"https://a.example","channels":["a b","c d"]}`, status: 422, want: invalidBody(badCharacters, "channels", "__all__")},
-		"count before elements":         {path: app + "/msg", body: `{"eventType":"a","payload":{},"channels":["a b","2","3","4","5","6"]}`, status: 422, want: invalidBody("*", "channels")},
-		"text of a rule without a text": {path: app + "/msg", body: `{"eventType":"a","payload":{},"payloadRetentionPeriod":0}`, status: 422, want: invalidBody("Validation error", "payload_retention_period")},
+		"no body":            {path: "/app", status: 422, want: undecodable(root...)},
+		"cut off":            {path: "/app", body: `{"name":"a"`, status: 422, want: undecodable("?")},
+		"not JSON":           {path: "/app", body: `name=a`, status: 422, want: undecodable(root...)},
+		"missing field":      {path: "/app", body: `{}`, status: 422, want: undecodable(root...)},
+		"text for an object": {path: "/app", body: `"a"`, status: 422, want: undecodable(root...)},
+		"wrong type": {
+			path:   "/app",
+			body:   `{"name":1}`,
+			status: 422,
+			want:   undecodable("name"),
+		},
+		"number out of range": {
+			path:   "/app",
+			body:   `{"name":"a","throttleRate":65536}`,
+			status: 422,
+			want:   undecodable("throttleRate"),
+		},
+		"negative number": {
+			path:   "/app",
+			body:   `{"name":"a","throttleRate":-1}`,
+			status: 422,
+			want:   undecodable("throttleRate"),
+		},
+		"index glued to field": {
+			path:   endpoint,
+			body:   `{"url":"https://a.example","channels":["a",1]}`,
+			status: 422,
+			want:   undecodable("channels[1]"),
+		},
+		"no URL": {
+			path:   endpoint,
+			body:   `{"url":"example"}`,
+			status: 422,
+			want:   undecodable("url"),
+		},
+		"too large": {
+			path:   "/app",
+			body:   `{"name":"a"}` + strings.Repeat(" ", 2<<20),
+			status: 413,
+			want:   problem("payload_too_large", "Request payload is too large."),
+		},
+		"text after the value":      {path: "/app", body: `{"name":"a"} and so on`, status: 201},
+		"white space around":        {path: "/app", body: " \n{\"name\":\"a\"}\n", status: 201},
+		"unknown field":             {path: "/app", body: `{"name":"a","unknown":{"x":[1]}}`, status: 201},
+		"unknown field given twice": {path: "/app", body: `{"name":"a","unknown":1,"unknown":2}`, status: 201},
+		"known field given twice": {
+			path:   "/app",
+			body:   `{"name":"a","name":"b"}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"eventTypes and filterTypes": {
+			path:   endpoint,
+			body:   `{"url":"https://a.example","eventTypes":null,"filterTypes":null}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"payload and data": {
+			path:   app + "/msg",
+			body:   `{"eventType":"a","payload":{},"data":{}}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"no such escape": {
+			path:   "/app",
+			body:   `{"name":"\x41"}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"no hexadecimal escape": {
+			path:   "/app",
+			body:   `{"name":"\u004g"}`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"raw line break": {
+			path:   "/app",
+			body:   "{\"name\":\"a\nb\"}",
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"invalid UTF-8": {
+			path:   "/app",
+			body:   "{\"name\":\"\xff\"}",
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"all violations together": {
+			path:   "/app",
+			body:   `{"name":"","uid":"app_ a","throttleRate":0}`,
+			status: 422,
+			want: invalid(
+				issue{
+					[]string{"body", "name"},
+					"Application names must be at least one character",
+					"value_error",
+				},
+				issue{
+					[]string{"body", "throttle_rate"},
+					"Application throttle rate must be at least 1 if set",
+					"value_error",
+				},
+				issue{[]string{"body", "uid", "__all__"}, badCharacters, "value_error"},
+				issue{[]string{"body", "uid", "__all__"}, badUID, "value_error"},
+			),
+		},
+		"rateLimit": {
+			path:   "/app",
+			body:   `{"name":"a","rateLimit":0}`,
+			status: 422,
+			want:   invalidBody("*", "rate_limit"),
+		},
+		"first bad element only": {
+			path:   endpoint,
+			body:   `{"url":"https://a.example","channels":["a b","c d"]}`,
+			status: 422,
+			want:   invalidBody(badCharacters, "channels", "__all__"),
+		},
+		"count before elements": {
+			path:   app + "/msg",
+			body:   `{"eventType":"a","payload":{},"channels":["a b","2","3","4","5","6"]}`,
+			status: 422,
+			want:   invalidBody("*", "channels"),
+		},
+		"text of a rule without a text": {
+			path:   app + "/msg",
+			body:   `{"eventType":"a","payload":{},"payloadRetentionPeriod":0}`,
+			status: 422,
+			want:   invalidBody("Validation error", "payload_retention_period"),
+		},
 	})
 }
 
@@ -193,7 +307,10 @@ func TestNullInBodies(t *testing.T) {
 		nullable, not      []string
 	}
 	for name, r := range map[string]resource{
-		"POST app": {http.MethodPost, "/app", `"name":"a"`, []string{"uid", "throttleRate", "rateLimit", "metadata"}, []string{"name"}},
+		"POST app": {http.MethodPost, "/app", `"name":"a"`, []string{
+			"uid", "throttleRate", "rateLimit",
+			"metadata",
+		}, []string{"name"}},
 		"PATCH app": {
 			http.MethodPatch, app, "",
 			[]string{"uid", "throttleRate", "rateLimit"},
@@ -211,12 +328,18 @@ func TestNullInBodies(t *testing.T) {
 		},
 		"POST endpoint": {
 			http.MethodPost, app + "/endpoint", `"url":"https://a.example"`,
-			[]string{"uid", "throttleRate", "rateLimit", "version", "secret", "eventTypes", "filterTypes", "channels", "metadata"},
+			[]string{
+				"uid", "throttleRate", "rateLimit", "version", "secret", "eventTypes", "filterTypes",
+				"channels", "metadata",
+			},
 			[]string{"url", "description", "disabled"},
 		},
 		"PUT endpoint": {
 			http.MethodPut, endpoint, `"url":"https://a.example"`,
-			[]string{"uid", "throttleRate", "rateLimit", "version", "eventTypes", "filterTypes", "channels", "metadata"},
+			[]string{
+				"uid", "throttleRate", "rateLimit", "version", "eventTypes", "filterTypes", "channels",
+				"metadata",
+			},
 			[]string{"url", "description", "disabled"},
 		},
 		"PATCH endpoint": {
@@ -264,11 +387,44 @@ func TestQueries(t *testing.T) {
 	id := a.endpoint(app, "https://a.example")
 	msg := a.message(app)
 	unparseable := map[string][]string{
-		"/app":                               {"limit=", "limit=many", "limit=-1", "limit=1.5", "limit=1&limit=2", "order=", "order=up", "order=Ascending"},
-		"/event-type":                        {"limit=-1", "include_archived=1", "with_content=", "with_content=yes", "with_content=True", "order=x"},
-		app + "/endpoint":                    {"limit=x", "order=x"},
-		app + "/msg":                         {"limit=x", "with_content=", "before=", "before=yesterday", "before=2026-01-01", "after=2026-01-01T00:00:00", "after=2026-01-01T00:00:00+01:00"},
-		app + "/attempt/msg/" + msg:          {"limit=x", "status=4", "status=-1", "status=fail", "status=", "status_code_class=150", "status_code_class=600", "with_content=x"},
+		"/app": {
+			"limit=",
+			"limit=many",
+			"limit=-1",
+			"limit=1.5",
+			"limit=1&limit=2",
+			"order=",
+			"order=up",
+			"order=Ascending",
+		},
+		"/event-type": {
+			"limit=-1",
+			"include_archived=1",
+			"with_content=",
+			"with_content=yes",
+			"with_content=True",
+			"order=x",
+		},
+		app + "/endpoint": {"limit=x", "order=x"},
+		app + "/msg": {
+			"limit=x",
+			"with_content=",
+			"before=",
+			"before=yesterday",
+			"before=2026-01-01",
+			"after=2026-01-01T00:00:00",
+			"after=2026-01-01T00:00:00+01:00",
+		},
+		app + "/attempt/msg/" + msg: {
+			"limit=x",
+			"status=4",
+			"status=-1",
+			"status=fail",
+			"status=",
+			"status_code_class=150",
+			"status_code_class=600",
+			"with_content=x",
+		},
 		app + "/attempt/endpoint/" + id:      {"limit=x", "status=4", "status_code_class=1", "after=x"},
 		"/app/" + missing + "/msg":           {"limit=x"},
 		app + "/attempt/msg/" + "msg_absent": {"limit=x"},
@@ -277,8 +433,13 @@ func TestQueries(t *testing.T) {
 		for _, query := range queries {
 			t.Run(path+"?"+query, func(t *testing.T) {
 				for _, token := range []string{"Bearer " + a.mock.Token(), ""} {
-					got := a.with(t).do(http.MethodGet, path+"?"+query, "", "Authorization", token).expect(http.StatusBadRequest, badQuery)
-					if text := got.text("detail"); !strings.HasPrefix(text, "Failed to deserialize query string: ") {
+					got := a.with(t).
+						do(http.MethodGet, path+"?"+query, "", "Authorization", token).
+						expect(http.StatusBadRequest, badQuery)
+					if text := got.text("detail"); !strings.HasPrefix(
+						text,
+						"Failed to deserialize query string: ",
+					) {
 						t.Errorf("got detail %q", text)
 					}
 				}
@@ -287,24 +448,52 @@ func TestQueries(t *testing.T) {
 	}
 	tooBig := invalidQuery("Given limit must not exceed 250", "limit", "limit")
 	outOfRange := map[string]map[string]string{
-		"/app":                          {"limit=251": tooBig, "iterator=": badName("iterator"), "iterator=ep_x": badIterator, "iterator=--app_x": badIterator},
-		"/event-type":                   {"limit=1000": tooBig, "iterator=": badName("iterator"), "iterator=a%20b": badName("iterator")},
-		app + "/endpoint":               {"limit=251": tooBig, "iterator=app_x": badIterator},
-		app + "/msg":                    {"limit=251": tooBig, "iterator=ep_x": badIterator, "iterator=-": badIterator, "channel=a%20b": badName("channel"), "channel=": badName("channel")},
-		app + "/attempt/msg/" + msg:     {"limit=251": tooBig, "iterator=msg_x": badIterator, "endpoint_id=a%20b": badName("endpoint_id"), "channel=a/b": badName("channel")},
-		app + "/attempt/endpoint/" + id: {"limit=251": tooBig, "iterator=msg_x": badIterator, "channel=a/b": badName("channel"), "event_types=": invalidQuery("*", "__all__")},
+		"/app": {
+			"limit=251":        tooBig,
+			"iterator=":        badName("iterator"),
+			"iterator=ep_x":    badIterator,
+			"iterator=--app_x": badIterator,
+		},
+		"/event-type": {
+			"limit=1000":     tooBig,
+			"iterator=":      badName("iterator"),
+			"iterator=a%20b": badName("iterator"),
+		},
+		app + "/endpoint": {"limit=251": tooBig, "iterator=app_x": badIterator},
+		app + "/msg": {
+			"limit=251":     tooBig,
+			"iterator=ep_x": badIterator,
+			"iterator=-":    badIterator,
+			"channel=a%20b": badName("channel"),
+			"channel=":      badName("channel"),
+		},
+		app + "/attempt/msg/" + msg: {
+			"limit=251":         tooBig,
+			"iterator=msg_x":    badIterator,
+			"endpoint_id=a%20b": badName("endpoint_id"),
+			"channel=a/b":       badName("channel"),
+		},
+		app + "/attempt/endpoint/" + id: {
+			"limit=251":      tooBig,
+			"iterator=msg_x": badIterator,
+			"channel=a/b":    badName("channel"),
+			"event_types=":   invalidQuery("*", "__all__"),
+		},
 	}
 	for path, queries := range outOfRange {
 		for query, want := range queries {
 			t.Run(path+"?"+query, func(t *testing.T) {
 				for _, token := range []string{"Bearer " + a.mock.Token(), ""} {
-					a.with(t).do(http.MethodGet, path+"?"+query, "", "Authorization", token).expect(http.StatusUnprocessableEntity, want)
+					a.with(t).
+						do(http.MethodGet, path+"?"+query, "", "Authorization", token).
+						expect(http.StatusUnprocessableEntity, want)
 				}
 			})
 		}
 	}
 	for _, path := range []string{
-		"/app?unknown=1&unknown=2&limit=1", "/event-type?with_content=true&include_archived=false", app + "/msg?tag=x&before=2026-01-01T00:00:00%2B01:00",
+		"/app?unknown=1&unknown=2&limit=1", "/event-type?with_content=true&include_archived=false", app +
+			"/msg?tag=x&before=2026-01-01T00:00:00%2B01:00",
 		app + "/attempt/msg/" + msg + "?with_msg=nonsense&expanded_statuses=x&tag=", app + "/endpoint?order=ascending",
 	} {
 		t.Run("accepted "+path, func(t *testing.T) {
@@ -338,21 +527,78 @@ func TestOrderOfChecks(t *testing.T) {
 			"/app", "/event-type", app + "/endpoint", app + "/msg", endpoint + "/secret/rotate",
 			"/app/" + missing + "/endpoint", app + "/msg/a/endpoint/b/resend",
 		} {
-			a.with(t).post(path, `{`, "Authorization", "Bearer wrong").expect(http.StatusUnauthorized, unauthentic)
+			a.with(t).
+				post(path, `{`, "Authorization", "Bearer wrong").
+				expect(http.StatusUnauthorized, unauthentic)
 		}
 	})
 	a.run(t, map[string]exchange{
-		"application before body, endpoint":            {path: "/app/" + missing + "/endpoint", body: `{`, status: 404, want: notFound},
-		"application before body, rotate":              {path: "/app/" + missing + "/endpoint/a/secret/rotate", body: `{`, status: 404, want: notFound},
-		"application before body, endpoint PUT":        {method: "PUT", path: "/app/" + missing + "/endpoint/a", body: `{`, status: 404, want: notFound},
-		"body before application, message":             {path: "/app/" + missing + "/msg", body: `{`, status: 422, want: undecodableAnywhere},
-		"body before application's syntax":             {path: "/app/a%20b/msg", body: `{`, status: 422, want: undecodableAnywhere},
-		"application's syntax before its existence":    {path: "/app/a%20b/msg", body: `{"eventType":"a","payload":{}}`, status: 422, want: badPathApp},
-		"application's existence, message":             {path: "/app/" + missing + "/msg", body: `{"eventType":"a","payload":{}}`, status: 404, want: problem("not_found", "Application not found")},
-		"decoding before validation":                   {path: "/app", body: `{"name":"","uid":1}`, status: 422, want: undecodable("uid")},
-		"validation before existence of event types":   {path: app + "/endpoint", body: `{"url":"https://a.example","uid":"a b","filterTypes":["x"]}`, status: 422, want: invalidBody("*", "uid", "__all__")},
-		"message before endpoint and content, resend":  {path: app + "/msg/msg_x/endpoint/ep_x/resend", status: 404, want: notFound},
-		"any text in a path is looked up, not checked": {method: "GET", path: "/app/a%20b", status: 404, want: notFound},
+		"application before body, endpoint": {
+			path:   "/app/" + missing + "/endpoint",
+			body:   `{`,
+			status: 404,
+			want:   notFound,
+		},
+		"application before body, rotate": {
+			path:   "/app/" + missing + "/endpoint/a/secret/rotate",
+			body:   `{`,
+			status: 404,
+			want:   notFound,
+		},
+		"application before body, endpoint PUT": {
+			method: "PUT",
+			path:   "/app/" + missing + "/endpoint/a",
+			body:   `{`,
+			status: 404,
+			want:   notFound,
+		},
+		"body before application, message": {
+			path:   "/app/" + missing + "/msg",
+			body:   `{`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"body before application's syntax": {
+			path:   "/app/a%20b/msg",
+			body:   `{`,
+			status: 422,
+			want:   undecodableAnywhere,
+		},
+		"application's syntax before its existence": {
+			path:   "/app/a%20b/msg",
+			body:   `{"eventType":"a","payload":{}}`,
+			status: 422,
+			want:   badPathApp,
+		},
+		"application's existence, message": {
+			path:   "/app/" + missing + "/msg",
+			body:   `{"eventType":"a","payload":{}}`,
+			status: 404,
+			want:   problem("not_found", "Application not found"),
+		},
+		"decoding before validation": {
+			path:   "/app",
+			body:   `{"name":"","uid":1}`,
+			status: 422,
+			want:   undecodable("uid"),
+		},
+		"validation before existence of event types": {
+			path:   app + "/endpoint",
+			body:   `{"url":"https://a.example","uid":"a b","filterTypes":["x"]}`,
+			status: 422,
+			want:   invalidBody("*", "uid", "__all__"),
+		},
+		"message before endpoint and content, resend": {
+			path:   app + "/msg/msg_x/endpoint/ep_x/resend",
+			status: 404,
+			want:   notFound,
+		},
+		"any text in a path is looked up, not checked": {
+			method: "GET",
+			path:   "/app/a%20b",
+			status: 404,
+			want:   notFound,
+		},
 	})
 }
 
@@ -371,19 +617,39 @@ func TestHealthAndAbsentRoutes(t *testing.T) {
 		a.do(http.MethodGet, "/health/ping", "", "Authorization", token).expect(http.StatusNoContent, noBody)
 	}
 	a.run(t, map[string]exchange{
-		"precheck":              {path: app + "/msg/precheck/active", body: `{"eventType":"a.b"}`, status: 404, want: noBody},
-		"expunge all contents":  {path: app + "/msg/expunge-all-contents", status: 405, want: noBody},
-		"bulk replay":           {path: endpoint + "/bulk-replay", body: `{}`, status: 404, want: noBody},
-		"replay missing":        {path: endpoint + "/replay-missing", body: `{}`, status: 404, want: noBody},
-		"transformation":        {method: "GET", path: endpoint + "/transformation", status: 404, want: noBody},
-		"change transformation": {method: "PATCH", path: endpoint + "/transformation", body: `{}`, status: 404, want: noBody},
-		"import":                {path: "/event-type/import/openapi", body: `{}`, status: 404, want: noBody},
-		"logout":                {path: "/auth/logout", status: 501, want: problem("not_implemented", "This API endpoint is not yet implemented.")},
-		"background tasks":      {method: "GET", path: "/background-task", status: 404, want: noBody},
-		"statistics":            {method: "GET", path: "/stats/usage/app", status: 404, want: noBody},
-		"integration":           {method: "GET", path: app + "/integration", status: 404, want: noBody},
-		"operational endpoints": {method: "GET", path: "/operational-webhook/endpoint", status: 404, want: noBody},
-		"poller":                {method: "GET", path: app + "/poller/p", status: 404, want: noBody},
+		"precheck": {
+			path:   app + "/msg/precheck/active",
+			body:   `{"eventType":"a.b"}`,
+			status: 404,
+			want:   noBody,
+		},
+		"expunge all contents": {path: app + "/msg/expunge-all-contents", status: 405, want: noBody},
+		"bulk replay":          {path: endpoint + "/bulk-replay", body: `{}`, status: 404, want: noBody},
+		"replay missing":       {path: endpoint + "/replay-missing", body: `{}`, status: 404, want: noBody},
+		"transformation":       {method: "GET", path: endpoint + "/transformation", status: 404, want: noBody},
+		"change transformation": {
+			method: "PATCH",
+			path:   endpoint + "/transformation",
+			body:   `{}`,
+			status: 404,
+			want:   noBody,
+		},
+		"import": {path: "/event-type/import/openapi", body: `{}`, status: 404, want: noBody},
+		"logout": {
+			path:   "/auth/logout",
+			status: 501,
+			want:   problem("not_implemented", "This API endpoint is not yet implemented."),
+		},
+		"background tasks": {method: "GET", path: "/background-task", status: 404, want: noBody},
+		"statistics":       {method: "GET", path: "/stats/usage/app", status: 404, want: noBody},
+		"integration":      {method: "GET", path: app + "/integration", status: 404, want: noBody},
+		"operational endpoints": {
+			method: "GET",
+			path:   "/operational-webhook/endpoint",
+			status: 404,
+			want:   noBody,
+		},
+		"poller": {method: "GET", path: app + "/poller/p", status: 404, want: noBody},
 	})
 }
 

@@ -34,15 +34,15 @@ type task struct {
 	round    *round
 }
 
-// round is what one task of the server's queue is: the attempts at all endpoints of a message, or one retry. It is
-// guarded by Server.mu.
+// round is what one task of the server's queue is: the attempts at all endpoints of a message, or
+// one retry. It is guarded by Server.mu.
 type round struct {
 	stored []*attempt
 	dead   bool // the task died: none of its attempts is stored
 }
 
-// dispatch plans the deliveries of a new message if anybody wants it at this moment; to only, unless that is nil.
-// Server.mu must be held.
+// dispatch plans the deliveries of a new message if anybody wants it at this moment; to only,
+// unless that is nil. Server.mu must be held.
 func (c *call) dispatch(a *app, m *message, only *endpoint) {
 	everybody := task{app: a, message: m}
 	if len(everybody.recipientsOf(m.at)) == 0 {
@@ -92,8 +92,8 @@ func (s *Server) run(t task) {
 	}
 }
 
-// claim checks that an attempt is still wanted: by the endpoint's current settings, and because nothing ended the
-// retries since the last attempt.
+// claim checks that an attempt is still wanted: by the endpoint's current settings, and because
+// nothing ended the retries since the last attempt.
 func (s *Server) claim(t task) (recipient, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +148,7 @@ func (s *Server) deliveryHeader(m *message, set *endpointSettings, x exchange) w
 func (s *Server) record(t task, r recipient, x exchange) (delay time.Duration, again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.storable(t, r, x) {
+	if !s.storable(t, r, &x) {
 		return 0, false
 	}
 	now := s.now()
@@ -184,27 +184,34 @@ func (s *Server) record(t task, r recipient, x exchange) (delay time.Duration, a
 }
 
 // storable reports whether the server can store an attempt.
-func (s *Server) storable(t task, r recipient, x exchange) bool {
+func (s *Server) storable(t task, r recipient, x *exchange) bool {
 	switch {
 	case t.round.dead:
 		return false
 	case x.kills():
-		s.log.Error("a Svix server's task dies of this Retry-After: no attempt at the message is stored, and none is made again",
-			slog.String("endpoint", r.id), slog.String("retry-after", x.answerHeader.Get("Retry-After")))
+		s.log.Error(
+			"a Svix server's task dies of this Retry-After: no attempt at the message is stored, and none is "+
+				"made again",
+			slog.String("endpoint", r.id),
+			slog.String("retry-after", x.answerHeader.Get("Retry-After")),
+		)
 		t.round.dead = true
 		for _, stored := range t.round.stored {
 			stored.forget()
 		}
 		return false
 	case strings.ContainsRune(x.response, 0):
-		s.log.Error("a Svix server cannot store a response with a NUL byte: it would send the message again without end",
-			slog.String("endpoint", r.id))
+		s.log.Error(
+			"a Svix server cannot store a response with a NUL byte: it would send the message again without end",
+			slog.String("endpoint", r.id),
+		)
 		return false
 	}
 	return true
 }
 
-// exhausted notes that a message's last attempt failed, and disables an endpoint that has failed for long.
+// exhausted notes that a message's last attempt failed, and disables an endpoint that has failed
+// for long.
 func (ep *endpoint) exhausted(now time.Time) {
 	failing := now.Sub(ep.failingSince)
 	switch {
@@ -255,8 +262,9 @@ func parseDecimal(text string) (float64, bool) {
 	return f, (err == nil || errors.Is(err, strconv.ErrRange)) && !strings.ContainsAny(text, "xX_")
 }
 
-// kills reports whether the server's task dies of the receiver's wish for a delay, which no duration can hold.
-func (x exchange) kills() bool {
+// kills reports whether the server's task dies of the receiver's wish for a delay, which no
+// duration can hold.
+func (x *exchange) kills() bool {
 	seconds, ok := parseDecimal(x.answerHeader.Get("Retry-After"))
 	failed := x.code != 0 && (x.code < 200 || x.code > 299)
 	return ok && failed && seconds >= math.MaxUint64

@@ -24,8 +24,8 @@ type endpoint struct {
 	failingSince time.Time // when a message's last attempt first failed since the last success; zero: never
 }
 
-// endpointSettings are what requests can change. A value never changes once stored, so that deliveries can go on
-// using it.
+// endpointSettings are what requests can change. A value never changes once stored, so that
+// deliveries can go on using it.
 type endpointSettings struct {
 	uid         *string
 	url         string
@@ -81,7 +81,8 @@ func (in *endpointIn) describe(method string) serde.Struct {
 
 // validate adds what is wrong with the values to p. A PATCH has words of its own for some of it.
 func (in *endpointIn) validate(p *problems, patch, httpsOnly bool) {
-	limits, throttle := "Endpoint rate limits must be at least one if set", "Endpoint throttle rate must be at least one if set"
+	limits, throttle := "Endpoint rate limits must be at least one if set", "Endpoint throttle rate must be "+
+		"at least one if set"
 	version := "Endpoint versions must be at least one if set"
 	if patch {
 		limits, version = "Endpoint rate limits must be at least 1 if set", "Endpoint versions must be at least one"
@@ -223,7 +224,10 @@ func shuffled(set []string) []string {
 		return set
 	}
 	shown := slices.Clone(set)
-	rand.Shuffle(len(shown), func(i, j int) { shown[i], shown[j] = shown[j], shown[i] })
+	rand.Shuffle(
+		len(shown),
+		func(i, j int) { shown[i], shown[j] = shown[j], shown[i] },
+	) //nolint:gosec // no secret
 	return shown
 }
 

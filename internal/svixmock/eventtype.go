@@ -145,7 +145,11 @@ func createEventType(c *call, o *org, in *eventTypeIn) (answer, error) {
 	case t.settings.archived:
 		t.change(in.settings(), c.now)
 	default:
-		return answer{}, failWith(http.StatusConflict, "event_type_exists", "An event_type with this name already exists")
+		return answer{}, failWith(
+			http.StatusConflict,
+			"event_type_exists",
+			"An event_type with this name already exists",
+		)
 	}
 	return jsonAnswer(http.StatusCreated, t.out()), nil
 }

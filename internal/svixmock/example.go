@@ -22,7 +22,8 @@ func decodeExample(c *call) (eventType string, err error) {
 	return in.Value, err
 }
 
-// sendExample sends the first example of an event type's schema of version 1 to an endpoint, whose filters apply.
+// sendExample sends the first example of an event type's schema of version 1 to an endpoint, whose
+// filters apply.
 func sendExample(c *call, ep *endpoint, eventType string) (answer, error) {
 	payload, err := c.org.example(eventType)
 	if err != nil {
@@ -54,7 +55,11 @@ func (o *org) example(eventType string) ([]byte, error) {
 	}
 	// A schema that is no object, or examples that are no array, mean that there is no example.
 	if err := json.Unmarshal(t.settings.schemas["1"], &schema); err != nil || len(schema.Examples) == 0 {
-		return nil, failWith(http.StatusBadRequest, "invalid_scheme", "Unable to generate example message from event-type schema")
+		return nil, failWith(
+			http.StatusBadRequest,
+			"invalid_scheme",
+			"Unable to generate example message from event-type schema",
+		)
 	}
 	return schema.Examples[0], nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
@@ -37,8 +38,8 @@ type exchange struct {
 	timedOut     bool
 }
 
-// Delivery is one attempt to deliver a message. An identical request that was repeated at once after a transport
-// error is not another delivery.
+// Delivery is one attempt to deliver a message. An identical request that was repeated at once
+// after a transport error is not another delivery.
 type Delivery struct {
 	AttemptID  string
 	MessageID  string
@@ -70,28 +71,45 @@ func newDelivery(t *attempt, x exchange) Delivery {
 // Deliveries are the logged deliveries, oldest first by their end.
 func (s *Server) Deliveries() []Delivery { return s.worker.log.all() }
 
-// Handle delivers in memory to h what goes to URLs with this URL's scheme and host, instead of over the network. The URL
-// is read as that of an endpoint is. One without scheme http or https and host is an error.
-func (s *Server) Handle(rawURL string, h http.Handler) error {
+// CheckReceiver says why no endpoint can have this URL: it has no scheme http or https, or no host,
+// or the server cannot read it.
+func CheckReceiver(rawURL string) error {
+	_, err := receiverOf(rawURL)
+	return err
+}
+
+func receiverOf(rawURL string) (receiverURL, error) {
 	normal, err := serde.ParseURL(rawURL)
 	if err != nil {
-		return fmt.Errorf("svixmock: handling %q: %w", rawURL, err)
+		return receiverURL{}, fmt.Errorf("svixmock: receiver %q: %w", rawURL, err)
 	}
 	u := splitURL(normal)
 	if u.scheme != "http" && u.scheme != "https" {
-		return fmt.Errorf("svixmock: handling %q: the scheme has to be http or https", rawURL)
+		return receiverURL{}, fmt.Errorf("svixmock: receiver %q: the scheme has to be http or https", rawURL)
+	}
+	return u, nil
+}
+
+// Handle delivers in memory to h what goes to URLs with this URL's scheme and host, instead of over
+// the network. The URL is read as that of an endpoint is. Nothing goes to one that CheckReceiver
+// refuses.
+func (s *Server) Handle(rawURL string, h http.Handler) {
+	u, err := receiverOf(rawURL)
+	if err != nil {
+		s.log.Error("no endpoint can have this URL", slog.Any("error", err))
+		return
 	}
 	s.worker.mu.Lock()
 	defer s.worker.mu.Unlock()
 	s.worker.handlers[u.origin()] = h
-	return nil
 }
 
 // send makes the exchange and fills in its result.
 func (s *Server) send(x *exchange) {
 	start := time.Now()
 	r, err := s.trip(x)
-	repeat := !x.timedOut && !errors.Is(err, errRefused) && time.Since(start) < repeatWithin && s.ctx.Err() == nil
+	repeat := !x.timedOut && !errors.Is(err, errRefused) && time.Since(start) < repeatWithin &&
+		s.ctx.Err() == nil
 	if err != nil && repeat {
 		r, err = s.trip(x)
 	}
@@ -160,7 +178,9 @@ func (x *exchange) request(ctx context.Context, u receiverURL) *http.Request {
 	}
 	r := &http.Request{
 		Method: http.MethodPost, URL: target, Host: u.host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: x.header.received(len(x.body)), Body: io.NopCloser(bytes.NewReader(x.body)), ContentLength: int64(len(x.body)),
+		Header: x.header.received(
+			len(x.body),
+		), Body: io.NopCloser(bytes.NewReader(x.body)), ContentLength: int64(len(x.body)),
 	}
 	if host, custom := x.header["host"]; custom {
 		r.Host = host.value
@@ -170,7 +190,7 @@ func (x *exchange) request(ctx context.Context, u receiverURL) *http.Request {
 
 // errorText is the response that is stored if there was none.
 func (x *exchange) errorText(err error) string {
-	var connect errConnect
+	var connect connectError
 	switch {
 	case x.timedOut:
 		return errTimeout.Error()
@@ -182,8 +202,8 @@ func (x *exchange) errorText(err error) string {
 	return "error making request: client error (SendRequest)"
 }
 
-// readResponse gives a body as it is stored: cut, and in base64 if it is then not UTF-8. It reports whether it was read
-// to its end.
+// readResponse gives a body as it is stored: cut, and in base64 if it is then not UTF-8. It reports
+// whether it was read to its end.
 func readResponse(r io.Reader) (text string, whole bool) {
 	body, err := io.ReadAll(io.LimitReader(r, maxResponse))
 	if err == nil {

@@ -9,24 +9,26 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong with a request of the API. Fields that are zero do not go wrong.
+// Fault is something that goes wrong with a request of the API. Fields that are zero do not go
+// wrong.
 type Fault struct {
-	// Status, Header and Body are answered instead of the server's own answer; Status 0: they are not. Without a
-	// Content-Type in Header the body is sent as application/json.
+	// Status, Header and Body are answered instead of the server's own answer; Status 0: they are
+	// not. Without a Content-Type in Header the body is sent as application/json.
 	Status int
 	Header http.Header
 	Body   string
-	// Reset breaks the connection without an answer. In memory the request's error is then a connection reset.
+	// Reset breaks the connection without an answer. In memory the request's error is then a
+	// connection reset.
 	Reset bool
 	// Hang gives no answer until the request's context ends or the server is closed.
 	Hang bool
 	// Delay is how long the answer is held back, at most until the request's context ends.
 	Delay time.Duration
-	// AfterActing lets the server act on the request before Status, Reset, Hang or Delay. Without it a request that
-	// meets Status, Reset or Hang has no effect.
+	// AfterActing lets the server act on the request before Status, Reset, Hang or Delay. Without
+	// it a request that meets Status, Reset or Hang has no effect.
 	AfterActing bool
-	// GoAway drops the request's handler as if the client had gone away, and says how far it came. There is no
-	// answer, except the one that Status or Reset gives. Hang and Delay come after it.
+	// GoAway drops the request's handler as if the client had gone away, and says how far it came.
+	// There is no answer, except the one that Status or Reset gives. Hang and Delay come after it.
 	GoAway GoAway
 	// Truncate sends half of the answer's body under the Content-Length of all of it.
 	Truncate bool
@@ -36,18 +38,20 @@ type Fault struct {
 	Only func(*http.Request) bool
 }
 
-// GoAway is how far the server comes with a request whose client goes away before the answer: it drops the request's
-// handler where it stands. Whatever it is, the request's idempotency key stays locked for minutes.
+// GoAway is how far the server comes with a request whose client goes away before the answer: it
+// drops the request's handler where it stands. Whatever it is, the request's idempotency key stays
+// locked for minutes.
 type GoAway int
 
 const (
-	// Stay is the zero value: the client waits for the answer. If it really goes away before that, a message is
-	// stored and not queued.
+	// Stay is the zero value: the client waits for the answer. If it really goes away before that,
+	// a message is stored and not queued.
 	Stay GoAway = iota
 	// NothingStored drops the handler before it has an effect.
 	NothingStored
-	// StoredNotQueued drops the handler once everything is stored: what it was to deliver never is. A message is
-	// listed, but has no attempts; the same eventId is a conflict; only a resend delivers it.
+	// StoredNotQueued drops the handler once everything is stored: what it was to deliver never is.
+	// A message is listed, but has no attempts; the same eventId is a conflict; only a resend
+	// delivers it.
 	StoredNotQueued
 	// StoredAndQueued drops the handler when all is done but the answer.
 	StoredAndQueued
@@ -90,8 +94,8 @@ type queuedFault struct {
 	fault Fault
 }
 
-// FailNext makes the next n requests that f.Only selects meet f, after earlier calls' faults are used up. Requests for
-// the server's health never meet a fault.
+// FailNext makes the next n requests that f.Only selects meet f, after earlier calls' faults are
+// used up. Requests for the server's health never meet a fault.
 func (s *Server) FailNext(n int, f Fault) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -100,8 +104,8 @@ func (s *Server) FailNext(n int, f Fault) {
 	}
 }
 
-// FailRate makes each request meet one of the faults with a probability of rate. A rate of 0 ends that. Requests made
-// one after the other meet the same faults for the same seed.
+// FailRate makes each request meet one of the faults with a probability of rate. A rate of 0 ends
+// that. Requests made one after the other meet the same faults for the same seed.
 func (s *Server) FailRate(rate float64, seed uint64, kinds ...Fault) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -170,8 +174,8 @@ func (s *Server) meet(f Fault, r *http.Request, act func() outcome) outcome {
 	return out
 }
 
-// finish is the end of a handler that has stored what it had to: it queues the deliveries. It reports whether the client
-// is still there.
+// finish is the end of a handler that has stored what it had to: it queues the deliveries. It
+// reports whether the client is still there.
 func (s *Server) finish(c *call) bool {
 	f := c.fault
 	if f.GoAway == StoredAndQueued {

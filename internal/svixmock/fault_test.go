@@ -94,7 +94,8 @@ func TestFaults(t *testing.T) {
 		"status": {svixmock.Fault{
 			Status: 503, Header: http.Header{"Retry-After": {"7"}, "Content-Type": {"text/html"}}, Body: "<p>",
 		}, false, func(got received, err error) error {
-			if err != nil || got.status != 503 || got.body != "<p>" || got.header.Get("Retry-After") != "7" || got.header.Get("Content-Type") != "text/html" {
+			if err != nil || got.status != 503 || got.body != "<p>" || got.header.Get("Retry-After") != "7" ||
+				got.header.Get("Content-Type") != "text/html" {
 				return fmt.Errorf("got %v and error %w", got, err)
 			}
 			return nil
@@ -105,19 +106,39 @@ func TestFaults(t *testing.T) {
 			}
 			return nil
 		}},
-		"success that is none":  {svixmock.Fault{Status: 200, Body: "null"}, false, wantStatus(200)},
-		"status after acting":   {svixmock.Fault{Status: 500, AfterActing: true}, true, wantStatus(500)},
-		"reset":                 {svixmock.Fault{Reset: true}, false, wantError(syscall.ECONNRESET)},
-		"reset after acting":    {svixmock.Fault{Reset: true, AfterActing: true}, true, wantError(syscall.ECONNRESET)},
-		"delay":                 {svixmock.Fault{Delay: short}, true, wantStatus(201)},
-		"delay after acting":    {svixmock.Fault{Delay: short, AfterActing: true}, true, wantStatus(201)},
-		"delay and status":      {svixmock.Fault{Delay: short, Status: 429}, false, wantStatus(429)},
-		"slow body":             {svixmock.Fault{SlowBody: short}, true, wantStatus(201)},
-		"truncated":             {svixmock.Fault{Truncate: true}, true, wantError(io.ErrUnexpectedEOF)},
-		"truncated and slow":    {svixmock.Fault{Truncate: true, SlowBody: short}, true, wantError(io.ErrUnexpectedEOF)},
-		"another method's":      {svixmock.Fault{Status: 500, Only: isMethod(http.MethodPut)}, true, wantStatus(201)},
-		"this method's":         {svixmock.Fault{Status: 500, Only: isMethod(http.MethodPost)}, false, wantStatus(500)},
-		"truncated, own answer": {svixmock.Fault{Status: 200, Body: "four", Truncate: true}, false, wantError(io.ErrUnexpectedEOF)},
+		"success that is none": {svixmock.Fault{Status: 200, Body: "null"}, false, wantStatus(200)},
+		"status after acting":  {svixmock.Fault{Status: 500, AfterActing: true}, true, wantStatus(500)},
+		"reset":                {svixmock.Fault{Reset: true}, false, wantError(syscall.ECONNRESET)},
+		"reset after acting": {
+			svixmock.Fault{Reset: true, AfterActing: true},
+			true,
+			wantError(syscall.ECONNRESET),
+		},
+		"delay":              {svixmock.Fault{Delay: short}, true, wantStatus(201)},
+		"delay after acting": {svixmock.Fault{Delay: short, AfterActing: true}, true, wantStatus(201)},
+		"delay and status":   {svixmock.Fault{Delay: short, Status: 429}, false, wantStatus(429)},
+		"slow body":          {svixmock.Fault{SlowBody: short}, true, wantStatus(201)},
+		"truncated":          {svixmock.Fault{Truncate: true}, true, wantError(io.ErrUnexpectedEOF)},
+		"truncated and slow": {
+			svixmock.Fault{Truncate: true, SlowBody: short},
+			true,
+			wantError(io.ErrUnexpectedEOF),
+		},
+		"another method's": {
+			svixmock.Fault{Status: 500, Only: isMethod(http.MethodPut)},
+			true,
+			wantStatus(201),
+		},
+		"this method's": {
+			svixmock.Fault{Status: 500, Only: isMethod(http.MethodPost)},
+			false,
+			wantStatus(500),
+		},
+		"truncated, own answer": {
+			svixmock.Fault{Status: 200, Body: "four", Truncate: true},
+			false,
+			wantError(io.ErrUnexpectedEOF),
+		},
 	}
 	for transport, start := range map[string]func(*testing.T) plain{"memory": inMemory, "socket": onSocket} {
 		for name, tt := range tests {
@@ -149,7 +170,12 @@ func wantStatus(want int) func(received, error) error {
 func wantError(want error) func(received, error) error {
 	return func(got received, err error) error {
 		if !errors.Is(err, want) {
-			return fmt.Errorf("got %v and error %w, want error %v", got, err, want) //nolint:errorlint // one is enough
+			return fmt.Errorf(
+				"got %v and error %w, want error %v",
+				got,
+				err,
+				want,
+			) //nolint:errorlint // one is enough
 		}
 		return nil
 	}
@@ -208,7 +234,10 @@ func TestHangEndsWithTheConnection(t *testing.T) {
 	t.Cleanup(web.Close)
 	p := plain{mock, web.Client(), web.URL}
 	entered := make(chan struct{}, 1)
-	mock.FailNext(1, svixmock.Fault{Hang: true, Only: func(*http.Request) bool { entered <- struct{}{}; return true }})
+	mock.FailNext(
+		1,
+		svixmock.Fault{Hang: true, Only: func(*http.Request) bool { entered <- struct{}{}; return true }},
+	)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-entered
@@ -256,7 +285,10 @@ func TestFailNextOrder(t *testing.T) {
 	p.mock.FailNext(2, svixmock.Fault{Status: 501})
 	p.mock.FailNext(1, svixmock.Fault{Status: 502})
 	var got []int
-	for _, request := range []string{"POST /app", "GET /health", "GET /app", "HEAD /health/ping", "GET /app", "GET /app", "GET /app"} {
+	for _, request := range []string{
+		"POST /app", "GET /health", "GET /app", "HEAD /health/ping", "GET /app",
+		"GET /app", "GET /app",
+	} {
 		method, path, _ := strings.Cut(request, " ")
 		r, err := p.send(t.Context(), method, "/api/v1"+path, `{"name":"a"}`)
 		if err != nil {
@@ -273,7 +305,13 @@ func TestFailRate(t *testing.T) {
 	t.Parallel()
 	run := func(seed uint64) []int {
 		p := inMemory(t)
-		p.mock.FailRate(0.5, seed, svixmock.Fault{Status: 500}, svixmock.Fault{Status: 502}, svixmock.Fault{Status: 999, Only: isMethod(http.MethodPut)})
+		p.mock.FailRate(
+			0.5,
+			seed,
+			svixmock.Fault{Status: 500},
+			svixmock.Fault{Status: 502},
+			svixmock.Fault{Status: 999, Only: isMethod(http.MethodPut)},
+		)
 		var statuses []int
 		for range 100 {
 			r, err := p.create(t.Context())
@@ -311,7 +349,14 @@ func TestAfterActingIsIdempotentWithAKey(t *testing.T) {
 	a := newMemoryAPI(t, svixmock.Config{})
 	a.mock.FailNext(1, svixmock.Fault{Reset: true, AfterActing: true})
 	try := func() (answer, error) {
-		return a.try(t.Context(), http.MethodPost, "/api/v1/app", strings.NewReader(`{"name":"a"}`), "Idempotency-Key", "k")
+		return a.try(
+			t.Context(),
+			http.MethodPost,
+			"/api/v1/app",
+			strings.NewReader(`{"name":"a"}`),
+			"Idempotency-Key",
+			"k",
+		)
 	}
 	if _, err := try(); !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatalf("got error %v, want a reset", err)

@@ -15,7 +15,8 @@ type filter struct {
 	query serde.Query
 }
 
-// filters are the parameters that a list has besides paging, channel, before, after and event types.
+// filters are the parameters that a list has besides paging, channel, before, after and event
+// types.
 type filters int
 
 const (
@@ -25,8 +26,8 @@ const (
 	filtersContent
 )
 
-// parseFilter reads the parameters but for the event types, in the server's order: paging and what is wrong with it
-// first. The id of the listed kind has prefix.
+// parseFilter reads the parameters but for the event types, in the server's order: paging and what
+// is wrong with it first. The id of the listed kind has prefix.
 func parseFilter(q serde.Query, prefix string, has filters) (*filter, error) {
 	f := &filter{query: q, withContent: true}
 	var err error

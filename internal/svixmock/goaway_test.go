@@ -16,8 +16,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// These tests are about section 16.1 of the contract: the server drops a request's handler where it stands when the
-// client goes away.
+// These tests are about section 16.1 of the contract: the server drops a request's handler where it
+// stands when the client goes away.
 
 // left is what a message create left behind.
 type left struct {
@@ -57,17 +57,28 @@ func TestGoAway(t *testing.T) {
 	}{
 		"nothing stored":    {svixmock.NothingStored, left{Again: http.StatusAccepted}},
 		"stored not queued": {svixmock.StoredNotQueued, left{Stored: true, Again: http.StatusConflict}},
-		"stored and queued": {svixmock.StoredAndQueued, left{Stored: true, Delivered: true, Again: http.StatusConflict}},
+		"stored and queued": {
+			svixmock.StoredAndQueued,
+			left{Stored: true, Delivered: true, Again: http.StatusConflict},
+		},
 	}
-	for transport, start := range map[string]func(*testing.T, svixmock.Config) *api{"memory": newMemoryAPI, "socket": newAPI} {
+	for transport, start := range map[string]func(*testing.T, svixmock.Config) *api{
+		"memory": newMemoryAPI,
+		"socket": newAPI,
+	} {
 		for name, tt := range tests {
 			t.Run(transport+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				got := leftBy(t, start(t, svixmock.Config{}), svixmock.Fault{GoAway: tt.goAway}, func(create func(context.Context) error) {
-					if err := create(t.Context()); !errors.Is(err, io.EOF) {
-						t.Errorf("got error %v, want the end of the connection", err)
-					}
-				})
+				got := leftBy(
+					t,
+					start(t, svixmock.Config{}),
+					svixmock.Fault{GoAway: tt.goAway},
+					func(create func(context.Context) error) {
+						if err := create(t.Context()); !errors.Is(err, io.EOF) {
+							t.Errorf("got error %v, want the end of the connection", err)
+						}
+					},
+				)
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("left behind (-want +got):\n%s", diff)
 				}
@@ -84,19 +95,25 @@ func TestClientThatLeavesHasItsMessageStoredAndNotQueued(t *testing.T) {
 		fault svixmock.Fault
 		want  left
 	}{
-		"while the server is slow":          {svixmock.Fault{Delay: time.Hour}, worst},
-		"while the answer is held back":     {svixmock.Fault{Delay: time.Hour, AfterActing: true}, worst},
-		"while the answer hangs":            {svixmock.Fault{Hang: true, AfterActing: true}, worst},
-		"while the request hangs":           {svixmock.Fault{Hang: true}, left{Again: http.StatusAccepted}},
-		"while something else would answer": {svixmock.Fault{Delay: time.Hour, Status: 503}, left{Again: http.StatusAccepted}},
+		"while the server is slow":      {svixmock.Fault{Delay: time.Hour}, worst},
+		"while the answer is held back": {svixmock.Fault{Delay: time.Hour, AfterActing: true}, worst},
+		"while the answer hangs":        {svixmock.Fault{Hang: true, AfterActing: true}, worst},
+		"while the request hangs":       {svixmock.Fault{Hang: true}, left{Again: http.StatusAccepted}},
+		"while something else would answer": {
+			svixmock.Fault{Delay: time.Hour, Status: 503},
+			left{Again: http.StatusAccepted},
+		},
 	}
-	for transport, start := range map[string]func(*testing.T, svixmock.Config) *api{"memory": newMemoryAPI, "socket": newAPI} {
+	for transport, start := range map[string]func(*testing.T, svixmock.Config) *api{
+		"memory": newMemoryAPI,
+		"socket": newAPI,
+	} {
 		for name, tt := range tests {
 			t.Run(transport+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				a := start(t, svixmock.Config{KeepRequests: 10})
 				entered := make(chan struct{}, 1)
-				tt.fault.Only = func(r *http.Request) bool {
+				tt.fault.Only = func(*http.Request) bool {
 					entered <- struct{}{}
 					return true
 				}
@@ -119,7 +136,8 @@ func TestClientThatLeavesHasItsMessageStoredAndNotQueued(t *testing.T) {
 	}
 }
 
-// dropped waits until the server has dropped the handler of a request. A client learns nothing of that.
+// dropped waits until the server has dropped the handler of a request. A client learns nothing of
+// that.
 func (a *api) dropped() {
 	a.t.Helper()
 	for a.t.Context().Err() == nil {
@@ -132,7 +150,8 @@ func (a *api) dropped() {
 	}
 }
 
-// A resend whose client goes away is not made, and one that is made delivers a message that was never queued.
+// A resend whose client goes away is not made, and one that is made delivers a message that was
+// never queued.
 func TestResendOfWhatWasNeverQueued(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{})
@@ -155,12 +174,16 @@ func TestResendOfWhatWasNeverQueued(t *testing.T) {
 	a.post(resend, "").expect(http.StatusAccepted, `{}`)
 	a.delivered(1)
 	if got := a.mock.Messages()[0].ID; len(a.attempts(app, got)) != 1 || len(receiver.deliveries()) != 1 {
-		t.Errorf("got attempts %v and %d deliveries, want one each", a.attempts(app, got), len(receiver.deliveries()))
+		t.Errorf(
+			"got attempts %v and %d deliveries, want one each",
+			a.attempts(app, got),
+			len(receiver.deliveries()),
+		)
 	}
 }
 
-// The lock that a dropped request leaves behind outlives it: until the server sweeps its cache, requests with the key
-// get an empty 500.
+// The lock that a dropped request leaves behind outlives it: until the server sweeps its cache,
+// requests with the key get an empty 500.
 func TestDroppedRequestLeavesItsIdempotencyKeyLocked(t *testing.T) {
 	t.Parallel()
 	for name, goAway := range map[string]svixmock.GoAway{
@@ -172,12 +195,17 @@ func TestDroppedRequestLeavesItsIdempotencyKeyLocked(t *testing.T) {
 				app := a.app()
 				const body = `{"eventType":"origin.visit","payload":{}}`
 				a.mock.FailNext(1, svixmock.Fault{GoAway: goAway})
-				if _, err := a.try(a.t.Context(), http.MethodPost, "/api/v1"+app+"/msg", strings.NewReader(body), "Idempotency-Key", "k"); !errors.Is(err, io.EOF) {
+				if _, err := a.try(a.t.Context(), http.MethodPost, "/api/v1"+app+"/msg",
+					strings.NewReader(body), "Idempotency-Key", "k"); !errors.Is(
+					err,
+					io.EOF,
+				) {
 					a.t.Fatalf("got error %v", err)
 				}
 				for _, want := range []time.Duration{5 * time.Second, 200 * time.Millisecond, 200 * time.Millisecond} {
 					start := time.Now()
-					a.post(app+"/msg", body, "Idempotency-Key", "k").expect(http.StatusInternalServerError, noBody)
+					a.post(app+"/msg", body, "Idempotency-Key", "k").
+						expect(http.StatusInternalServerError, noBody)
 					if took := time.Since(start); took < want || took > want+time.Second/4 {
 						a.t.Errorf("the answer took %v, want %v", took, want)
 					}
@@ -196,7 +224,12 @@ func TestGoAwayBehindAProxy(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{KeepRequests: 1})
 	a.mock.FailNext(1, svixmock.Fault{GoAway: svixmock.StoredNotQueued, Status: http.StatusServiceUnavailable})
-	req := httptest.NewRequest(http.MethodPost, "/api/v1/app", strings.NewReader(`{"name":"archive"}`))
+	req := httptest.NewRequestWithContext(
+		t.Context(),
+		http.MethodPost,
+		"/api/v1/app",
+		strings.NewReader(`{"name":"archive"}`),
+	)
 	req.Header.Set("Authorization", "Bearer "+a.mock.Token())
 	w := httptest.NewRecorder()
 	a.mock.ServeHTTP(w, req)
@@ -215,12 +248,22 @@ func TestGoAwayAtRandom(t *testing.T) {
 			app := a.app()
 			a.endpoint(app, "https://receiver.example/hook")
 			a.receiver("https://receiver.example")
-			a.mock.FailRate(1, seed, svixmock.Fault{GoAway: svixmock.NothingStored},
-				svixmock.Fault{GoAway: svixmock.StoredNotQueued}, svixmock.Fault{GoAway: svixmock.StoredAndQueued})
+			a.mock.FailRate(
+				1,
+				seed,
+				svixmock.Fault{GoAway: svixmock.NothingStored},
+				svixmock.Fault{
+					GoAway: svixmock.StoredNotQueued,
+				},
+				svixmock.Fault{GoAway: svixmock.StoredAndQueued},
+			)
 			for range 100 {
 				before, delivered := len(a.mock.Messages()), len(a.mock.Deliveries())
 				body := strings.NewReader(`{"eventType":"origin.visit","payload":{}}`)
-				if _, err := a.try(t.Context(), http.MethodPost, "/api/v1"+app+"/msg", body); !errors.Is(err, io.EOF) {
+				if _, err := a.try(t.Context(), http.MethodPost, "/api/v1"+app+"/msg", body); !errors.Is(
+					err,
+					io.EOF,
+				) {
 					t.Fatalf("got error %v", err)
 				}
 				synctest.Wait()

@@ -59,7 +59,8 @@ func isToken(s string) bool {
 	})
 }
 
-// isHeaderValue reports whether the API accepts a header value, isVisible whether the server also sends it.
+// isHeaderValue reports whether the API accepts a header value, isVisible whether the server also
+// sends it.
 func isHeaderValue(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
@@ -158,8 +159,8 @@ func putHeaders(c *call, ep *endpoint, headers map[string]string) (answer, error
 	return noContent, nil
 }
 
-// patchHeaders merges headers. A value that the PATCH of the real server does not check, though it cannot read it,
-// makes the endpoint unusable, and with it its application's messages.
+// patchHeaders merges headers. A value that the PATCH of the real server does not check, though it
+// cannot read it, makes the endpoint unusable, and with it its application's messages.
 func (s *Server) patchHeaders(c *call, ep *endpoint, patch headerPatch) (answer, error) {
 	headers := notNil(maps.Clone(ep.settings.headers))
 	for name, value := range patch {
@@ -172,15 +173,19 @@ func (s *Server) patchHeaders(c *call, ep *endpoint, patch headerPatch) (answer,
 	ep.setHeaders(headers, c.now)
 	if patch.poisons() {
 		ep.poison()
-		s.log.Error("the endpoint has a header value that no Svix server can read: requests about it, its application's "+
-			"list of endpoints and every new message fail until the application is deleted", "endpoint", ep.id)
+		s.log.Error(
+			"the endpoint has a header value that no Svix server can read: requests about it, its application's "+
+				"list of endpoints and every new message fail until the application is deleted",
+			"endpoint",
+			ep.id,
+		)
 		panic(http.ErrAbortHandler)
 	}
 	return noContent, nil
 }
 
-// setHeaders replaces the headers. The recipient cache is not told, so that deliveries may use the old ones for as long
-// as it lasts.
+// setHeaders replaces the headers. The recipient cache is not told, so that deliveries may use the
+// old ones for as long as it lasts.
 func (ep *endpoint) setHeaders(headers map[string]string, now time.Time) {
 	settings := *ep.settings
 	settings.headers = headers

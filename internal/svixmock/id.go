@@ -25,8 +25,8 @@ const idEpoch = 1_400_000_000
 
 const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// id is an id without its prefix: 4 bytes of seconds since idEpoch, 1 byte of 4 ms units, 15 random bytes.
-// Its byte order is the byte order of its text form.
+// id is an id without its prefix: 4 bytes of seconds since idEpoch, 1 byte of 4 ms units, 15 random
+// bytes. Its byte order is the byte order of its text form.
 type id [20]byte
 
 // newID draws an id of time t.
@@ -41,7 +41,8 @@ func newID(t time.Time) id {
 func firstID(t time.Time) id { return slotOf(t, 0x00) }
 func lastID(t time.Time) id  { return slotOf(t, 0xff) }
 
-// slotOf gives the id of t's slot whose random bytes are all fill. Seconds outside the range wrap, as on the server.
+// slotOf gives the id of t's slot whose random bytes are all fill. Seconds outside the range wrap,
+// as on the server.
 func slotOf(t time.Time, fill byte) id {
 	var i id
 	seconds := (t.Unix() - idEpoch) & 0xffff_ffff
@@ -68,8 +69,8 @@ func (i id) compare(o id) int {
 	return bytes.Compare(i[:], o[:])
 }
 
-// parseID reads the text form of an id. It reports false for another prefix and for anything but 27 base62 digits. A
-// number that is too large counts as the largest.
+// parseID reads the text form of an id. It reports false for another prefix and for anything but 27
+// base62 digits. A number that is too large counts as the largest.
 func parseID(prefix, text string) (id, bool) {
 	digits, ok := strings.CutPrefix(text, prefix)
 	if !ok {

@@ -16,11 +16,12 @@ const (
 	idempotencySweep = 5 * time.Minute        // after which expired entries are forgotten
 )
 
-// idempotencyKey identifies a request: its token, its key and where it goes. The body plays no part.
+// idempotencyKey identifies a request: its token, its key and where it goes. The body plays no
+// part.
 type idempotencyKey [sha256.Size]byte
 
-// idempotencyCache is the server's memory cache. An expired entry can no longer be read, but until the next sweep it
-// still keeps its key from being locked anew.
+// idempotencyCache is the server's memory cache. An expired entry can no longer be read, but until
+// the next sweep it still keeps its key from being locked anew.
 type idempotencyCache struct {
 	now func() time.Time
 
@@ -39,8 +40,8 @@ func newIdempotencyCache(now func() time.Time) *idempotencyCache {
 	return &idempotencyCache{now: now, entries: map[idempotencyKey]idempotencyEntry{}}
 }
 
-// idempotent answers a POST that has a key with what the first request with that key was answered. Where act panics,
-// which stands for a handler that is dropped, the key stays locked.
+// idempotent answers a POST that has a key with what the first request with that key was answered.
+// Where act panics, which stands for a handler that is dropped, the key stays locked.
 func (s *Server) idempotent(c *call, act func() answer) answer {
 	key, ok := idempotencyKeyOf(c)
 	if s.idempotency == nil || !ok {
@@ -65,7 +66,8 @@ func (s *Server) idempotent(c *call, act func() answer) answer {
 
 func idempotencyKeyOf(c *call) (idempotencyKey, bool) {
 	key, auth := c.Header["Idempotency-Key"], c.Header["Authorization"]
-	if c.Method != http.MethodPost || len(key) == 0 || len(auth) == 0 || !isVisible(key[0]) || !isVisible(auth[0]) {
+	if c.Method != http.MethodPost || len(key) == 0 || len(auth) == 0 || !isVisible(key[0]) ||
+		!isVisible(auth[0]) {
 		return idempotencyKey{}, false
 	}
 	uri := c.path + "?" + c.rawQuery
@@ -84,7 +86,8 @@ func (ic *idempotencyCache) lock(key idempotencyKey) bool {
 	return true
 }
 
-// sweep forgets what had expired at the last of the regular sweeps. They begin anew where the clock was set back.
+// sweep forgets what had expired at the last of the regular sweeps. They begin anew where the clock
+// was set back.
 func (ic *idempotencyCache) sweep() {
 	now := ic.now()
 	if ic.swept.IsZero() || now.Before(ic.swept) {

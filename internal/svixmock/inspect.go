@@ -74,8 +74,9 @@ type Seed struct {
 	At        func(i int) time.Time // of the i-th message and its attempt; ascending
 }
 
-// SeedAttempts stores n messages, each with one attempt that succeeded, without delivering them. It is made for large
-// numbers: a million take a few seconds and, payloads aside, about 350 bytes each.
+// SeedAttempts stores n messages, each with one attempt that succeeded, without delivering them. It
+// is made for large numbers: a million take a few seconds and, payloads aside, about 350 bytes
+// each.
 func (s *Server) SeedAttempts(n int, seed Seed) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -30,14 +30,18 @@ func TestRequestLog(t *testing.T) {
 		t.Fatalf("got %d requests, want the newest 2", len(got))
 	}
 	first, second := got[0], got[1]
-	if first.Method != http.MethodPost || first.Path != "/api/v1/app" || first.RawQuery != "get_if_exists=true" ||
-		string(first.Body) != `{"name":"a"}` || first.Header.Get("X-Test") != "y" {
+	if first.Method != http.MethodPost || first.Path != "/api/v1/app" ||
+		first.RawQuery != "get_if_exists=true" ||
+		string(first.Body) != `{"name":"a"}` ||
+		first.Header.Get("X-Test") != "y" {
 		t.Errorf("got request %+v", first)
 	}
-	if first.Status != http.StatusCreated || !bytes.Equal(first.Answer, created.body) || first.AnswerHeader.Get("Content-Type") != "application/json" {
+	if first.Status != http.StatusCreated || !bytes.Equal(first.Answer, created.body) ||
+		first.AnswerHeader.Get("Content-Type") != "application/json" {
 		t.Errorf("got answer %d %s %v", first.Status, first.Answer, first.AnswerHeader)
 	}
-	if second.Method != http.MethodDelete || second.Path != "/api/v1/app/a%2Fb" || second.Status != 0 || second.Answer != nil {
+	if second.Method != http.MethodDelete || second.Path != "/api/v1/app/a%2Fb" || second.Status != 0 ||
+		second.Answer != nil {
 		t.Errorf("got broken request %+v", second)
 	}
 }
@@ -75,7 +79,14 @@ func TestMessages(t *testing.T) {
 	}
 	want := []svixmock.Message{
 		{EventType: "a.b", Payload: []byte(`{"b": 1, "a":2}`), Timestamp: start.Add(time.Second)},
-		{AppUID: "one", EventID: "e", EventType: "c.d", Channels: []string{"x", "y"}, Payload: []byte(`{}`), Timestamp: start.Add(2 * time.Second)},
+		{
+			AppUID:    "one",
+			EventID:   "e",
+			EventType: "c.d",
+			Channels:  []string{"x", "y"},
+			Payload:   []byte(`{}`),
+			Timestamp: start.Add(2 * time.Second),
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("messages (-want +got):\n%s", diff)
@@ -104,7 +115,8 @@ func TestSeedAttempts(t *testing.T) {
 	clock.set(n * time.Second)
 	first := a.items("/app/app/attempt/endpoint/ep?limit=1&channel=c&event_types=a.b&status=0")[0]
 	msg := jsonText(a.get("/app/app/msg/" + first["msgId"].(string)).field("payload"))
-	if msg != `{"i":999}` || first["timestamp"] != "2026-01-01T00:16:39Z" || first["url"] != "https://receiver.example/" {
+	if msg != `{"i":999}` || first["timestamp"] != "2026-01-01T00:16:39Z" ||
+		first["url"] != "https://receiver.example/" {
 		t.Errorf("got newest attempt %v of message %s", first, msg)
 	}
 	if got := len(a.mock.Messages()); got != n {
@@ -113,7 +125,8 @@ func TestSeedAttempts(t *testing.T) {
 	for name, broken := range map[string]svixmock.Seed{
 		"application": {App: "x", Endpoint: "ep"}, "endpoint": {App: "app", Endpoint: "x"},
 	} {
-		if err := a.mock.SeedAttempts(1, broken); err == nil || !strings.Contains(err.Error(), "no "+name+" x") {
+		if err := a.mock.SeedAttempts(1, broken); err == nil ||
+			!strings.Contains(err.Error(), "no "+name+" x") {
 			t.Errorf("missing %s: got error %v", name, err)
 		}
 	}
@@ -126,7 +139,10 @@ func TestSeedAttempts(t *testing.T) {
 func TestLogger(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
-	a := newMemoryAPI(t, svixmock.Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), RetrySchedule: []time.Duration{}})
+	a := newMemoryAPI(
+		t,
+		svixmock.Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), RetrySchedule: []time.Duration{}},
+	)
 	a.receiver("https://receiver.example", status(http.StatusTeapot))
 	app := a.app()
 	a.endpoint(app, "https://receiver.example/?key=hidden")
@@ -161,10 +177,14 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// Everything at once, for the race detector: no message is lost, none delivered twice to an endpoint.
+// Everything at once, for the race detector: no message is lost, none delivered twice to an
+// endpoint.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	a := newMemoryAPI(t, svixmock.Config{KeepRequests: 10, KeepDeliveries: 10, RetrySchedule: []time.Duration{}})
+	a := newMemoryAPI(
+		t,
+		svixmock.Config{KeepRequests: 10, KeepDeliveries: 10, RetrySchedule: []time.Duration{}},
+	)
 	app := a.app()
 	one, two := a.receiver("https://one.example"), a.receiver("https://two.example")
 	first := a.endpoint(app, "https://one.example")
@@ -174,11 +194,14 @@ func TestConcurrentUse(t *testing.T) {
 	for sender := range senders {
 		running.Go(func() {
 			for i := range each {
-				a.post(app+"/msg", fmt.Sprintf(`{"eventType":"a.b","payload":{},"eventId":"%d-%d"}`, sender, i)).expect(http.StatusAccepted, "")
+				a.post(app+"/msg", fmt.Sprintf(`{"eventType":"a.b","payload":{},"eventId":"%d-%d"}`, sender, i)).
+					expect(http.StatusAccepted, "")
 				a.get(app+"/msg?limit=2").expect(http.StatusOK, "")
 				a.do(http.MethodPatch, app+"/endpoint/"+first, `{"description":"d"}`).expect(http.StatusOK, "")
-				a.do(http.MethodPatch, app+"/endpoint/"+first+"/headers", `{"headers":{"X-A":"b"}}`).expect(http.StatusNoContent, "")
-				a.post(app+"/endpoint/"+first+"/secret/rotate", `{"gracePeriodSeconds":0}`).expect(http.StatusNoContent, "")
+				a.do(http.MethodPatch, app+"/endpoint/"+first+"/headers", `{"headers":{"X-A":"b"}}`).
+					expect(http.StatusNoContent, "")
+				a.post(app+"/endpoint/"+first+"/secret/rotate", `{"gracePeriodSeconds":0}`).
+					expect(http.StatusNoContent, "")
 				a.get(app+"/attempt/endpoint/"+first+"?limit=2").expect(http.StatusOK, "")
 				a.mock.Requests()
 				a.mock.Deliveries()
@@ -194,7 +217,13 @@ func TestConcurrentUse(t *testing.T) {
 			seen[d.header.Get("Webhook-Id")] = true
 		}
 		if len(seen) != senders*each || len(r.deliveries()) != senders*each {
-			t.Errorf("receiver %s got %d deliveries of %d messages, want %d", name, len(r.deliveries()), len(seen), senders*each)
+			t.Errorf(
+				"receiver %s got %d deliveries of %d messages, want %d",
+				name,
+				len(r.deliveries()),
+				len(seen),
+				senders*each,
+			)
 		}
 	}
 }
@@ -214,7 +243,12 @@ func FuzzPayload(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		got, err := p.send(t.Context(), http.MethodPost, "/api/v1/app/a/msg", `{"eventType":"a","payload":`+payload+`}`)
+		got, err := p.send(
+			t.Context(),
+			http.MethodPost,
+			"/api/v1/app/a/msg",
+			`{"eventType":"a","payload":`+payload+`}`,
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +256,9 @@ func FuzzPayload(f *testing.F) {
 			Payload json.RawMessage `json:"payload"`
 		}
 		if got.status != http.StatusAccepted {
-			if json.Valid([]byte(payload)) && strings.HasPrefix(strings.TrimLeft(payload, " \t\r\n"), "{") && !strings.Contains(payload, "\\u") && isUTF8(payload) {
+			if json.Valid([]byte(payload)) && strings.HasPrefix(strings.TrimLeft(payload, " \t\r\n"), "{") &&
+				!strings.Contains(payload, "\\u") &&
+				isUTF8(payload) {
 				t.Fatalf("%q was refused: %s", payload, got.body)
 			}
 			return

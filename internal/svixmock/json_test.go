@@ -36,7 +36,8 @@ func TestMalformedJSON(t *testing.T) {
 		}
 		for place := range places {
 			got := placed(t, place, value)
-			if got.status != http.StatusUnprocessableEntity || !strings.Contains(string(got.body), "value_error.jsondecode") {
+			if got.status != http.StatusUnprocessableEntity ||
+				!strings.Contains(string(got.body), "value_error.jsondecode") {
 				t.Errorf("%q as %s: got %d %s, want a decoding error", value, place, got.status, got.body)
 			}
 		}
@@ -65,18 +66,28 @@ func TestTolerance(t *testing.T) {
 		value string
 		takes map[string]bool
 	}{
-		"lone high surrogate":   {`"\ud800"`, map[string]bool{"payload": ok, "unknown member": ok}},
-		"lone low surrogate":    {`"\udc00x"`, map[string]bool{"payload": ok, "unknown member": ok}},
-		"wrong pair":            {`"\ud800\u0041"`, map[string]bool{"payload": ok, "unknown member": ok}},
-		"surrogate in a key":    {`{"\ud800":1}`, map[string]bool{"payload": ok, "unknown member": ok}},
-		"nested deeply":         {strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), map[string]bool{"payload": ok, "unknown member": ok}},
+		"lone high surrogate": {`"\ud800"`, map[string]bool{"payload": ok, "unknown member": ok}},
+		"lone low surrogate":  {`"\udc00x"`, map[string]bool{"payload": ok, "unknown member": ok}},
+		"wrong pair":          {`"\ud800\u0041"`, map[string]bool{"payload": ok, "unknown member": ok}},
+		"surrogate in a key":  {`{"\ud800":1}`, map[string]bool{"payload": ok, "unknown member": ok}},
+		"nested deeply": {
+			strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000),
+			map[string]bool{"payload": ok, "unknown member": ok},
+		},
 		"not UTF-8":             {"\"\xff\"", map[string]bool{"unknown member": ok}},
 		"key that is not UTF-8": {"{\"\xff\":1}", map[string]bool{"unknown member": ok}},
 	} {
 		for place := range places {
 			got := placed(t, place, tt.value)
 			if took := got.status < 300; took != tt.takes[place] || !took && got.status != refused {
-				t.Errorf("%s as %s: got %d %.100s, want a success: %t", name, place, got.status, got.body, tt.takes[place])
+				t.Errorf(
+					"%s as %s: got %d %.100s, want a success: %t",
+					name,
+					place,
+					got.status,
+					got.body,
+					tt.takes[place],
+				)
 			}
 		}
 	}
@@ -90,7 +101,9 @@ func TestPortalAccess(t *testing.T) {
 	a.post("/event-type", `{"name":"a.plain","description":""}`)
 	a.post("/event-type", `{"name":"b.flagged","description":"","featureFlag":"beta"}`)
 	access := func(body string) string {
-		return "Bearer " + a.post("/auth/app-portal-access"+strings.TrimPrefix(app, "/app"), body).expect(http.StatusOK, `{"url":"*","token":"*"}`).text("token")
+		return "Bearer " + a.post("/auth/app-portal-access"+strings.TrimPrefix(app, "/app"), body).
+			expect(http.StatusOK, `{"url":"*","token":"*"}`).
+			text("token")
 	}
 	as := func(token, path string) answer { return a.do(http.MethodGet, path, "", "Authorization", token) }
 
@@ -102,9 +115,11 @@ func TestPortalAccess(t *testing.T) {
 		as(token, "/event-type/b.flagged").expect(flagged, "")
 		as(token, "/event-type/a.plain").expect(http.StatusOK, "")
 	}
-	a.post("/auth/app-portal-access/app_missing", `{}`).expect(http.StatusNotFound, problem("not_found", "Application not found"))
+	a.post("/auth/app-portal-access/app_missing", `{}`).
+		expect(http.StatusNotFound, problem("not_found", "Application not found"))
 	a.post("/auth/app-portal-access/new", `{"application":{"name":"a","uid":"new"}}`).expect(http.StatusOK, "")
 	a.get("/app/new").expect(http.StatusOK, "")
-	a.post("/auth/app-portal-access/x", `{"application":{"name":"","uid":"x"}}`).expect(http.StatusUnprocessableEntity, "")
+	a.post("/auth/app-portal-access/x", `{"application":{"name":"","uid":"x"}}`).
+		expect(http.StatusUnprocessableEntity, "")
 	a.post("/auth/app-portal-access/x", `{"featureFlags":1}`).expect(http.StatusUnprocessableEntity, "")
 }

@@ -9,8 +9,8 @@ import (
 	"strconv"
 )
 
-// memoryTransport calls a receiver's handler in a goroutine of its own, so that a handler that does not return delays
-// nobody. It uses no socket.
+// memoryTransport calls a receiver's handler in a goroutine of its own, so that a handler that does
+// not return delays nobody. It uses no socket.
 type memoryTransport struct{ handler http.Handler }
 
 var errHandlerPanic = errors.New("the receiver's handler panicked")
@@ -40,8 +40,8 @@ func incoming(r *http.Request) *http.Request {
 	return served
 }
 
-// memoryWriter takes a handler's response. The response is passed on when the handler returns, or at its first Flush;
-// what it writes after that is streamed.
+// memoryWriter takes a handler's response. The response is passed on when the handler returns, or
+// at its first Flush; what it writes after that is streamed.
 type memoryWriter struct {
 	request  *http.Request
 	response chan *http.Response // gets nil where the handler panics first

@@ -200,7 +200,9 @@ func (o *org) appOrCreate(ref string, create serde.Opt[*appIn], now time.Time) (
 		return nil, unprocessable(problem{loc, "Application UID not set in body", "application_uid_missing"})
 	}
 	if uid.Value != ref {
-		return nil, unprocessable(problem{loc, "Application UID in the path and body must match", "application_uid_mismatch"})
+		return nil, unprocessable(
+			problem{loc, "Application UID in the path and body must match", "application_uid_mismatch"},
+		)
 	}
 	return o.addApp(create.Value.settings(), now)
 }

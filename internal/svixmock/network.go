@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// refusedNetworks are those that the server delivers to only if it is told so. Loopback would belong to them.
+// refusedNetworks are those that the server delivers to only if it is told so. Loopback would
+// belong to them.
 var refusedNetworks = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),
 	netip.MustParsePrefix("10.0.0.0/8"),
@@ -39,7 +40,8 @@ var refusedNetworks = []netip.Prefix{
 
 var errRefused = errors.New("requests to this IP range are blocked (see the server configuration)")
 
-// checkAddress keeps a dialer from connecting to a refused network. It sees the addresses that a name stands for.
+// checkAddress keeps a dialer from connecting to a refused network. It sees the addresses that a
+// name stands for.
 func checkAddress(_ context.Context, _, address string, _ syscall.RawConn) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {

@@ -29,9 +29,11 @@ func (o outcome) headers() http.Header {
 	}
 	h := http.Header{
 		"Access-Control-Allow-Origin": {"*"},
-		"Vary":                        {"origin, access-control-request-method, access-control-request-headers"},
-		"Content-Length":              {strconv.Itoa(len(o.body))},
-		"Date":                        {o.at.UTC().Format(http.TimeFormat)},
+		"Vary": {
+			"origin, access-control-request-method, access-control-request-headers",
+		},
+		"Content-Length": {strconv.Itoa(len(o.body))},
+		"Date":           {o.at.UTC().Format(http.TimeFormat)},
 	}
 	if o.body != nil {
 		h["Content-Type"] = []string{"application/json"}
@@ -67,7 +69,8 @@ func (o outcome) write(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(o.body[half:])
 }
 
-// resetConnection makes the client see a reset where the connection allows it, else a closed connection.
+// resetConnection makes the client see a reset where the connection allows it, else a closed
+// connection.
 func resetConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -94,8 +97,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// RoundTripper serves requests in memory, whatever their host. It uses no socket and no goroutine and blocks only on
-// timers and channels, so that it works in the bubbles of testing/synctest.
+// RoundTripper serves requests in memory, whatever their host. It uses no socket and no goroutine
+// and blocks only on timers and channels, so that it works in the bubbles of testing/synctest.
 func (s *Server) RoundTripper() http.RoundTripper { return roundTripper{s} }
 
 type roundTripper struct{ server *Server }

@@ -15,7 +15,8 @@ const (
 	defaultLimit = 50
 	maxLimit     = 250
 
-	// queryWindow is how far a time-limited list reaches, futureLimit how far into the future any of them does.
+	// queryWindow is how far a time-limited list reaches, futureLimit how far into the future any
+	// of them does.
 	queryWindow = 90 * 24 * time.Hour
 	futureLimit = time.Hour
 )
@@ -84,7 +85,11 @@ func orderValue(s string) (ascending bool, err error) {
 }
 
 // newPaging validates the parameters.
-func newPaging(limit serde.Opt[uint64], iterator serde.Opt[string], rule func(string) []string) (paging, error) {
+func newPaging(
+	limit serde.Opt[uint64],
+	iterator serde.Opt[string],
+	rule func(string) []string,
+) (paging, error) {
 	p := problems{root: "query"}
 	if limit.Or(defaultLimit) > maxLimit {
 		p.add("Given limit must not exceed 250", "limit", "limit")
@@ -111,7 +116,8 @@ func idRule(prefix string) func(string) []string {
 	}
 }
 
-// simplePage cuts a page out of items, which are sorted by key. keep selects the items that the list shows at all.
+// simplePage cuts a page out of items, which are sorted by key. keep selects the items that the
+// list shows at all.
 func simplePage[T any](items []T, key func(T) string, keep func(T) bool, p paging) ([]T, bool) {
 	up := p.up != p.prev
 	low, high := 0, len(items)
@@ -161,7 +167,8 @@ func (p *timePaging) parseTimes(q serde.Query) (err error) {
 	return err
 }
 
-// resolve decodes the iterator. Where it is not an id the server's handler dies, and so does this one.
+// resolve decodes the iterator. Where it is not an id the server's handler dies, and so does this
+// one.
 func (p *timePaging) resolve(prefix string) {
 	if !p.given {
 		return
@@ -208,8 +215,9 @@ func (p *timePaging) bounds(now time.Time) (low, high id) {
 	return low, high
 }
 
-// timePage cuts a page out of items, which are sorted by id; it is always newest first. Only where the page lies
-// depends on the direction: the oldest rows for a previous-iterator and for a lone after.
+// timePage cuts a page out of items, which are sorted by id; it is always newest first. Only where
+// the page lies depends on the direction: the oldest rows for a previous-iterator and for a lone
+// after.
 func timePage[T any](items []T, key func(T) id, keep func(T) bool, p *timePaging, now time.Time) ([]T, bool) {
 	low, high := p.bounds(now)
 	from := sort.Search(len(items), func(i int) bool { return key(items[i]).compare(low) > 0 })

@@ -8,10 +8,11 @@ import (
 	"unicode/utf8"
 )
 
-// The server's regular expressions are a dialect between ECMA-262 and Perl: look-around, back-references and possessive
-// quantifiers are known, some of what Go or .NET take is not. No Go library has it, and none is needed, since nothing is
-// matched here: a reader of the syntax says what is refused (section 7.9 of the contract). What the dialect may have and
-// the contract does not tell of is refused, with the pattern in the reason.
+// The server's regular expressions are a dialect between ECMA-262 and Perl: look-around,
+// back-references and possessive quantifiers are known, some of what Go or .NET take is not. No Go
+// library has it, and none is needed, since nothing is matched here: a reader of the syntax says
+// what is refused (section 7.9 of the contract). What the dialect may have and the contract does
+// not tell of is refused, with the pattern in the reason.
 
 // maxRepeat is how often something may be repeated. The server's limit is one of memory.
 const maxRepeat = 100_000
@@ -173,7 +174,8 @@ func (p *patternReader) class() {
 			continue
 		}
 		single := p.classItem()
-		if !strings.HasPrefix(p.rest, "-") || strings.HasPrefix(p.rest, "--") || strings.HasPrefix(p.rest, "-]") {
+		if !strings.HasPrefix(p.rest, "-") || strings.HasPrefix(p.rest, "--") ||
+			strings.HasPrefix(p.rest, "-]") {
 			continue
 		}
 		p.accept("-")
@@ -202,7 +204,9 @@ func (p *patternReader) classItem() bool {
 
 var (
 	property = regexp.MustCompile(`^[pP](?:\{\^?(\w+)\}|([A-Z]))`)
-	hexadec  = regexp.MustCompile(`^(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,8}\}|U[0-9A-Fa-f]{8}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]{1,8}\})`)
+	hexadec  = regexp.MustCompile(
+		`^(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,8}\}|U[0-9A-Fa-f]{8}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]{1,8}\})`,
+	)
 	control  = regexp.MustCompile(`^c[A-Za-z]`)
 	backward = regexp.MustCompile(`^([1-9]\d?)`)
 )

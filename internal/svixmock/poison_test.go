@@ -15,7 +15,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// These tests are about section 16 of the contract: values that the server cannot digest, and races.
+// These tests are about section 16 of the contract: values that the server cannot digest, and
+// races.
 
 // drops makes a request and wants the connection to end without an answer.
 func (a *api) drops(method, path, body string) {
@@ -68,11 +69,13 @@ func TestHeaderPatchWithNULStoresNothing(t *testing.T) {
 	a := newMemoryAPI(t, svixmock.Config{})
 	app := a.app()
 	endpoint := app + "/endpoint/" + a.endpoint(app, "https://receiver.example")
-	a.do(http.MethodPatch, endpoint+"/headers", `{"headers":{"X-A":"\u0000"}}`).expect(http.StatusInternalServerError, `{}`)
+	a.do(http.MethodPatch, endpoint+"/headers", `{"headers":{"X-A":"\u0000"}}`).
+		expect(http.StatusInternalServerError, `{}`)
 	a.get(endpoint+"/headers").expect(http.StatusOK, `{"headers":{},"sensitive":[]}`)
 }
 
-// The server's task dies of a Retry-After that is no duration, and with it the attempts at all endpoints.
+// The server's task dies of a Retry-After that is no duration, and with it the attempts at all
+// endpoints.
 func TestRetryAfterThatNoDurationHolds(t *testing.T) {
 	t.Parallel()
 	for value, want := range map[string]int{"inf": 0, "1e30": 0, "Infinity": 0, "NaN": 3, "1e18": 3, "-inf": 3} {
@@ -80,19 +83,26 @@ func TestRetryAfterThatNoDurationHolds(t *testing.T) {
 			t.Parallel()
 			var log bytes.Buffer
 			logger := slog.New(slog.NewTextHandler(&log, nil))
-			bubble(t, svixmock.Config{RetrySchedule: []time.Duration{time.Minute}, Logger: logger}, func(a *api) {
-				app := a.app()
-				a.endpoint(app, "https://good.example")
-				a.endpoint(app, "https://bad.example")
-				a.receiver("https://good.example")
-				a.receiver("https://bad.example", status(http.StatusServiceUnavailable, "Retry-After", value))
-				msg := a.message(app)
-				time.Sleep(time.Hour)
-				synctest.Wait()
-				if got := a.attempts(app, msg); len(got) != want {
-					a.t.Errorf("got %d attempts, want %d: %v", len(got), want, got)
-				}
-			})
+			bubble(
+				t,
+				svixmock.Config{RetrySchedule: []time.Duration{time.Minute}, Logger: logger},
+				func(a *api) {
+					app := a.app()
+					a.endpoint(app, "https://good.example")
+					a.endpoint(app, "https://bad.example")
+					a.receiver("https://good.example")
+					a.receiver(
+						"https://bad.example",
+						status(http.StatusServiceUnavailable, "Retry-After", value),
+					)
+					msg := a.message(app)
+					time.Sleep(time.Hour)
+					synctest.Wait()
+					if got := a.attempts(app, msg); len(got) != want {
+						a.t.Errorf("got %d attempts, want %d: %v", len(got), want, got)
+					}
+				},
+			)
 			if loud := strings.Contains(log.String(), "level=ERROR"); loud != (want == 0) {
 				t.Errorf("got the log %s", log.String())
 			}
@@ -119,8 +129,8 @@ func TestResponseWithNULIsNotStored(t *testing.T) {
 	}
 }
 
-// What the server's database refuses is an internal error, and nothing is stored. The section that allows less says so
-// first.
+// What the server's database refuses is an internal error, and nothing is stored. The section that
+// allows less says so first.
 func TestNUL(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{})
@@ -147,7 +157,14 @@ func TestNUL(t *testing.T) {
 	} {
 		got := a.do(request.method, request.path, request.body)
 		if got.status != http.StatusInternalServerError || string(got.body) != "{}" {
-			t.Errorf("%s %s %s: got status %d and %s, want 500 and {}", request.method, request.path, request.body, got.status, got.body)
+			t.Errorf(
+				"%s %s %s: got status %d and %s, want 500 and {}",
+				request.method,
+				request.path,
+				request.body,
+				got.status,
+				got.body,
+			)
 		}
 	}
 	a.post("/app", `{"name":"\u0000"}`).expect(http.StatusUnprocessableEntity, "")
@@ -157,7 +174,8 @@ func TestNUL(t *testing.T) {
 	}
 }
 
-// A server that serialises requests shows only the first outcome of a race; the others are injected.
+// A server that serialises requests shows only the first outcome of a race; the others are
+// injected.
 func TestRacesByInjectedAnswers(t *testing.T) {
 	t.Parallel()
 	lost := svixmock.Fault{Status: http.StatusConflict, Body: conflict, AfterActing: true}
@@ -166,20 +184,63 @@ func TestRacesByInjectedAnswers(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		"get-or-create loses":            {lost, http.MethodPost, "/app?get_if_exists=true", `{"name":"n","uid":"u"}`, http.StatusConflict},
-		"PUT of an application loses":    {lost, http.MethodPut, "/app/u", `{"name":"n","uid":"u"}`, http.StatusConflict},
-		"PUT of an event type loses":     {lost, http.MethodPut, "/event-type/a.b", `{"description":""}`, http.StatusConflict},
-		"header update is lost":          {svixmock.Fault{Status: http.StatusNoContent}, http.MethodPatch, "/app/a/endpoint/e/headers", `{"headers":{"X-A":"a"}}`, http.StatusNoContent},
-		"endpoint is deleted twice":      {svixmock.Fault{Status: http.StatusNoContent}, http.MethodDelete, "/app/a/endpoint/none", "", http.StatusNoContent},
-		"message's eventId was stored":   {lost, http.MethodPost, "/app/a/msg", `{"eventType":"a.b","payload":{},"eventId":"e"}`, http.StatusConflict},
-		"and is not there a second time": {svixmock.Fault{}, http.MethodPost, "/app/a/msg", `{"eventType":"a.b","payload":{},"eventId":"e"}`, http.StatusAccepted},
+		"get-or-create loses": {
+			lost,
+			http.MethodPost,
+			"/app?get_if_exists=true",
+			`{"name":"n","uid":"u"}`,
+			http.StatusConflict,
+		},
+		"PUT of an application loses": {
+			lost,
+			http.MethodPut,
+			"/app/u",
+			`{"name":"n","uid":"u"}`,
+			http.StatusConflict,
+		},
+		"PUT of an event type loses": {
+			lost,
+			http.MethodPut,
+			"/event-type/a.b",
+			`{"description":""}`,
+			http.StatusConflict,
+		},
+		"header update is lost": {
+			svixmock.Fault{Status: http.StatusNoContent},
+			http.MethodPatch,
+			"/app/a/endpoint/e/headers",
+			`{"headers":{"X-A":"a"}}`,
+			http.StatusNoContent,
+		},
+		"endpoint is deleted twice": {
+			svixmock.Fault{Status: http.StatusNoContent},
+			http.MethodDelete,
+			"/app/a/endpoint/none",
+			"",
+			http.StatusNoContent,
+		},
+		"message's eventId was stored": {
+			lost,
+			http.MethodPost,
+			"/app/a/msg",
+			`{"eventType":"a.b","payload":{},"eventId":"e"}`,
+			http.StatusConflict,
+		},
+		"and is not there a second time": {
+			svixmock.Fault{},
+			http.MethodPost,
+			"/app/a/msg",
+			`{"eventType":"a.b","payload":{},"eventId":"e"}`,
+			http.StatusAccepted,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a := newMemoryAPI(t, svixmock.Config{})
 			a.post("/app", `{"name":"a","uid":"a"}`).expect(http.StatusCreated, "")
-			a.post("/app/a/endpoint", `{"url":"https://receiver.example","uid":"e"}`).expect(http.StatusCreated, "")
+			a.post("/app/a/endpoint", `{"url":"https://receiver.example","uid":"e"}`).
+				expect(http.StatusCreated, "")
 			a.mock.FailNext(1, tt.fault)
 			if got := a.do(tt.method, tt.path, tt.body); got.status != tt.status {
 				t.Errorf("got status %d, want %d", got.status, tt.status)
@@ -189,13 +250,18 @@ func TestRacesByInjectedAnswers(t *testing.T) {
 	}
 }
 
-// Sets come in any order, another one in each answer, and are the same for filterTypes and eventTypes.
+// Sets come in any order, another one in each answer, and are the same for filterTypes and
+// eventTypes.
 func TestSetsComeInAnyOrder(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{})
 	a.eventType("a.a", "a.b", "a.c", "a.d")
 	app := a.app()
-	a.endpoint(app, "https://receiver.example", `"channels":["a","b","c","d"],"filterTypes":["a.a","a.b","a.c","a.d"]`)
+	a.endpoint(
+		app,
+		"https://receiver.example",
+		`"channels":["a","b","c","d"],"filterTypes":["a.a","a.b","a.c","a.d"]`,
+	)
 	a.message(app, `"channels":["a","b","c","d"]`)
 	orders := map[string]map[string]bool{}
 	for range 100 {

@@ -24,7 +24,8 @@ type wish struct{ channel, eventType string }
 
 func (rc *recipientCache) invalidate() { rc.valid = false }
 
-// cachedRecipients are the application's endpoints; those whose change did not invalidate the cache may be old.
+// cachedRecipients are the application's endpoints; those whose change did not invalidate the cache
+// may be old.
 func (a *app) cachedRecipients(now time.Time) *recipientCache {
 	rc := &a.recipients
 	if !rc.valid || !now.Before(rc.filled.Add(recipientTTL)) {
@@ -54,7 +55,8 @@ func orAll(names []string) []string {
 	return names
 }
 
-// candidates are the recipients whose wishes a message fulfils. One that has several of them is there several times.
+// candidates are the recipients whose wishes a message fulfils. One that has several of them is
+// there several times.
 func (rc *recipientCache) candidates(m *message) []recipient {
 	var found []recipient
 	for _, channel := range append([]string{""}, m.channels...) {
@@ -64,8 +66,8 @@ func (rc *recipientCache) candidates(m *message) []recipient {
 	return found
 }
 
-// recipientsOf are the endpoints to which a task goes now; none if the application or the content is gone. Filters do
-// not apply to manual attempts.
+// recipientsOf are the endpoints to which a task goes now; none if the application or the content
+// is gone. Filters do not apply to manual attempts.
 func (t task) recipientsOf(now time.Time) []recipient {
 	if t.app.deleted || t.message.body(now) == nil {
 		return nil

@@ -20,14 +20,14 @@ import (
 
 // recordedRequest is a request of the recordings.
 type recordedRequest struct {
-	Method  string
-	Path    string
-	Body    *string
-	Body64  []byte
-	Raw     string
-	Raw64   []byte
-	Token   json.RawMessage
-	Headers [][2]any // name, and a text, several or null
+	Method  string          `json:"method"`
+	Path    string          `json:"path"`
+	Body    *string         `json:"body"`
+	Body64  []byte          `json:"body64"`
+	Raw     string          `json:"raw"`
+	Raw64   []byte          `json:"raw64"`
+	Token   json.RawMessage `json:"token"`
+	Headers [][2]any        `json:"headers"` // name, and a text, several or null
 }
 
 // bytes are what is sent.
@@ -89,12 +89,12 @@ func (r recordedRequest) replace(headers [][2]string, h [2]any, p *player) [][2]
 
 // signing says how a token of the recordings is made.
 type signing struct {
-	Claims any // an object in most cases
-	Alg    string
-	Header map[string]any
-	Key    string
-	Edit   string
-	Secret bool
+	Claims any            `json:"claims"` // an object in most cases
+	Alg    string         `json:"alg"`
+	Header map[string]any `json:"header"`
+	Key    string         `json:"key"`
+	Edit   string         `json:"edit"`
+	Secret bool           `json:"secret"`
 }
 
 func (r recordedRequest) token(t *testing.T, p *player) string {

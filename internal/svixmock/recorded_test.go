@@ -22,27 +22,27 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// Section 18 of the contract: requests and the answers that a real server gave. A line says what of its answer has to
-// be the same; what the mock does not imitate is listed here, and in README.md.
+// Section 18 of the contract: requests and the answers that a real server gave. A line says what of
+// its answer has to be the same; what the mock does not imitate is listed here, and in README.md.
 
 // record is one line of the recordings.
 type record struct {
-	Scenario string
-	Step     int
-	Label    string
-	Request  recordedRequest
-	Answer   recordedAnswer
-	Exact    []string
-	Until    int
+	Scenario string          `json:"scenario"`
+	Step     int             `json:"step"`
+	Label    string          `json:"label"`
+	Request  recordedRequest `json:"request"`
+	Answer   recordedAnswer  `json:"answer"`
+	Exact    []string        `json:"exact"`
+	Until    int             `json:"until"`
 }
 
 type recordedAnswer struct {
-	Status  any // a number, or "DROP"
-	Headers map[string]string
-	Body    json.RawMessage
-	Text    string
-	Code    string
-	Detail  json.RawMessage
+	Status  any               `json:"status"` // a number, or "DROP"
+	Headers map[string]string `json:"headers"`
+	Body    json.RawMessage   `json:"body"`
+	Text    string            `json:"text"`
+	Code    string            `json:"code"`
+	Detail  json.RawMessage   `json:"detail"`
 }
 
 // recordings are the lines by scenario.
@@ -71,7 +71,12 @@ func TestRecordedAnswers(t *testing.T) {
 	t.Parallel()
 	var equal, total, spared atomic.Int64
 	t.Cleanup(func() {
-		t.Logf("%d of %d recorded answers are equal, %d are not imitated", equal.Load(), total.Load(), spared.Load())
+		t.Logf(
+			"%d of %d recorded answers are equal, %d are not imitated",
+			equal.Load(),
+			total.Load(),
+			spared.Load(),
+		)
 	})
 	for scenario, records := range recordings(t) {
 		t.Run(scenario, func(t *testing.T) {
@@ -174,7 +179,9 @@ func (p *player) play(t *testing.T, r record) []string {
 }
 
 func items(body []byte) int {
-	var page struct{ Data []json.RawMessage }
+	var page struct {
+		Data []json.RawMessage `json:"data"`
+	}
 	if err := json.Unmarshal(body, &page); err != nil {
 		return -1
 	}
@@ -184,7 +191,7 @@ func items(body []byte) int {
 // send sends the bytes of a request over a connection of its own.
 func (p *player) send(t *testing.T, r recordedRequest) (answer, error) {
 	t.Helper()
-	conn, err := net.Dial("tcp", p.host)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", p.host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +237,16 @@ func (c *comparison) compare(r record, got answer, err error) {
 		c.differ("got error %v, want status %v", err, want.Status)
 		return
 	case got.status != int(status):
-		c.differ("got status %d and %.300s, want %v %s%s%.300s%s", got.status, got.body, want.Status, want.Code, want.Text, want.Body, want.Detail)
+		c.differ(
+			"got status %d and %.300s, want %v %s%s%.300s%s",
+			got.status,
+			got.body,
+			want.Status,
+			want.Code,
+			want.Text,
+			want.Body,
+			want.Detail,
+		)
 		return
 	}
 	for _, aspect := range r.Exact {
@@ -271,8 +287,8 @@ func (c *comparison) headers(want map[string]string, got http.Header) {
 // failure compares the answer to a request that was refused.
 func (c *comparison) failure(r record, body []byte) {
 	var got struct {
-		Code   *string
-		Detail json.RawMessage
+		Code   *string         `json:"code"`
+		Detail json.RawMessage `json:"detail"`
 	}
 	if err := json.Unmarshal(body, &got); err != nil {
 		c.differ("got %.300q, want a JSON object: %v", body, err)

@@ -40,8 +40,8 @@ func decodeRecovery(c *call) (recovery, error) {
 	return in, p.err()
 }
 
-// recoverFailed resends to an endpoint, as manual attempts, the messages that failed in a time window and did not succeed
-// in it.
+// recoverFailed resends to an endpoint, as manual attempts, the messages that failed in a time
+// window and did not succeed in it.
 func recoverFailed(c *call, ep *endpoint, in recovery) (answer, error) {
 	for _, m := range ep.failedBetween(in.since, in.until) {
 		c.tasks = append(c.tasks, task{app: c.app, message: m, endpoint: ep, manual: true})
@@ -55,7 +55,8 @@ func recoverFailed(c *call, ep *endpoint, in recovery) (answer, error) {
 	}), nil
 }
 
-// failedBetween are the messages, oldest first, with failed and without successful attempts in a time window.
+// failedBetween are the messages, oldest first, with failed and without successful attempts in a
+// time window.
 func (ep *endpoint) failedBetween(since, until time.Time) []*message {
 	failed := map[*message]bool{}
 	for _, t := range between(ep.failures, since, until) {

@@ -9,10 +9,12 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
-// http.ServeMux is no router for this server: it redirects what has doubled slashes or dots where the server serves or
-// refuses it, does not match an empty segment, and has texts of its own for 404 and 405.
+// http.ServeMux is no router for this server: it redirects what has doubled slashes or dots where
+// the server serves or refuses it, does not match an empty segment, and has texts of its own for
+// 404 and 405.
 
-// handler answers a request that was routed to it. An error that is no *failure becomes an internal error.
+// handler answers a request that was routed to it. An error that is no *failure becomes an internal
+// error.
 type handler func(*call) (answer, error)
 
 // router finds the handler of a path. A segment in braces matches any text.

@@ -33,7 +33,11 @@ func (s *Server) routes() {
 	route("GET", "/event-type/{name}", reads(visibleOrg, getEventType))
 	route("PUT", "/event-type/{name}", takes(ownOrg, decodeEventType, putEventType))
 	route("PATCH", "/event-type/{name}", takes(ownType, decodeEventType, patchEventType))
-	route("DELETE", "/event-type/{name}", shape[*eventType, bool, none]{expunge, ownType, nil, true, deleteEventType})
+	route(
+		"DELETE",
+		"/event-type/{name}",
+		shape[*eventType, bool, none]{expunge, ownType, nil, true, deleteEventType},
+	)
 
 	const endpoints, one = "/app/{app}/endpoint", "/app/{app}/endpoint/{endpoint}"
 	route("POST", endpoints, takes(anApp, decodeEndpoint, createEndpoint))
@@ -53,17 +57,29 @@ func (s *Server) routes() {
 	route("POST", one+"/send-example", takes(ownEndpoint, decodeExample, sendExample))
 
 	const messages, message = "/app/{app}/msg", "/app/{app}/msg/{msg}"
-	route("POST", messages, shape[*org, bool, *messageIn]{withContent, ownOrg, decodeMessage, true, createMessage})
+	route(
+		"POST",
+		messages,
+		shape[*org, bool, *messageIn]{withContent, ownOrg, decodeMessage, true, createMessage},
+	)
 	route("GET", messages, lists(messageFilter, anApp, listMessages))
 	route("GET", message, lists(withContent, aMessage, getMessage))
 	route("DELETE", message+"/content", acts(ownMessage, expungeMessage))
 	route("GET", message+"/endpoint", lists(destinationPaging, aMessage, listDestinations))
 	route("POST", message+"/endpoint/{endpoint}/resend", acts(aMessage, resend))
 
-	route("GET", "/app/{app}/attempt/endpoint/{endpoint}", lists(attemptFilter, anEndpoint, listAttemptsByEndpoint))
+	route(
+		"GET",
+		"/app/{app}/attempt/endpoint/{endpoint}",
+		lists(attemptFilter, anEndpoint, listAttemptsByEndpoint),
+	)
 	route("GET", "/app/{app}/attempt/msg/{msg}", lists(attemptByMessageFilter, aMessage, listAttemptsByMessage))
 	route("GET", message+"/attempt", lists(olderAttemptFilter, aMessage, listOlderByMessage))
-	route("GET", message+"/endpoint/{endpoint}/attempt", lists(olderAttemptFilter, aMessage, listOlderByDestination))
+	route(
+		"GET",
+		message+"/endpoint/{endpoint}/attempt",
+		lists(olderAttemptFilter, aMessage, listOlderByDestination),
+	)
 	route("GET", message+"/attempt/{attempt}", reads(aMessage, getAttempt))
 	route("DELETE", message+"/attempt/{attempt}/content", acts(ownMessage, expungeAttempt))
 }

@@ -15,10 +15,11 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
-// Which schemas the server takes is section 7.9 of the contract. They are never used for anything here, so that it is
-// enough to know whether one would compile.
+// Which schemas the server takes is section 7.9 of the contract. They are never used for anything
+// here, so that it is enough to know whether one would compile.
 
-// parseSchemas reads the schemas of an event type: an object whose every value is a JSON Schema of draft 7.
+// parseSchemas reads the schemas of an event type: an object whose every value is a JSON Schema of
+// draft 7.
 var parseSchemas = serde.Checked(serde.Map(serde.JSONB), func(schemas map[string]json.RawMessage) error {
 	deadly := false
 	for _, text := range schemas {
@@ -109,6 +110,7 @@ func subschemas(keyword string, value any) []any {
 			found = append(found, sub)
 		}
 		return found
+	case holdsUnknown, holdsValue, holdsNumber, holdsAnything:
 	}
 	return nil
 }
@@ -140,7 +142,8 @@ var keywords = map[string]holds{
 	"const": holdsAnything, "default": holdsAnything, "enum": holdsAnything, "examples": holdsAnything,
 }
 
-// schemaWalker checks what the meta-schema does not, and leaves a plain schema for the meta-schema to check.
+// schemaWalker checks what the meta-schema does not, and leaves a plain schema for the meta-schema
+// to check.
 type schemaWalker struct {
 	ids     schemaIDs
 	visited map[string]bool // references that were followed
@@ -272,7 +275,8 @@ func (w *schemaWalker) list(at place, value any) (any, error) {
 	return plain, nil
 }
 
-// members checks the schemas of an object. Those of definitions are used only if something refers to them.
+// members checks the schemas of an object. Those of definitions are used only if something refers
+// to them.
 func (w *schemaWalker) members(at place, keyword string, value any) (any, error) {
 	object, ok := value.(map[string]any)
 	if !ok {
@@ -311,7 +315,8 @@ var standardSchemas = []string{
 	"https://json-schema.org/draft/2020-12/schema",
 }
 
-// follow checks where a reference leads. The real server would fetch another document; this one refuses it.
+// follow checks where a reference leads. The real server would fetch another document; this one
+// refuses it.
 func (w *schemaWalker) follow(at place, text string) error {
 	u, err := reference(at.base, text)
 	if err != nil {
@@ -331,7 +336,10 @@ func (w *schemaWalker) follow(at place, text string) error {
 			}
 		}
 		if root = w.ids[resource.String()]; root == nil {
-			return fmt.Errorf("Resource '%s' is not present in a registry and this mock retrieves none", &resource)
+			return fmt.Errorf(
+				"resource '%s' is not present in a registry and this mock retrieves none",
+				&resource,
+			)
 		}
 	}
 	if !at.compiled {
@@ -364,11 +372,11 @@ func (w *schemaWalker) resolve(root any, resource *url.URL, fragment string) (an
 		if target := w.ids[anchor.String()]; target != nil {
 			return target, nil
 		}
-		return nil, fmt.Errorf("Anchor '%s' does not exist", fragment)
+		return nil, fmt.Errorf("anchor '%s' does not exist", fragment)
 	}
 	target, err := pointTo(root, fragment)
 	if err != nil {
-		return nil, fmt.Errorf("Pointer '%s' does not exist", fragment)
+		return nil, fmt.Errorf("pointer '%s' does not exist", fragment)
 	}
 	return target, nil
 }

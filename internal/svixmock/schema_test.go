@@ -61,9 +61,11 @@ func TestSchemasThatTheServerTakes(t *testing.T) {
 		`{"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"$ref":"#/definitions/a"}},"$ref":"#/definitions/a"}`,
 		`{"$schema":"https://json-schema.org/draft/2020-12/schema","prefixItems":5,"$dynamicRef":7}`,
 		`{"$schema":"https://archive.example/dialect"}`, `{"format":"swhid"}`, `{"$defs":{"a":{"type":"nope"}}}`,
-		`{"enum":[{"$ref":"http://elsewhere.example/"}],"const":{"$ref":5},"default":{"$ref":"#/nope"},"examples":[{"$ref":"x y"}]}`,
+		`{"enum":[{"$ref":"http://elsewhere.example/"}],"const":{"$ref":5},"default":{"$ref":"#/nope"},` +
+			`"examples":[{"$ref":"x y"}]}`,
 		`{"definitions":{"a":{"$id":"#origin","type":"string"}},"properties":{"o":{"$ref":"#origin"}}}`,
-		`{"$id":"https://archive.example/root","definitions":{"a":{"$id":"visit"}},"properties":{"v":{"$ref":"visit"}}}`,
+		`{"$id":"https://archive.example/root","definitions":{"a":{"$id":"visit"}},` +
+			`"properties":{"v":{"$ref":"visit"}}}`,
 		`{"$ref":"http://json-schema.org/draft-07/schema#"}`,
 		`{"definitions":{"unused":{"minimum":1e400,"$ref":"#/nope"}}}`, `{"const":1e400,"x":-1e999}`, `{"minimum":` + strings.Repeat("7", 300) + `}`,
 		`{"properties":{"a~/b":{}},"items":{"$ref":"#/properties/a~0~1b"}}`, `{"items":[{},{"$ref":"#/items/0"}]}`,
@@ -91,19 +93,25 @@ func TestSchemasThatTheServerRefuses(t *testing.T) {
 	}
 	for levels, want := range map[int]int{127: http.StatusOK, 128: http.StatusUnprocessableEntity} { // of the body
 		schema := `{"a":` + strings.Repeat("[", levels-3) + strings.Repeat("]", levels-3) + `}`
-		got := a.do(http.MethodPut, "/event-type/deep?"+strconv.Itoa(levels), `{"description":"","schemas":{"1":`+schema+`}}`)
+		got := a.do(
+			http.MethodPut,
+			"/event-type/deep?"+strconv.Itoa(levels),
+			`{"description":"","schemas":{"1":`+schema+`}}`,
+		)
 		if got.status != want && got.status != want+1 {
 			t.Errorf("%d levels: got status %d, want %d", levels, got.status, want)
 		}
 	}
 }
 
-// A number that no double holds, in a keyword that compares, kills the handler, and nothing is stored.
+// A number that no double holds, in a keyword that compares, kills the handler, and nothing is
+// stored.
 func TestSchemaWithANumberBeyondADouble(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{
 		`{"minimum":1e400}`, `{"maximum":-1e999}`, `{"exclusiveMinimum":1e400}`, `{"multipleOf":1e400}`, `{"minLength":1e400}`, `{"maxItems":1e400}`,
-		`{"properties":{"a":{"minimum":1e400}}}`, `{"definitions":{"a":{"minimum":1e400}},"items":{"$ref":"#/definitions/a"}}`,
+		`{"properties":{"a":{"minimum":1e400}}}`, `{"definitions":{"a":{"minimum":1e400}},` +
+			`"items":{"$ref":"#/definitions/a"}}`,
 	} {
 		a := newMemoryAPI(t, svixmock.Config{})
 		a.drops(http.MethodPost, "/event-type", `{"name":"a.b","description":"","schemas":{"1":`+schema+`}}`)

@@ -75,14 +75,20 @@ func (set *endpointSettings) signature(content []byte, now time.Time) string {
 }
 
 // rotated are the settings after a rotation. The current key stays valid for grace.
-func (set *endpointSettings) rotated(next serde.Key, grace time.Duration, now time.Time) (endpointSettings, error) {
+func (set *endpointSettings) rotated(
+	next serde.Key,
+	grace time.Duration,
+	now time.Time,
+) (endpointSettings, error) {
 	old := append(slices.Clone(set.oldKeys), oldKey{set.key, now.Add(grace)})
 	old = slices.DeleteFunc(old, func(k oldKey) bool { return !k.expires.After(now) })
 	slices.SortStableFunc(old, func(a, b oldKey) int { return a.expires.Compare(b.expires) })
 	if len(old) > maxOldKeys {
 		return endpointSettings{}, failWith(http.StatusBadRequest, "limit_reached", fmt.Sprintf(
 			"You can only rotate a key %d times; please wait for old keys to expire. Your next key expires at %s.",
-			maxOldKeys, spacedTime(old[0].expires)))
+			maxOldKeys,
+			spacedTime(old[0].expires),
+		))
 	}
 	settings := *set
 	settings.key = next

@@ -1,8 +1,10 @@
-// Package svixmock is a Svix server in memory: state, validation, ids, pages, idempotency and signed deliveries as the
-// open-source svix-server 1.100.0 has them. It is as strict and as lenient as that server.
+// Package svixmock is a Svix server in memory: state, validation, ids, pages, idempotency and
+// signed deliveries as the open-source svix-server 1.100.0 has them. It is as strict and as lenient
+// as that server.
 //
-// It differs in three points: loopback receivers are allowed as if they were on the server's list of allowed networks,
-// operational webhooks are never sent, and throttle rates are, as there, only stored.
+// It differs in three points: loopback receivers are allowed as if they were on the server's list
+// of allowed networks, operational webhooks are never sent, and throttle rates are, as there, only
+// stored.
 package svixmock
 
 import (
@@ -15,27 +17,31 @@ import (
 	"time"
 )
 
-// Config says how a Server behaves. The zero value is a server with default settings that keeps no log.
+// Config says how a Server behaves. The zero value is a server with default settings that keeps no
+// log.
 type Config struct {
 	// Token is the token of an organization. It need not be a JWT. Empty: one is issued.
 	Token string
-	// Secret signs the tokens that the server accepts beside Token, with HS256. Empty: a random one.
+	// Secret signs the tokens that the server accepts beside Token, with HS256. Empty: a random
+	// one.
 	Secret string
-	// RetrySchedule are the delays between the attempts of a delivery. nil: 5s, 5m, 30m, 2h, 5h, 10h, 10h, each with up
-	// to 20 % of jitter. Otherwise exactly these delays; empty: no retry. As on the server, a Retry-After of the
-	// receiver may stretch a delay to its double, and after a timeout a delay is at least a minute.
+	// RetrySchedule are the delays between the attempts of a delivery. nil: 5s, 5m, 30m, 2h, 5h,
+	// 10h, 10h, each with up to 20 % of jitter. Otherwise exactly these delays; empty: no retry. As
+	// on the server, a Retry-After of the receiver may stretch a delay to its double, and after a
+	// timeout a delay is at least a minute.
 	RetrySchedule []time.Duration
-	// SvixHeaders selects svix-* headers for deliveries instead of webhook-* ones, which a server has
-	// with the setting whitelabel_headers.
+	// SvixHeaders selects svix-* headers for deliveries instead of webhook-* ones, which a server
+	// has with the setting whitelabel_headers.
 	SvixHeaders bool
 	// HTTPSOnly refuses endpoints whose URL is not https.
 	HTTPSOnly bool
 	// NoIdempotency ignores idempotency keys, as a server without a cache does.
 	NoIdempotency bool
-	// Patient finishes requests whose clients went away, which no real server does. It is for tests of
-	// something else.
+	// Patient finishes requests whose clients went away, which no real server does. It is for tests
+	// of something else.
 	Patient bool
-	// KeepRequests and KeepDeliveries are how many of the newest requests and deliveries the logs keep. 0: none.
+	// KeepRequests and KeepDeliveries are how many of the newest requests and deliveries the logs
+	// keep. 0: none.
 	KeepRequests   int
 	KeepDeliveries int
 	// Logger gets one record for each request and each delivery. nil: none.
@@ -65,8 +71,8 @@ type Server struct {
 	orgs map[string]*org
 }
 
-// New makes a server. It starts no goroutine and opens no socket; deliveries start them when they are needed. Call
-// Close in the end.
+// New makes a server. It starts no goroutine and opens no socket; deliveries start them when they
+// are needed. Call Close in the end.
 func New(cfg Config) *Server {
 	s := &Server{
 		secret:    cfg.Secret,
@@ -99,8 +105,8 @@ func New(cfg Config) *Server {
 // Token is the organization's token.
 func (s *Server) Token() string { return s.token }
 
-// SetClock makes the server take the time from now; nil stands for time.Now. Ids, timestamps, expiry and windows
-// follow it. Timers do not: they are those of package time.
+// SetClock makes the server take the time from now; nil stands for time.Now. Ids, timestamps,
+// expiry and windows follow it. Timers do not: they are those of package time.
 func (s *Server) SetClock(now func() time.Time) {
 	if now == nil {
 		s.clock.Store(nil)
@@ -118,8 +124,8 @@ func (s *Server) now() time.Time {
 	return now().UTC().Truncate(time.Microsecond)
 }
 
-// Close ends deliveries, planned retries and hanging requests, and waits for the deliveries. Messages that come later
-// are stored but not delivered. It may be called again.
+// Close ends deliveries, planned retries and hanging requests, and waits for the deliveries.
+// Messages that come later are stored but not delivered. It may be called again.
 func (s *Server) Close() {
 	s.close()
 	s.worker.stop()
@@ -128,8 +134,8 @@ func (s *Server) Close() {
 // Requests are the logged requests, oldest first. A request is logged just before it is answered.
 func (s *Server) Requests() []Request { return s.requests.all() }
 
-// ServeHTTP answers a request of the API. Where the connection has to end without an answer it panics with
-// http.ErrAbortHandler.
+// ServeHTTP answers a request of the API. Where the connection has to end without an answer it
+// panics with http.ErrAbortHandler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(r).write(w, r)
 }
@@ -148,8 +154,17 @@ func (s *Server) serve(r *http.Request) outcome {
 	})
 	out.at = s.now()
 	s.requests.add(func() Request { return newRequest(r, body, out) })
-	s.log.LogAttrs(r.Context(), slog.LevelInfo, "request",
-		slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()), slog.Int("status", out.status))
+	s.log.LogAttrs(
+		r.Context(),
+		slog.LevelInfo,
+		"request",
+		slog.String(
+			"method",
+			r.Method,
+		),
+		slog.String("path", r.URL.EscapedPath()),
+		slog.Int("status", out.status),
+	)
 	return out
 }
 
@@ -175,7 +190,8 @@ func (s *Server) act(r *http.Request, body *requestBody, fault Fault) (out outco
 	return outcome{answer: s.idempotent(c, func() answer { return s.handle(c) })}
 }
 
-// handle runs a request's handler. It ends as a handler that is dropped does where the client goes away.
+// handle runs a request's handler. It ends as a handler that is dropped does where the client goes
+// away.
 func (s *Server) handle(c *call) answer {
 	if c.fault.GoAway == NothingStored {
 		s.hold(c.Context(), c.fault)

@@ -7,9 +7,10 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
-// The routes have few shapes: a request is about an organization, an application or something in it, it reads or
-// writes, and it may have a query or a body. What comes before the work itself is the same for all of a shape, in the
-// order of section 1.5 of the contract: the query, the token, the application, the body, then the object under the lock.
+// The routes have few shapes: a request is about an organization, an application or something in
+// it, it reads or writes, and it may have a query or a body. What comes before the work itself is
+// the same for all of a shape, in the order of section 1.5 of the contract: the query, the token,
+// the application, the body, then the object under the lock.
 
 // shape is the way of a request about a T, with a query Q and a body B, to its work.
 type shape[T, Q, B any] struct {
@@ -64,11 +65,18 @@ func (sh shape[T, Q, B]) handler(s *Server) handler {
 
 // reads is the shape of a GET of one object.
 func reads[T any](about subject[T], do func(*call, T) (answer, error)) shaped {
-	return shape[T, none, none]{about: about, do: func(c *call, on T, _, _ none) (answer, error) { return do(c, on) }}
+	return shape[T, none, none]{
+		about: about,
+		do:    func(c *call, on T, _, _ none) (answer, error) { return do(c, on) },
+	}
 }
 
 // lists is the shape of a GET with a query.
-func lists[T, Q any](query func(serde.Query) (Q, error), about subject[T], do func(*call, T, Q) (answer, error)) shaped {
+func lists[T, Q any](
+	query func(serde.Query) (Q, error),
+	about subject[T],
+	do func(*call, T, Q) (answer, error),
+) shaped {
 	return shape[T, Q, none]{query: query, about: about, do: func(c *call, on T, q Q, _ none) (answer, error) {
 		return do(c, on, q)
 	}}
@@ -82,10 +90,19 @@ func acts[T any](about subject[T], do func(*call, T) (answer, error)) shaped {
 }
 
 // takes is the shape of a change with a body.
-func takes[T, B any](about subject[T], body func(*call) (B, error), do func(*call, T, B) (answer, error)) shaped {
-	return shape[T, none, B]{about: about, body: body, writes: true, do: func(c *call, on T, _ none, in B) (answer, error) {
-		return do(c, on, in)
-	}}
+func takes[T, B any](
+	about subject[T],
+	body func(*call) (B, error),
+	do func(*call, T, B) (answer, error),
+) shaped {
+	return shape[T, none, B]{
+		about:  about,
+		body:   body,
+		writes: true,
+		do: func(c *call, on T, _ none, in B) (answer, error) {
+			return do(c, on, in)
+		},
+	}
 }
 
 // shaped is any shape.
@@ -148,7 +165,8 @@ func findMessage(c *call) (*message, error) {
 	return nil, notFound()
 }
 
-// attempt finds the attempt at a message that the path names third; missing is the error if there is none.
+// attempt finds the attempt at a message that the path names third; missing is the error if there
+// is none.
 func (c *call) attempt(m *message, missing error) (*attempt, error) {
 	ref, err := c.param(2)
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// The stored objects. All of them are guarded by Server.mu; those whose comment says so never change once stored.
+// The stored objects. All of them are guarded by Server.mu; those whose comment says so never
+// change once stored.
 
 // org is everything that belongs to one organization.
 type org struct {
@@ -146,7 +147,8 @@ func removeKey[T any](items []*T, item *T, of func(*T) string) []*T {
 
 func everything[T any](T) bool { return true }
 
-// timeText is how the API shows a time: as many digits of the second as it needs in groups of three, at most six.
+// timeText is how the API shows a time: as many digits of the second as it needs in groups of
+// three, at most six.
 func timeText(t time.Time) string {
 	switch {
 	case t.Nanosecond() == 0:

@@ -25,7 +25,8 @@ func contractTable(t *testing.T, section string) [][]string {
 	body, _, _ = strings.Cut(body, "\n## ")
 	var rows [][]string
 	for line := range strings.Lines(body) {
-		if cells := strings.Split(strings.TrimSpace(line), " | "); strings.HasPrefix(line, "| ") && len(cells) > 1 {
+		if cells := strings.Split(strings.TrimSpace(line), " | "); strings.HasPrefix(line, "| ") &&
+			len(cells) > 1 {
 			cells[0] = strings.TrimPrefix(cells[0], "| ")
 			rows = append(rows, cells)
 		}
@@ -48,29 +49,58 @@ func checkRows(t *testing.T, rows, tested []string) {
 	}
 }
 
-// severities are the rows of section 17, each by its beginning, with the tests that show that they hold.
+// severities are the rows of section 17, each by its beginning, with the tests that show that they
+// hold.
 var severities = map[string][]string{
-	"fault: message stored but not queued":     {"TestGoAway", "TestResendOfWhatWasNeverQueued"},
-	"fault: idempotency key stays locked":      {"TestDroppedRequestLeavesItsIdempotencyKeyLocked"},
-	"fault: 409 `conflict`":                    {"TestRacesByInjectedAnswers"},
-	"poisoned endpoint":                        {"TestHeaderThatPoisonsItsEndpoint"},
-	"`done:true` on every page":                {"TestDestinationsAreAlwaysDone"},
-	"`Retry-After: inf`":                       {"TestRetryAfterThatNoDurationHolds"},
-	"`GET endpoint/{id}/msg`":                  {"TestAttemptedMessages", "TestOlderAttemptListsWithFilters", "TestRecordedAnswers"},
-	"`//api/v1/…` and":                         {"TestRouting", "TestSlashesShareAnIdempotencyKey"},
-	"schemas: draft 7 always":                  {"TestSchemasThatTheServerTakes", "TestSchemasThatTheServerRefuses", "TestPatternsThatTheServerTakes", "TestPatternsThatTheServerRefuses", "TestSchemaWithANumberBeyondADouble"},
-	"U+0000":                                   {"TestNUL", "TestHeaderPatchWithNULStoresNothing"},
-	"dates":                                    {"TestDatesThatTheServerReads", "TestDatesThatTheServerRefuses"},
-	"tokens":                                   {"TestTokens", "TestClaims", "TestRecordedAnswers"},
-	"statistics":                               {"TestEndpointStats", "TestRecordedAnswers"},
-	"`event_types` of `endpoint/{id}/msg`":     {"TestEventTypesOfAttemptedMessagesAreReadAfterTheToken"},
-	"`[\"body\",\"?\"]`":                       {"TestBodies", "TestRecordedAnswers"},
-	"``duplicate field `x` ``":                 {"TestQueries", "TestRecordedAnswers"},
-	"secret and URL texts":                     {"TestEndpointSecrets", "TestEndpointURLs", "TestHeaderRules", "TestLongHeaderName", "TestRecordedAnswers"},
-	"payload `-0`":                             {"TestPayloadText", "TestRecordedAnswers"},
-	"400, 414, 431":                            {"TestTooLongRequests", "TestRecordedAnswers"},
-	"attempt texts for a body that breaks off": {"TestRepliesByTheByte", "TestNoTLSHandshake", "TestBlockedAddresses", "TestDeliveredBytes"},
-	"not imitated":                             {"TestResponseWithNULIsNotStored", "TestSchemasThatTheServerRefuses", "TestRecordedAnswers"},
+	"fault: message stored but not queued": {"TestGoAway", "TestResendOfWhatWasNeverQueued"},
+	"fault: idempotency key stays locked":  {"TestDroppedRequestLeavesItsIdempotencyKeyLocked"},
+	"fault: 409 `conflict`":                {"TestRacesByInjectedAnswers"},
+	"poisoned endpoint":                    {"TestHeaderThatPoisonsItsEndpoint"},
+	"`done:true` on every page":            {"TestDestinationsAreAlwaysDone"},
+	"`Retry-After: inf`":                   {"TestRetryAfterThatNoDurationHolds"},
+	"`GET endpoint/{id}/msg`": {
+		"TestAttemptedMessages",
+		"TestOlderAttemptListsWithFilters",
+		"TestRecordedAnswers",
+	},
+	"`//api/v1/…` and": {"TestRouting", "TestSlashesShareAnIdempotencyKey"},
+	"schemas: draft 7 always": {
+		"TestSchemasThatTheServerTakes",
+		"TestSchemasThatTheServerRefuses",
+		"TestPatternsThatTheServerTakes",
+		"TestPatternsThatTheServerRefuses",
+		"TestSchemaWithANumberBeyondADouble",
+	},
+	"U+0000": {"TestNUL", "TestHeaderPatchWithNULStoresNothing"},
+	"dates": {
+		"TestDatesThatTheServerReads",
+		"TestDatesThatTheServerRefuses",
+	},
+	"tokens":                               {"TestTokens", "TestClaims", "TestRecordedAnswers"},
+	"statistics":                           {"TestEndpointStats", "TestRecordedAnswers"},
+	"`event_types` of `endpoint/{id}/msg`": {"TestEventTypesOfAttemptedMessagesAreReadAfterTheToken"},
+	"`[\"body\",\"?\"]`":                   {"TestBodies", "TestRecordedAnswers"},
+	"``duplicate field `x` ``":             {"TestQueries", "TestRecordedAnswers"},
+	"secret and URL texts": {
+		"TestEndpointSecrets",
+		"TestEndpointURLs",
+		"TestHeaderRules",
+		"TestLongHeaderName",
+		"TestRecordedAnswers",
+	},
+	"payload `-0`":  {"TestPayloadText", "TestRecordedAnswers"},
+	"400, 414, 431": {"TestTooLongRequests", "TestRecordedAnswers"},
+	"attempt texts for a body that breaks off": {
+		"TestRepliesByTheByte",
+		"TestNoTLSHandshake",
+		"TestBlockedAddresses",
+		"TestDeliveredBytes",
+	},
+	"not imitated": {
+		"TestResponseWithNULIsNotStored",
+		"TestSchemasThatTheServerRefuses",
+		"TestRecordedAnswers",
+	},
 }
 
 // TestSeverityTable wants every row of section 17 to have its tests.
@@ -80,7 +110,10 @@ func TestSeverityTable(t *testing.T) {
 	for _, cells := range contractTable(t, "17") {
 		row := strings.TrimSuffix(cells[1], " |")
 		rows = append(rows, row)
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(severities)), func(begin string) bool { return strings.HasPrefix(row, begin) }) {
+		if !slices.ContainsFunc(
+			slices.Collect(maps.Keys(severities)),
+			func(begin string) bool { return strings.HasPrefix(row, begin) },
+		) {
 			t.Errorf("the row %q has no tests", row)
 		}
 	}

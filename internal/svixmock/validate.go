@@ -117,8 +117,3 @@ func contains(set []string, s string) bool {
 	_, found := slices.BinarySearch(set, s)
 	return found
 }
-
-// overlap reports whether two sorted sets share an element.
-func overlap(a, b []string) bool {
-	return slices.ContainsFunc(a, func(s string) bool { return contains(b, s) })
-}

@@ -11,8 +11,8 @@ type Watcher func(r *http.Request, status int, header http.Header, body []byte)
 // watcher sees the answers of all servers of the process.
 var watcher atomic.Pointer[Watcher]
 
-// Watch shows the answers of all servers of this process to w, or to nobody if it is nil. It is for a test binary that
-// holds them against a description of the API.
+// Watch shows the answers of all servers of this process to w, or to nobody if it is nil. It is for
+// a test binary that holds them against a description of the API.
 func Watch(w Watcher) {
 	if w == nil {
 		watcher.Store(nil)

@@ -18,8 +18,9 @@ import (
 	"time"
 )
 
-// net/http does not send what the server sends: it trims header values, leaves some headers out and refuses paths that
-// the server keeps as they are. So the mock writes its deliveries itself (section 13.2 of the contract).
+// net/http does not send what the server sends: it trims header values, leaves some headers out and
+// refuses paths that the server keeps as they are. So the mock writes its deliveries itself
+// (section 13.2 of the contract).
 
 // receiverURL is an endpoint's URL in its parts, as they are written to the wire.
 type receiverURL struct {
@@ -89,10 +90,10 @@ type wireConn struct {
 	since  time.Time // since when it is idle
 }
 
-// errConnect says that there was no connection, or none that is secure, to send a request over.
-type errConnect struct{ error }
+// connectError says that there was no connection, or none that is secure, to send a request over.
+type connectError struct{ error }
 
-func (e errConnect) Unwrap() error { return e.error }
+func (e connectError) Unwrap() error { return e.error }
 
 // send sends a request and reads the reply up to its body. The caller must release it.
 func (w *wire) send(ctx context.Context, u receiverURL, request []byte) (*reply, error) {
@@ -106,7 +107,7 @@ func (w *wire) send(ctx context.Context, u receiverURL, request []byte) (*reply,
 	}
 	conn, err := w.dial(ctx, u)
 	if err != nil {
-		return nil, errConnect{err}
+		return nil, connectError{err}
 	}
 	return conn.exchange(ctx, w, u, request)
 }

@@ -11,8 +11,8 @@ import (
 // maxExchanges is how many deliveries are under way at once.
 const maxExchanges = 500
 
-// idleLimit is how long WaitForDeliveries waits while nothing is under way that could become a delivery. A client that
-// retries may pause for 30 seconds.
+// idleLimit is how long WaitForDeliveries waits while nothing is under way that could become a
+// delivery. A client that retries may pause for 30 seconds.
 const idleLimit = 40 * time.Second
 
 // worker runs the deliveries and keeps count of them.
@@ -113,9 +113,9 @@ func (w *worker) state() (count, tasks, retries int, closed bool, progress <-cha
 	return w.count, w.tasks, w.retries, w.closed, w.progress
 }
 
-// WaitForDeliveries waits until n deliveries in all were made and are listed as attempts. It fails when ctx ends, when
-// the server is closed, and when for 40 seconds nothing was under way that could become a delivery. The error says
-// how many there were and why the rest may be missing.
+// WaitForDeliveries waits until n deliveries in all were made and are listed as attempts. It fails
+// when ctx ends, when the server is closed, and when for 40 seconds nothing was under way that
+// could become a delivery. The error says how many there were and why the rest may be missing.
 func (s *Server) WaitForDeliveries(ctx context.Context, n int) error {
 	idle := time.NewTimer(idleLimit)
 	defer idle.Stop()

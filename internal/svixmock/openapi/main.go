@@ -10,12 +10,13 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// Main are the tests of a package, which fail if a mock server in their process gives an answer that the real server's
-// document does not declare.
+// Main are the tests of a package, which fail if a mock server in their process gives an answer
+// that the real server's document does not declare.
 type Main struct{ tests interface{ Run() int } }
 
-// Checked is for TestMain: it runs tests like m, and holds every answer of every mock server against the document.
-// Answers that faults replace do not count. Benchmarks and fuzz targets are not checked, since checking takes time.
+// Checked is for TestMain: it runs tests like m, and holds every answer of every mock server
+// against the document. Answers that faults replace do not count. Benchmarks and fuzz targets are
+// not checked, since checking takes time.
 func Checked(m interface{ Run() int }) *Main { return &Main{m} }
 
 // maxReports is how many different mistakes are told.

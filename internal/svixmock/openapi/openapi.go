@@ -1,9 +1,10 @@
-// Package openapi checks answers of the mock Svix server against the OpenAPI document that the Svix server itself
-// publishes. It is test support: only tests import it, and it needs the go command and the sources of the pinned SDK
-// module, in which the document ships.
+// Package openapi checks answers of the mock Svix server against the OpenAPI document that the Svix
+// server itself publishes. It is test support: only tests import it, and it needs the go command
+// and the sources of the pinned SDK module, in which the document ships.
 //
-// The document is read closed: an answer with a property that the document does not know is refused. Where the real
-// server is known to differ from its document, the difference is in the table of exceptions.go, and nowhere else.
+// The document is read closed: an answer with a property that the document does not know is
+// refused. Where the real server is known to differ from its document, the difference is in the
+// table of exceptions.go, and nowhere else.
 package openapi
 
 import (
@@ -29,7 +30,8 @@ import (
 // sdkModule is the module that has the server's document, at the version that go.mod pins.
 const sdkModule = "github.com/svix/svix-webhooks"
 
-// Document is an OpenAPI 3.0 document prepared for checking answers. It is immutable and safe for concurrent use.
+// Document is an OpenAPI 3.0 document prepared for checking answers. It is immutable and safe for
+// concurrent use.
 type Document struct {
 	routes     []route
 	exceptions []answer
@@ -52,7 +54,8 @@ type answer struct {
 func Load() (*Document, error) { return load() }
 
 var load = sync.OnceValues(func() (*Document, error) {
-	dir, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", sdkModule).Output()
+	dir, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", sdkModule).
+		Output()
 	if err != nil {
 		return nil, fmt.Errorf("openapi: find module %s: %w", sdkModule, err)
 	}
@@ -63,8 +66,8 @@ var load = sync.OnceValues(func() (*Document, error) {
 	return Parse(data)
 })
 
-// Parse prepares an OpenAPI 3.0 document given as JSON. Only paths and components/schemas are read. A status that is
-// not a number ("default") is an error.
+// Parse prepares an OpenAPI 3.0 document given as JSON. Only paths and components/schemas are read.
+// A status that is not a number ("default") is an error.
 func Parse(data []byte) (*Document, error) {
 	var spec document
 	if err := json.Unmarshal(data, &spec); err != nil {
@@ -156,9 +159,9 @@ const prefix = "/api/v1/"
 
 const jsonType = "application/json"
 
-// Check reports whether an answer is one that the document, or an exception to it, declares for the request. The path
-// is the escaped path of the request's URL; slashes that the server ignores are ignored. An answer to HEAD is one
-// to GET without its body.
+// Check reports whether an answer is one that the document, or an exception to it, declares for the
+// request. The path is the escaped path of the request's URL; slashes that the server ignores are
+// ignored. An answer to HEAD is one to GET without its body.
 func (d *Document) Check(method, path string, status int, header http.Header, body []byte) error {
 	candidates := d.candidates(method, path, status)
 	if len(candidates) == 0 {
@@ -199,7 +202,8 @@ func (d *Document) candidates(method, path string, status int) []answer {
 	})
 }
 
-// find returns the route of a path, nil where there is none. Of several the most literal one is taken.
+// find returns the route of a path, nil where there is none. Of several the most literal one is
+// taken.
 func (d *Document) find(path string) *route {
 	got := segments(path)
 	var best *route
@@ -214,7 +218,8 @@ func (d *Document) find(path string) *route {
 
 func segments(path string) []string { return strings.Split(path, "/") }
 
-// literals returns how many segments of the template the path has literally, -1 where it does not match.
+// literals returns how many segments of the template the path has literally, -1 where it does not
+// match.
 func literals(template, path []string) int {
 	if len(template) != len(path) {
 		return -1

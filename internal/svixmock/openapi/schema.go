@@ -11,7 +11,8 @@ import (
 // componentsURL is what references to components are resolved against, from whichever schema.
 const componentsURL = "openapi:///components.json"
 
-// compiler compiles the schemas of one document. An OpenAPI 3.0 schema is a JSON Schema of draft 4, but for nullable.
+// compiler compiles the schemas of one document. An OpenAPI 3.0 schema is a JSON Schema of draft 4,
+// but for nullable.
 type compiler struct {
 	*jsonschema.Compiler
 	compiled map[string]*jsonschema.Schema // by the text of the schema
@@ -36,7 +37,8 @@ func newCompiler(components map[string]any) (*compiler, error) {
 	return c, c.AddResource(componentsURL, bytes.NewReader(text))
 }
 
-// compile compiles an OpenAPI schema given as JSON. The empty text gives nil, which stands for no body.
+// compile compiles an OpenAPI schema given as JSON. The empty text gives nil, which stands for no
+// body.
 func (c *compiler) compile(text string) (*jsonschema.Schema, error) {
 	if text == "" {
 		return nil, nil
@@ -60,9 +62,9 @@ func (c *compiler) compile(text string) (*jsonschema.Schema, error) {
 	return c.compiled[text], err
 }
 
-// convert turns an OpenAPI schema into a JSON Schema of draft 4: nullable becomes a choice, references become
-// absolute, and an object that lists its properties has no others. The last does not hold for a member of allOf,
-// which sees the properties of its siblings too.
+// convert turns an OpenAPI schema into a JSON Schema of draft 4: nullable becomes a choice,
+// references become absolute, and an object that lists its properties has no others. The last does
+// not hold for a member of allOf, which sees the properties of its siblings too.
 func convert(v any, closed bool) any {
 	schema, ok := v.(map[string]any)
 	if !ok {
@@ -93,7 +95,8 @@ func convert(v any, closed bool) any {
 	return orNull(schema, schema)
 }
 
-// orNull returns the converted form of a schema, with null as an alternative where the schema is nullable.
+// orNull returns the converted form of a schema, with null as an alternative where the schema is
+// nullable.
 func orNull(schema, converted map[string]any) any {
 	if nullable, _ := schema["nullable"].(bool); !nullable {
 		return converted

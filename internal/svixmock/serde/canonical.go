@@ -8,12 +8,14 @@ import (
 	"strings"
 )
 
-// maxDepth is how many levels a request's body, or a payload that is read back, may have (serde_json's recursion limit).
+// maxDepth is how many levels a request's body, or a payload that is read back, may have
+// (serde_json's recursion limit).
 const maxDepth = 127
 
-// Canonical gives JSON text the way the server reads a payload back: compact, the keys of every object sorted bytewise
-// and the last of equal ones kept, numbers as written except for the exponent and for -0. It fails where the server's
-// strict parser does: lone surrogates, more than 127 levels, text after the value.
+// Canonical gives JSON text the way the server reads a payload back: compact, the keys of every
+// object sorted bytewise and the last of equal ones kept, numbers as written except for the
+// exponent and for -0. It fails where the server's strict parser does: lone surrogates, more than
+// 127 levels, text after the value.
 func Canonical(text []byte) ([]byte, error) {
 	d := decoder{scanner: scanner{data: text}}
 	out, err := d.canonical(make([]byte, 0, len(text)))
@@ -72,7 +74,8 @@ func (d *decoder) canonical(out []byte) ([]byte, error) {
 	}
 }
 
-// canonicalObject collects the members before it writes them, because the last of several equal keys decides.
+// canonicalObject collects the members before it writes them, because the last of several equal
+// keys decides.
 func (d *decoder) canonicalObject(out []byte) ([]byte, error) {
 	type member struct {
 		key   string
@@ -118,7 +121,8 @@ func appendString(out []byte, text string) []byte {
 	return append(out, '"')
 }
 
-// normalNumber spells an exponent e+N or e-N and -0 as 0, and leaves the rest of the number as it is.
+// normalNumber spells an exponent e+N or e-N and -0 as 0, and leaves the rest of the number as it
+// is.
 func normalNumber(text string) string {
 	if text == "-0" {
 		return "0"
@@ -133,7 +137,8 @@ func normalNumber(text string) string {
 	return mantissa + "e" + exponent
 }
 
-// maxWrittenOut is the largest exponent that is written out: what the database's numbers hold behind the point.
+// maxWrittenOut is the largest exponent that is written out: what the database's numbers hold
+// behind the point.
 const maxWrittenOut = 16_383
 
 // writtenOut gives a number without an exponent, as the database does.

@@ -16,8 +16,9 @@ var (
 	errDateRange   = errors.New("input is out of range")
 )
 
-// ParseDate reads a date and time with an offset in the relaxed form of RFC 3339 that the server takes: one-digit
-// numbers, blanks, any number of digits after the point, UTC in words. The result is in UTC.
+// ParseDate reads a date and time with an offset in the relaxed form of RFC 3339 that the server
+// takes: one-digit numbers, blanks, any number of digits after the point, UTC in words. The result
+// is in UTC.
 func ParseDate(text string) (time.Time, error) {
 	r := dateReader{rest: text}
 	year := r.year()
@@ -154,7 +155,7 @@ func (r *dateReader) offset() time.Duration {
 		r.rest = r.rest[3:]
 		return 0
 	}
-	sign := time.Duration(1)
+	sign := 1
 	switch rest, minus := strings.CutPrefix(r.rest, "\u2212"); {
 	case r.rest == "":
 		r.fail(errDateShort)
@@ -175,7 +176,7 @@ func (r *dateReader) offset() time.Duration {
 	hours := r.pair(99)
 	r.rest = strings.TrimLeftFunc(r.rest, func(c rune) bool { return c == ':' || unicode.IsSpace(c) })
 	minutes := r.pair(59)
-	return sign * (time.Duration(hours)*time.Hour + time.Duration(minutes)*time.Minute)
+	return time.Duration(sign*(60*hours+minutes)) * time.Minute
 }
 
 // pair reads exactly two digits.

@@ -1,6 +1,6 @@
-// Package serde reads what clients send as the Svix server does, whose JSON, query strings, dates, URLs and secrets are
-// read by serde_json, chrono and other libraries of Rust. What these accept and how they word a refusal is part of the
-// contract (sections 1.3, 1.4, 4.5, 8.2 and 8.3).
+// Package serde reads what clients send as the Svix server does, whose JSON, query strings, dates,
+// URLs and secrets are read by serde_json, chrono and other libraries of Rust. What these accept
+// and how they word a refusal is part of the contract (sections 1.3, 1.4, 4.5, 8.2 and 8.3).
 package serde
 
 import (
@@ -40,8 +40,8 @@ func (o Opt[T]) Ptr() *T {
 	return nil
 }
 
-// Struct describes an object in a request body. The order of its members is that of the server's type, since a struct
-// may be written as an array.
+// Struct describes an object in a request body. The order of its members is that of the server's
+// type, since a struct may be written as an array.
 type Struct struct {
 	Name    string // of the server's type
 	Members []Member
@@ -118,7 +118,8 @@ type BodyError struct {
 
 func (e *BodyError) Error() string { return e.Msg }
 
-// Decode reads a request body. The first fault ends it with a *BodyError. Text after the first value is not looked at.
+// Decode reads a request body. The first fault ends it with a *BodyError. Text after the first
+// value is not looked at.
 func Decode(body []byte, s Struct) error {
 	d := &decoder{scanner: scanner{data: body}}
 	if err := d.structure(s); err != nil {
@@ -127,8 +128,8 @@ func Decode(body []byte, s Struct) error {
 	return nil
 }
 
-// decoder reads a request body as the server's deserializer does: the first fault ends it, and the fault is reported
-// with the path of the member in which it lies.
+// decoder reads a request body as the server's deserializer does: the first fault ends it, and the
+// fault is reported with the path of the member in which it lies.
 type decoder struct {
 	scanner
 	path  []step
@@ -315,7 +316,9 @@ func (d *decoder) sequence(s Struct) error {
 			if len(s.Members) == 1 {
 				elements = "element"
 			}
-			return d.note(d.fail("invalid length %d, expected struct %s with %d %s", i, s.Name, len(s.Members), elements))
+			return d.note(
+				d.fail("invalid length %d, expected struct %s with %d %s", i, s.Name, len(s.Members), elements),
+			)
 		}
 	}
 	return nil

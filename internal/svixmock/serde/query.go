@@ -62,7 +62,8 @@ func (e *QueryError) Error() string {
 	return "Failed to deserialize query string: " + e.Param + ": " + e.Reason
 }
 
-// Param reads one scalar parameter. A second occurrence and a value that parse refuses are a *QueryError.
+// Param reads one scalar parameter. A second occurrence and a value that parse refuses are a
+// *QueryError.
 func Param[T any](q Query, name string, parse func(string) (T, error)) (Opt[T], error) {
 	var o Opt[T]
 	for _, p := range q {

@@ -9,9 +9,9 @@ import (
 	"unicode/utf8"
 )
 
-// scanner reads JSON text with the tolerance of serde_json, which differs from encoding/json where it matters here: a
-// skipped value may hold lone surrogate escapes and any depth, a string that is read may not, and text after the first
-// value is not looked at.
+// scanner reads JSON text with the tolerance of serde_json, which differs from encoding/json where
+// it matters here: a skipped value may hold lone surrogate escapes and any depth, a string that is
+// read may not, and text after the first value is not looked at.
 type scanner struct {
 	data []byte
 	pos  int
@@ -49,7 +49,8 @@ func (s *scanner) atEnd() bool { return s.pos >= len(s.data) }
 type container struct {
 	end  byte
 	what string
-	// extra is what a skipped container says of a comma before its end. One that is read says "trailing comma".
+	// extra is what a skipped container says of a comma before its end. One that is read says
+	// "trailing comma".
 	extra string
 }
 
@@ -85,7 +86,8 @@ func (s *scanner) next(in container, first, skipped bool) (bool, error) {
 	return true, nil
 }
 
-// nextKey moves to the next member of an object and reads its key. It reports false behind the object's end.
+// nextKey moves to the next member of an object and reads its key. It reports false behind the
+// object's end.
 func (s *scanner) nextKey(first bool) (key string, more bool, err error) {
 	if more, err = s.next(object, first, false); err != nil || !more {
 		return "", false, err

@@ -3,7 +3,6 @@ package serde
 import (
 	"crypto/ed25519"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -34,6 +33,11 @@ func Secret(d *decoder) (Key, error) {
 	return key, nil
 }
 
+// reason is an error in the words of the server, which are not those of Go.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
 func parseSecret(text string) (Key, error) {
 	if encoded, ok := strings.CutPrefix(text, SymmetricPrefix); ok {
 		key, err := decodeBase64(encoded)
@@ -41,14 +45,14 @@ func parseSecret(text string) (Key, error) {
 	}
 	encoded, ok := strings.CutPrefix(text, AsymmetricPrefix)
 	if !ok {
-		return Key{}, errors.New("invalid prefix")
+		return Key{}, reason("invalid prefix")
 	}
 	key, err := decodeBase64(encoded)
 	switch {
 	case err != nil:
-		return Key{}, errors.New("Failed parsing base64")
+		return Key{}, reason("Failed parsing base64")
 	case len(key) != ed25519.PrivateKeySize:
-		return Key{}, errors.New("Failed parsing key.")
+		return Key{}, reason("Failed parsing key.")
 	}
 	return Key{Bytes: key, Asymmetric: true}, nil
 }
@@ -73,20 +77,20 @@ func decodeBase64(text string) ([]byte, error) {
 	case len(digits) < 2 && len(digits) < len(group):
 		return nil, badSymbol(text, last+len(digits))
 	case len(digits) == 1:
-		return nil, fmt.Errorf("Invalid input length: %d", len(text))
+		return nil, reason(fmt.Sprintf("Invalid input length: %d", len(text)))
 	case len(group)%4 != 0:
-		return nil, errors.New("Invalid padding")
+		return nil, reason("Invalid padding")
 	}
 	key, err := base64.StdEncoding.Strict().DecodeString(text)
 	if err != nil {
 		at := last + len(digits) - 1
-		return nil, fmt.Errorf("Invalid last symbol %d, offset %d.", text[at], at)
+		return nil, reason(fmt.Sprintf("Invalid last symbol %d, offset %d.", text[at], at))
 	}
 	return key, nil
 }
 
 func badSymbol(text string, at int) error {
-	return fmt.Errorf("Invalid symbol %d, offset %d.", text[at], at)
+	return reason(fmt.Sprintf("Invalid symbol %d, offset %d.", text[at], at))
 }
 
 func isBase64(r rune) bool {

@@ -21,14 +21,17 @@ func ParseURL(text string) (string, error) {
 
 // urlReason is what the server says of a URL that cannot be read.
 func urlReason(t whatwgerrors.ErrorType) string {
-	switch t {
+	switch t { //nolint:exhaustive // the others are told by their texts
 	case whatwgerrors.MissingSchemeNonRelativeURL:
 		return "relative URL without a base"
 	case whatwgerrors.HostMissing:
 		return "empty host"
 	case whatwgerrors.PortInvalid, whatwgerrors.PortOutOfRange:
 		return "invalid port number"
-	case whatwgerrors.DomainToASCII, whatwgerrors.DomainToUnicode, whatwgerrors.DomainInvalidCodePoint, whatwgerrors.HostInvalidCodePoint:
+	case whatwgerrors.DomainToASCII,
+		whatwgerrors.DomainToUnicode,
+		whatwgerrors.DomainInvalidCodePoint,
+		whatwgerrors.HostInvalidCodePoint:
 		return "invalid international domain name"
 	}
 	if strings.Contains(string(t), "IPv6") {

@@ -107,8 +107,8 @@ func float(text string) string {
 	return out
 }
 
-// Set reads an array of strings as a sorted set: duplicates collapse. rule says what is wrong with an element; nil: no
-// rule that belongs to the reading.
+// Set reads an array of strings as a sorted set: duplicates collapse. rule says what is wrong with
+// an element; nil: no rule that belongs to the reading.
 func Set(rule func(string) []string) Parser[[]string] {
 	return func(d *decoder) ([]string, error) {
 		if d.peek() != '[' {
@@ -187,8 +187,8 @@ func OptString(d *decoder) (Opt[string], error) {
 // Raw takes any value as its text, without a look into strings or at its depth.
 func Raw(d *decoder) ([]byte, error) { return d.raw() }
 
-// JSONB reads any value strictly and gives the text with which the server's database shows it: the canonical one with
-// numbers written out.
+// JSONB reads any value strictly and gives the text with which the server's database shows it: the
+// canonical one with numbers written out.
 func JSONB(d *decoder) (json.RawMessage, error) {
 	d.jsonb = true
 	defer func() { d.jsonb = false }()
