@@ -364,3 +364,52 @@ func TestResendMessageErrors(t *testing.T) {
 		t.Errorf("deleted meanwhile: got the error %v, want %v", err, webhooks.ErrEndpointNotFound)
 	}
 }
+
+// TestMessagesOfAServer is what a user does after sending, on whatever server there is.
+func TestMessagesOfAServer(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	in := s.newInbox()
+	ep := in.endpoint("hook", "")
+	s.createEndpoints(ep)
+	event := s.origin(0, channel1)
+	event.ID = "journal-0-1"
+	sent := s.send(event)
+	s.sendOrigins(3, "")
+	s.sentEvents(4, s.ListSentEventsForEndpoint(s.Context(), ep, webhooks.SentEventQuery{}))
+
+	byEventID, err := s.GetMessage(s.Context(), s.originCreate, event.ID)
+	s.must(err)
+	byID, err := s.GetMessage(s.Context(), s.originCreate, sent.ID)
+	s.must(err)
+	s.wantEqual("the message by either id", byID, byEventID)
+	if byID.EventID != event.ID || !byID.Timestamp.Equal(sent.Timestamp) || byID.EventType != s.originCreate {
+		s.Errorf("got %+v, want the message of %+v", byID, event)
+	}
+	_, err = s.GetMessage(s.Context(), s.originCreate, "journal-0-2")
+	s.wantError(err, webhooks.ErrMessageNotFound)
+
+	messages := func(q webhooks.MessageQuery) []webhooks.SentMessage {
+		listed, err := webhooks.Collect(s.ListMessages(s.Context(), s.originCreate, q))
+		s.must(err)
+		return listed
+	}
+	all := messages(webhooks.MessageQuery{})
+	if len(all) != 4 || all[3].ID != sent.ID || all[3].Channel == "" {
+		s.Fatalf("got %+v, want 4 messages, the first one last", all)
+	}
+	between := messages(webhooks.MessageQuery{After: all[3].Timestamp, Before: all[0].Timestamp})
+	s.wantEqual("messages between the first and the last", all[1:3], between)
+	s.wantEqual("messages on a channel", 1, len(messages(webhooks.MessageQuery{Channel: channel1})))
+
+	s.must(s.ResendMessage(s.Context(), ep, event.ID))
+	events := s.sentEvents(2, s.ListSentEventsForMessage(s.Context(), s.originCreate, event.ID))
+	manual := events[0]
+	if !manual.Manual || events[1].Manual || manual.MessageID != sent.ID || manual.Status != webhooks.DeliverySucceeded {
+		s.Errorf("got the attempts %+v, want a manual one first", events)
+	}
+	s.must(s.SetEndpointDisabled(s.Context(), ep, true))
+	s.wantError(s.ResendMessage(s.Context(), ep, event.ID), webhooks.ErrInvalidEndpoint)
+	ep.URL += "/other"
+	s.wantError(s.ResendMessage(s.Context(), ep, event.ID), webhooks.ErrEndpointNotFound)
+}

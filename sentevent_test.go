@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +82,37 @@ func TestListingsLimitSavesRequests(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPagesBeginAtWhatTheLimitNeeds, so that large payloads and responses do not come for nothing.
+func TestPagesBeginAtWhatTheLimitNeeds(t *testing.T) {
+	t.Parallel()
+	harness.InBubble(t, func(t *testing.T) {
+		mock, client := historyServer(t, busySecond())
+		for _, q := range []webhooks.SentEventQuery{{}, {After: busySecond()[10]}, {Before: busySecond()[249].Add(1)}} {
+			for limit := 1; limit < 300; limit = 3*limit + 1 {
+				q.Limit = limit
+				for name, list := range listings(t.Context(), client) {
+					before := len(mock.Requests())
+					want := min(limit, len(selected(busySecond(), q)))
+					if got := timestamps(t, list(q)); len(got) != want {
+						t.Errorf("%s, %+v: got %d attempts, want %d", name, q, len(got), want)
+					}
+					for _, r := range mock.Requests()[before:] {
+						query, err := url.ParseQuery(r.RawQuery)
+						if err != nil {
+							t.Fatal(err)
+						}
+						asked, _ := strconv.Atoi(query.Get("limit"))
+						ofMessages := strings.HasSuffix(r.Path, "/msg") && query.Has("iterator") // for payloads
+						if most := min(limit, 250); !strings.HasSuffix(r.Path, "/endpoint") && !ofMessages && asked > most {
+							t.Errorf("%s, %+v: asked for %d at %s", name, q, asked, r.Path)
+						}
+					}
+				}
+			}
+		}
+	})
 }
 
 // busySecond are 250 times in the last second of the hour before the present of inBubble.

@@ -107,6 +107,20 @@ func TestRequestBudget(t *testing.T) {
 			hasAttempts(300), listing,
 			forType(webhooks.SentEventQuery{Limit: 10}), 1 + 10 + 2, nil,
 		},
+		"ListSentEventsForEventType, after, 601": {
+			hasAttempts(600), listing,
+			forType(webhooks.SentEventQuery{After: time.Now().Add(-80 * 24 * time.Hour)}), 2*1 + 3 + 3*most, nil,
+		},
+		"ListSentEventsForEventType, after, nothing": {
+			has251Endpoints, listing,
+			forType(webhooks.SentEventQuery{After: time.Now().Add(time.Hour)}), 252 + 2 + 1, nil,
+		},
+		"ListSentEventsForMessage": {nil, listing, operations["ListSentEventsForMessage"], 1 + 1 + 2*1, nil},
+		"ListMessages, 301": {
+			hasAttempts(300), listing, operations["ListMessages"], 2, nil,
+		},
+		"GetMessage":    {nil, nil, operations["GetMessage"], 1, nil},
+		"ResendMessage": {nil, nil, operations["ResendMessage"], 2, nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
