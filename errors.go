@@ -285,6 +285,9 @@ func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
 // noDetail is all that the server says of an error of its own.
 const noDetail = "{}"
 
+// maxDetail is how long a detail may be to be taken apart: a few bytes of it become many in memory.
+const maxDetail = 64 << 10 // bytes
+
 // detailText returns the text of a string detail, the joined messages of a 422,
 // or whatever else is there as it is.
 func detailText(detail json.RawMessage) string {
@@ -296,7 +299,7 @@ func detailText(detail json.RawMessage) string {
 		Loc []string `json:"loc"`
 		Msg string   `json:"msg"`
 	}
-	if err := json.Unmarshal(detail, &problems); err != nil {
+	if len(detail) > maxDetail || json.Unmarshal(detail, &problems) != nil {
 		return string(detail)
 	}
 	texts := make([]string, len(problems))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -386,5 +387,25 @@ func TestErrorsAreFoundAsPointers(t *testing.T) {
 	if !errors.As(fmt.Errorf("wrapped: %w", err), &api) || api.StatusCode != http.StatusForbidden ||
 		api.Code != "insufficient access" || api.Detail != "no" {
 		t.Errorf("got %#v", err)
+	}
+}
+
+// TestDetailOfManyProblems: a refusal that lists millions of them costs no more than its text.
+func TestDetailOfManyProblems(t *testing.T) { //nolint:paralleltest // it measures memory
+	mock := harness.NewServer(t, svixmock.Config{})
+	body := `{"code":"validation","detail":[` + strings.Repeat("{},", 5_000_000) + "{}]}"
+	mock.FailNext(1, svixmock.Fault{Status: http.StatusUnprocessableEntity, Body: body})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err := client.GetEventType(t.Context(), webhooks.TypeOriginCreate)
+	runtime.ReadMemStats(&after)
+	var api *webhooks.APIError
+	if !errors.As(err, &api) || api.Code != "validation" || len(api.Detail) > 1000 {
+		t.Errorf("got the error %.1000v", err)
+	}
+	const copies = 20 // of the answer on its way, and of its text to be shown
+	if took := after.TotalAlloc - before.TotalAlloc; took > uint64(copies*len(body)) {
+		t.Errorf("took %d MiB for %d MiB", took>>20, len(body)>>20)
 	}
 }
