@@ -152,9 +152,9 @@ func (b attemptBody) Key() string    { return b.ID }
 func (b attemptBody) At() time.Time  { return b.Timestamp.Time }
 
 // size is about what an attempt takes in memory.
-func (b attemptBody) size() int {
+func (b attemptBody) size() int64 {
 	const fields = 400
-	return fields + len(b.Response) + len(b.URL)
+	return int64(fields + len(b.Response) + len(b.URL))
 }
 
 func (b attemptBody) status() DeliveryStatus {

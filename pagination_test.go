@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -473,32 +474,34 @@ func TestReducedPagesAreRemembered(t *testing.T) {
 				}
 			}
 		}))
-		var pages, tooLarge int
+		var pages, tooLarge atomic.Int64
 		client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
 			resp, err := mock.RoundTripper().RoundTrip(r)
 			if err != nil || !strings.Contains(r.URL.Path, "/attempt/") {
 				return resp, err
 			}
-			pages++
+			pages.Add(1)
 			limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
 			if limit*size > 16<<20 {
-				tooLarge++
+				tooLarge.Add(1)
 				resp.ContentLength = int64(limit * size) // as it would be with large responses of the receiver
 			}
 			return resp, nil
 		}), mock.Token())
 		for name, list := range listings(t.Context(), client) {
 			for _, q := range []webhooks.SentEventQuery{{After: begin.Add(-time.Hour)}, {}} {
-				pages, tooLarge = 0, 0
+				pages.Store(0)
+				tooLarge.Store(0)
 				if got := timestamps(t, list(q)); len(got) != attempts {
 					t.Errorf("%s: got %d attempts, want %d", name, len(got), attempts)
 				}
 				if name == "event type" && q.After.IsZero() {
-					if tooLarge > 8 { // those that were asked at once
-						t.Errorf("%s: %d pages were too large, want as many as at once", name, tooLarge)
+					if tooLarge.Load() > 8 { // those that were asked at once
+						t.Errorf("%s: %d pages were too large, want as many as at once", name, tooLarge.Load())
 					}
-				} else if want := 1 + attempts/62 + 1; tooLarge != 1 || pages > want {
-					t.Errorf("%s: asked for %d pages, %d of them too large, want %d and 1", name, pages, tooLarge, want)
+				} else if want := 1 + attempts/62 + 1; tooLarge.Load() != 1 || pages.Load() > int64(want) {
+					t.Errorf("%s: asked for %d pages, %d of them too large, want %d and 1",
+						name, pages.Load(), tooLarge.Load(), want)
 				}
 			}
 		}

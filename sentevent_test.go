@@ -469,12 +469,12 @@ func TestFollowSentEventsOutlivesTheServer(t *testing.T) {
 		if diff := cmp.Diff(want, drain(events)); diff != "" {
 			t.Errorf("attempts (-want +got):\n%s", diff)
 		}
-		if !strings.Contains(log.String(), "level=WARN") {
-			t.Errorf("nothing was logged: %s", log.String())
-		}
 		cancel()
 		if err := <-end; !errors.Is(err, context.Canceled) {
 			t.Errorf("got the last error %v, want that of the context", err)
+		}
+		if !strings.Contains(log.String(), "level=WARN") {
+			t.Errorf("nothing was logged: %s", log.String())
 		}
 	})
 }

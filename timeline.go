@@ -191,10 +191,10 @@ func merged(ctx context.Context, readers []merge.Source[attemptBody], upwards bo
 }
 
 func (r *reading) readers(sources []source, w timeline.Bounds, upwards bool) []merge.Source[attemptBody] {
-	var waiting atomic.Int64
+	room := merge.Room{Most: maxWaiting}
 	readers := make([]merge.Source[attemptBody], len(sources))
 	for i, s := range sources {
-		readers[i] = &attemptPager{Pager: r.attemptsOf(s, w, upwards), recipient: s.recipient, waiting: &waiting}
+		readers[i] = merge.Bounded(r.attemptsOf(s, w, upwards), &room, attemptBody.size)
 	}
 	return readers
 }
@@ -214,6 +214,9 @@ func (r *reading) attemptsOf(s source, within timeline.Bounds, upwards bool) *ti
 		page, err := list(ctx, asked)
 		if s.mayBeGone && isNotFound(err) {
 			return timeline.Page[attemptBody]{Done: true}, nil
+		}
+		for i := range page.Data {
+			page.Data[i].recipient = s.recipient
 		}
 		return page, r.client.missing(ctx, s.Endpoint, err)
 	}
@@ -237,34 +240,6 @@ func (r *reading) attemptPages(
 			return timeline.Page[attemptBody](page), err
 		},
 	}
-}
-
-// An attemptPager reads the attempts to deliver to one endpoint. It counts what waits for those of
-// other endpoints; if that is too much, the rest of a page is thrown away and read again later.
-type attemptPager struct {
-	*timeline.Pager[attemptBody]
-
-	recipient func() (recipient, error)
-	waiting   *atomic.Int64 // bytes, of all endpoints
-	own       int64         // of this one
-}
-
-// Next returns the next attempts, none at the end.
-func (p *attemptPager) Next(ctx context.Context) ([]attemptBody, error) {
-	p.waiting.Add(-p.own)
-	p.own = 0
-	attempts, err := p.Pager.Next(ctx)
-	for i := range attempts {
-		size := int64(attempts[i].size())
-		if p.waiting.Load()+size > maxWaiting && i > 0 {
-			p.GoOnBehind(attempts[i-1])
-			return attempts[:i], nil
-		}
-		p.waiting.Add(size)
-		p.own += size
-		attempts[i].recipient = p.recipient
-	}
-	return attempts, err
 }
 
 // retriesEnd is for how long after a message its attempts are looked for. The server's default

@@ -1,10 +1,8 @@
 package webhooks_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"math/rand/v2"
 	"net/http"
@@ -469,49 +467,6 @@ func TestListingsOfTypeCostWhatIsInTheRange(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestListingOfTypeHoldsNoMoreThanItMay: pages that wait for others are thrown away in part if they
-// are large, and nothing is lost by that.
-func TestListingOfTypeHoldsNoMoreThanItMay(t *testing.T) {
-	t.Parallel()
-	harness.InBubble(t, func(t *testing.T) {
-		const endpoints, each, size = 6, 240, 60_000 // 86 MB in all, of which 64 MiB may wait
-		begin := time.Now().Add(-time.Hour)
-		var times []time.Time
-		var which []int
-		for i := range endpoints * each {
-			times, which = append(times, begin.Add(time.Duration(i)*time.Second)), append(which, i/each)
-		}
-		mock, _, _ := manyServer(t, endpoints, times, which)
-		large := []byte(`"response":"` + strings.Repeat("x", size) + `"`)
-		pages := 0
-		client := harness.NewClient(t, harness.RoundTripFunc(func(r *http.Request) (*http.Response, error) {
-			resp, err := mock.RoundTripper().RoundTrip(r)
-			if err != nil || !strings.Contains(r.URL.Path, "/attempt/") {
-				return resp, err
-			}
-			pages++
-			text, err := io.ReadAll(resp.Body)
-			text = bytes.ReplaceAll(text, []byte(`"response":""`), large)
-			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
-			return resp, err
-		}), mock.Token())
-		q := webhooks.SentEventQuery{After: begin.Add(-time.Second)}
-		var got []time.Time
-		for event, err := range client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginCreate, q) {
-			if err != nil || len(event.Response) != size {
-				t.Fatalf("got a response of %d bytes, %v", len(event.Response), err)
-			}
-			got = append(got, event.Timestamp)
-		}
-		if diff := cmp.Diff(selected(times, q), got); diff != "" {
-			t.Errorf("attempts (-want +got):\n%s", diff)
-		}
-		if pages <= endpoints {
-			t.Errorf("all of %d pages were held at once", pages)
-		}
-	})
 }
 
 // TestListingsByStatus let the server select.

@@ -108,3 +108,56 @@ func TestSortedEndsWithTheFirstError(t *testing.T) {
 		}
 	}
 }
+
+// A page of a bookList is read again behind an item that is given back.
+type bookList struct {
+	pagedList
+
+	given []int
+}
+
+func (l *bookList) Next(ctx context.Context) ([]int, error) {
+	page, err := l.pagedList.Next(ctx)
+	l.given = page
+	return page, err
+}
+
+func (l *bookList) GoOnBehind(item int) {
+	i := slices.Index(l.given, item) + 1
+	l.numbers = append(slices.Clone(l.given[i:]), l.numbers...)
+}
+
+// TestBoundedSourcesLoseNothing: what there is no room for is read again, and what waits has room.
+func TestBoundedSourcesLoseNothing(t *testing.T) {
+	t.Parallel()
+	const each, page = 40, 10
+	for most, wantReads := range map[int64]int{1: 4 * each, 30: 30, 100: 4 * (each/page + 1)} {
+		var reads atomic.Int64
+		room := merge.Room{Most: most}
+		var all []int
+		sources := make([]merge.Source[int], 4)
+		for i := range sources {
+			own := make([]int, each)
+			for j := range own {
+				own[j] = 4*j + i
+			}
+			all = append(all, own...)
+			list := &bookList{pagedList: pagedList{numbers: own, page: page, reads: &reads}}
+			sources[i] = merge.Bounded(list, &room, func(int) int64 { return 1 })
+		}
+		slices.Sort(all)
+		var got []int
+		for number, err := range merge.Sorted(t.Context(), sources, 1, cmp.Less[int]) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, number)
+		}
+		if !slices.Equal(all, got) {
+			t.Errorf("room for %d: got %v, want %v", most, got, all)
+		}
+		if n := int(reads.Load()); n < wantReads {
+			t.Errorf("room for %d: read %d pages, want %d at least, since not all can wait", most, n, wantReads)
+		}
+	}
+}
