@@ -140,20 +140,6 @@ func svixChannel(name string) *string {
 	return &uid
 }
 
-const (
-	// requestsAhead is how many requests a listing makes at once.
-	requestsAhead = 8
-
-	// endpointsAtOnce is how many endpoints are asked at once for their attempts.
-	endpointsAtOnce = 32
-
-	// attemptsAtOnce is for how many attempts payloads and recipients are looked up together.
-	attemptsAtOnce = pageSize
-
-	// maxWaiting is what the attempts that wait for those of other endpoints may take in memory.
-	maxWaiting = 64 << 20
-)
-
 // ListSentEventsForEndpoint returns the attempts to deliver to an endpoint that q selects, newest
 // first.
 //

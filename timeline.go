@@ -18,6 +18,20 @@ import (
 	"github.com/softwareheritage/webhooks/internal/timeline"
 )
 
+const (
+	// requestsAhead is how many requests a listing makes at once.
+	requestsAhead = 8
+
+	// endpointsAtOnce is how many endpoints are asked at once for their attempts.
+	endpointsAtOnce = 32
+
+	// attemptsAtOnce is for how many attempts payloads and recipients are looked up together.
+	attemptsAtOnce = pageSize
+
+	// maxWaiting is what the attempts that wait for those of other endpoints may take in memory.
+	maxWaiting = 64 << 20
+)
+
 // A reading is one run through a listing of sent events, with what it learns on the way.
 type reading struct {
 	client    *Client
