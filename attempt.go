@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,10 +15,12 @@ import (
 
 	"github.com/segmentio/ksuid"
 	svix "github.com/svix/svix-webhooks/go"
+	"github.com/svix/svix-webhooks/go/models"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/softwareheritage/webhooks/internal/confirm"
 	"github.com/softwareheritage/webhooks/internal/endpoint"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/internal/identity"
 )
 
@@ -259,3 +263,100 @@ func (b endpointBody) endpoint(eventType string) Endpoint {
 		ID: b.ID, CreatedAt: b.CreatedAt.Time, UpdatedAt: b.UpdatedAt.Time,
 	}
 }
+
+// description is what tells the endpoint from others.
+func (e Endpoint) description() endpoint.Description {
+	return endpoint.Description{EventType: e.EventType, URL: e.URL, Channel: e.Channel, Metadata: e.Metadata}
+}
+
+// find returns the endpoint with its ID, with which all further requests address it.
+func (c *Client) find(ctx context.Context, ep Endpoint) (Endpoint, error) {
+	if err := ep.checkAddress(); err != nil || ep.ID != "" {
+		return ep, err
+	}
+	stored, err := c.endpointServer(ep.EventType).Find(ctx, ep.description())
+	ep.ID = stored.ID
+	return ep, notThatOne(err)
+}
+
+// endpointServer is where the endpoints of an event type are found.
+func (c *Client) endpointServer(eventType string) endpoint.Server {
+	return endpoint.Server{
+		Get: func(ctx context.Context, address string) (endpoint.Stored, error) {
+			body, err := c.getEndpoint(ctx, eventType, address)
+			return body.Stored, err
+		},
+		List: func(ctx context.Context) iter.Seq2[endpoint.Stored, error] {
+			return func(yield func(endpoint.Stored, error) bool) {
+				for body, err := range c.endpoints(ctx, eventType, pageRequest{}) {
+					if !yield(body.Stored, err) {
+						return
+					}
+				}
+			}
+		},
+		NotFound: isNotFound,
+	}
+}
+
+// checkAddress checks that a request path can name the endpoint, and no other.
+func (e Endpoint) checkAddress() error {
+	switch {
+	case !validEventTypeName(e.EventType):
+		return eventTypeNotFound(e.EventType, nil)
+	case e.ID != "" && !svixEndpointID.MatchString(e.ID):
+		return fmt.Errorf("webhooks: %w: %s is not an endpoint ID of the server", ErrInvalidEndpoint, foreign.Quote(e.ID))
+	case e.ID == "" && e.Channel == reservedChannel:
+		return fmt.Errorf("webhooks: %w: without an ID a channel named %q cannot be told from no channel", ErrInvalidEndpoint, reservedChannel)
+	}
+	return nil
+}
+
+func (c *Client) getEndpoint(ctx context.Context, eventType, address string) (endpointBody, error) {
+	return query[endpointBody](ctx, c, "endpoint get", func(ctx context.Context) error {
+		_, err := c.svix.Endpoint.Get(ctx, identity.Application(eventType), address)
+		return err
+	})
+}
+
+// endpoints lists the endpoints of the application of an event type. Without an application, which
+// another program may not have made, there are none.
+func (c *Client) endpoints(ctx context.Context, eventType string, r pageRequest) iter.Seq2[endpointBody, error] {
+	order := models.ORDERING_DESCENDING
+	if r.ascending {
+		order = models.ORDERING_ASCENDING
+	}
+	return Paginate(ctx, func(ctx context.Context, iterator *string) (Page[endpointBody], error) {
+		asked := pageRequest{op: "endpoint list", iterator: iterator, limit: pageSize, ascending: r.ascending, ahead: r.ahead}
+		page, err := listPage[endpointBody](ctx, c, asked, func(ctx context.Context, limit *uint64) error {
+			options := svix.EndpointListOptions{Limit: limit, Iterator: iterator, Order: &order}
+			_, err := c.svix.Endpoint.List(ctx, identity.Application(eventType), &options)
+			return err
+		})
+		if isNotFound(err) {
+			return Page[endpointBody]{Done: true}, nil
+		}
+		return page, err
+	})
+}
+
+type secretBody struct {
+	Key string `json:"key"`
+}
+
+func (b secretBody) complete() bool { return b.Key != "" }
+
+type statsBody struct {
+	Success *int `json:"success"`
+	Fail    int  `json:"fail"`
+	Pending int  `json:"pending"`
+	Sending int  `json:"sending"`
+}
+
+func (b statsBody) complete() bool { return b.Success != nil }
+
+type taskBody struct {
+	ID string `json:"id"`
+}
+
+func (b taskBody) complete() bool { return b.ID != "" }

@@ -431,10 +431,3 @@ func (f *follower) pass(id string, at time.Time) {
 		f.swept = f.since
 	}
 }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}

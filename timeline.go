@@ -344,3 +344,10 @@ func boundedRange(since, until time.Time, longest time.Duration) (from, to time.
 	}
 	return since.UTC(), until.UTC(), nil
 }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
