@@ -305,9 +305,11 @@ func (e Endpoint) checkAddress() error {
 	case !validEventTypeName(e.EventType):
 		return eventTypeNotFound(e.EventType, nil)
 	case e.ID != "" && !svixEndpointID.MatchString(e.ID):
-		return fmt.Errorf("webhooks: %w: %s is not an endpoint ID of the server", ErrInvalidEndpoint, foreign.Quote(e.ID))
+		return fmt.Errorf("webhooks: %w: %s is not an endpoint ID of the server",
+			ErrInvalidEndpoint, foreign.Quote(e.ID))
 	case e.ID == "" && e.Channel == reservedChannel:
-		return fmt.Errorf("webhooks: %w: without an ID a channel named %q cannot be told from no channel", ErrInvalidEndpoint, reservedChannel)
+		return fmt.Errorf("webhooks: %w: without an ID a channel named %q cannot be told from no channel",
+			ErrInvalidEndpoint, reservedChannel)
 	}
 	return nil
 }
@@ -327,7 +329,9 @@ func (c *Client) endpoints(ctx context.Context, eventType string, r pageRequest)
 		order = models.ORDERING_ASCENDING
 	}
 	return Paginate(ctx, func(ctx context.Context, iterator *string) (Page[endpointBody], error) {
-		asked := pageRequest{op: "endpoint list", iterator: iterator, limit: pageSize, ascending: r.ascending, ahead: r.ahead}
+		asked := pageRequest{
+			op: "endpoint list", iterator: iterator, limit: pageSize, ascending: r.ascending, ahead: r.ahead,
+		}
 		page, err := listPage[endpointBody](ctx, c, asked, func(ctx context.Context, limit *uint64) error {
 			options := svix.EndpointListOptions{Limit: limit, Iterator: iterator, Order: &order}
 			_, err := c.svix.Endpoint.List(ctx, identity.Application(eventType), &options)

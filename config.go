@@ -222,8 +222,9 @@ func readConfig(path string) (Config, []error) {
 func parseConfig(data []byte) (Config, []error) {
 	var file struct {
 		Webhooks struct {
-			Svix                 SvixConfig `yaml:"svix"`
-			EventRetentionPeriod yaml.Node  `yaml:"event_retention_period"` // into an int, the library would cut a fraction off
+			Svix SvixConfig `yaml:"svix"`
+			// A node: into an int, the library would cut a fraction off.
+			EventRetentionPeriod yaml.Node `yaml:"event_retention_period"`
 		} `yaml:"webhooks"`
 		Others map[string]yaml.Node `yaml:",inline"` // nodes: their aliases are not expanded
 	}
@@ -328,7 +329,8 @@ func (cfg Config) mistakes(urlFrom, tokenFrom string) []error {
 		}
 	}
 	if days := cfg.EventRetentionPeriod; days != 0 && (days < minRetention || days > maxRetention) {
-		mistakes = append(mistakes, fmt.Errorf("event_retention_period: %d days, want %d to %d", days, minRetention, maxRetention))
+		mistakes = append(mistakes,
+			fmt.Errorf("event_retention_period: %d days, want %d to %d", days, minRetention, maxRetention))
 	}
 	return mistakes
 }

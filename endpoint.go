@@ -142,7 +142,9 @@ func (c *Client) EnsureEndpoint(ctx context.Context, ep Endpoint) error {
 
 // createOrFind creates the endpoint, not yet to be delivered to, or finds the one that exists. It returns
 // it with its ID, and as the server has it.
-func (c *Client) createOrFind(ctx context.Context, ep Endpoint, secret string) (_ Endpoint, stored endpoint.Stored, isNew bool, err error) {
+func (c *Client) createOrFind(
+	ctx context.Context, ep Endpoint, secret string,
+) (_ Endpoint, stored endpoint.Stored, isNew bool, err error) {
 	if err := ep.checkAddress(); err != nil {
 		return ep, stored, false, err
 	}
@@ -189,7 +191,8 @@ func (c *Client) update(ctx context.Context, ep Endpoint, stored endpoint.Stored
 		return err
 	}
 	metadata := ep.description().StoredMetadata(stored.Channel())
-	patch := models.EndpointPatch{Metadata: &metadata, Disabled: disabled, FilterTypes: utils.NewNullable([]string{ep.EventType})}
+	filter := utils.NewNullable([]string{ep.EventType})
+	patch := models.EndpointPatch{Metadata: &metadata, Disabled: disabled, FilterTypes: filter}
 	switch {
 	case stored.Description == endpoint.SettingUp:
 		patch.Description, patch.Disabled = new(string), &ep.Disabled
@@ -271,7 +274,8 @@ func (c *Client) ListEndpoints(ctx context.Context, eventType string, q Endpoint
 func (q EndpointQuery) validate() error {
 	switch {
 	case q.Channel != "" && q.NoChannel:
-		return fmt.Errorf("webhooks: %w: Channel and NoChannel cannot be combined, only one can be given", ErrInvalidQuery)
+		return fmt.Errorf("webhooks: %w: Channel and NoChannel cannot be combined, only one can be given",
+			ErrInvalidQuery)
 	case q.Limit < 0:
 		return fmt.Errorf("webhooks: %w: negative limit %d", ErrInvalidQuery, q.Limit)
 	}

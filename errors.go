@@ -128,7 +128,8 @@ func (e *SendError) Error() string {
 		err = errors.New("webhooks: sending failed")
 	}
 	if e.MaybeSent {
-		return fmt.Sprintf("%v; the event may have been sent all the same, and sending it again with the ID %q is safe", err, e.EventID)
+		return fmt.Sprintf("%v; the event may have been sent all the same, and sending it again with the ID %q is safe",
+			err, e.EventID)
 	}
 	return fmt.Sprintf("%v; the event was not sent", err)
 }
@@ -271,11 +272,13 @@ func (c *Client) apiError(op string, answer *transport.Answer) *APIError {
 	e.Code = c.foreign.Text(body.Code)
 	switch {
 	case answer.Status >= 300 && answer.Status <= 399:
-		e.Detail = "redirects are not followed; set the server URL to the final address (often https instead of http): " + c.foreign.Text(location(answer.Header))
+		e.Detail = "redirects are not followed; set the server URL to the final address " +
+			"(often https instead of http): " + c.foreign.Text(location(answer.Header))
 	case isJSON && len(body.Detail) > 0:
 		e.Detail = c.foreign.Text(detailText(body.Detail))
 	case answer.Status == http.StatusNotFound:
-		e.Detail = "this is not an answer of the API; is the server URL right, with the path prefix of the server if it has one?"
+		e.Detail = "this is not an answer of the API; " +
+			"is the server URL right, with the path prefix of the server if it has one?"
 	case string(answer.Body) != noDetail:
 		e.Detail = c.foreign.Text(string(answer.Body))
 	}

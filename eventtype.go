@@ -66,7 +66,8 @@ func validEventTypeName(name string) bool {
 func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 	if !validEventTypeName(et.Name) || strings.HasPrefix(et.Name, "-") {
 		return fmt.Errorf("webhooks: %w %s: it must be in the form '<group>.<event>', letters, digits, '-' and '_' "+
-			"on both sides, no '-' in front and at most %d bytes", ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
+			"on both sides, no '-' in front and at most %d bytes",
+			ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
 	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) })
 	if _, err := check(ctx); err != nil {
