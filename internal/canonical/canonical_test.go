@@ -110,16 +110,22 @@ func TestLimits(t *testing.T) {
 		text string
 		want string // reason of the error, without its path
 	}{
-		"depth at the limit":       {nested(canonical.MaxDepth), ""},
-		"depth above it":           {nested(canonical.MaxDepth + 1), "nested more than 64 deep"},
-		"objects above it":         {strings.Repeat(`{"a":`, canonical.MaxDepth+1), "nested more than 64 deep"},
-		"a million brackets":       {strings.Repeat(`[`, 1<<20), "nested more than 64 deep"},
-		"digits at the limit":      {strings.Repeat("9", canonical.MaxDigits), ""},
-		"digits above it":          {strings.Repeat("9", canonical.MaxDigits+1), "a number of more than 400 digits"},
-		"fraction counts":          {"0." + strings.Repeat("1", canonical.MaxDigits), "a number of more than 400 digits"},
-		"zeros of exponents count": {"1e" + strings.Repeat("0", canonical.MaxDigits), "a number of more than 400 digits"},
-		"sign does not count":      {"-" + strings.Repeat("9", canonical.MaxDigits), ""},
-		"exponent at the limit":    {"1e-400", ""},
+		"depth at the limit":  {nested(canonical.MaxDepth), ""},
+		"depth above it":      {nested(canonical.MaxDepth + 1), "nested more than 64 deep"},
+		"objects above it":    {strings.Repeat(`{"a":`, canonical.MaxDepth+1), "nested more than 64 deep"},
+		"a million brackets":  {strings.Repeat(`[`, 1<<20), "nested more than 64 deep"},
+		"digits at the limit": {strings.Repeat("9", canonical.MaxDigits), ""},
+		"digits above it":     {strings.Repeat("9", canonical.MaxDigits+1), "a number of more than 400 digits"},
+		"fraction counts": {
+			"0." + strings.Repeat("1", canonical.MaxDigits),
+			"a number of more than 400 digits",
+		},
+		"zeros of exponents count": {
+			"1e" + strings.Repeat("0", canonical.MaxDigits),
+			"a number of more than 400 digits",
+		},
+		"sign does not count":   {"-" + strings.Repeat("9", canonical.MaxDigits), ""},
+		"exponent at the limit": {"1e-400", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -184,33 +190,47 @@ func TestFromGo(t *testing.T) {
 		value any
 		want  string
 	}{
-		"nil":                      {nil, `null`},
-		"nil map":                  {map[string]any(nil), `null`},
-		"nil slice":                {[]any(nil), `null`},
-		"nil pointer":              {(*visit)(nil), `null`},
-		"raw message":              {json.RawMessage(` {"b":1.10, "a":9007199254740993} `), `{"a":9007199254740993,"b":1.10}`},
-		"raw message, U+FFFD":      {json.RawMessage(`"\ufffd"`), "\"\uFFFD\""},
-		"bytes are base64":         {[]byte("hi"), `"aGk="`},
-		"map":                      {map[string]any{"b": true, "a": "é\n"}, `{"a":"é\n","b":true}`},
-		"nested":                   {map[string]any{"a": []any{nil, map[string]any{"n": number}}}, `{"a":[null,{"n":1.10}]}`},
-		"typed map":                {map[string]string{"b": "<>&", "a": "\u2028"}, "{\"a\":\"\u2028\",\"b\":\"<>&\"}"},
-		"typed map in a map":       {map[string]any{"m": map[string]int{"b": 1, "a": 2}}, `{"m":{"a":2,"b":1}}`},
-		"struct":                   {visit{URL: "https://example.org/?a=1&b=2", Count: math.MaxUint64}, `{"count":18446744073709551615,"origin_url":"https://example.org/?a=1&b=2"}`},
-		"pointer to a struct":      {&visit{}, `{"count":0,"origin_url":""}`},
-		"struct in a map":          {map[string]any{"v": visit{}}, `{"v":{"count":0,"origin_url":""}}`},
-		"raw message in a map":     {map[string]any{"r": json.RawMessage(`{"z":1,"y":1E2}`)}, `{"r":{"y":1e+2,"z":1}}`},
-		"U+FFFD in a string":       {"a\uFFFDb", "\"a\uFFFDb\""},
-		"U+FFFD in a struct":       {visit{URL: "a\uFFFDb"}, "{\"count\":0,\"origin_url\":\"a\uFFFDb\"}"},
-		"text of the escape":       {visit{URL: `\ufffd`}, `{"count":0,"origin_url":"\\ufffd"}`},
-		"int":                      {-7, `-7`},
-		"int64":                    {int64(math.MinInt64), `-9223372036854775808`},
-		"uint8":                    {uint8(200), `200`},
-		"float64":                  {[]any{1.0, 0.1, 1e21, 1e-7, math.Copysign(0, -1), 100000000.0}, `[1,0.1,1e+21,1e-7,0,100000000]`},
-		"float64, largest":         {math.MaxFloat64, `1.7976931348623157e+308`},
-		"float32":                  {float32(0.1), `0.1`},
-		"json.Number":              {json.Number("1E400"), `1e+400`},
-		"time":                     {time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC), `"2026-11-23T01:02:03Z"`},
-		"depth of a raw message":   {[]any{json.RawMessage(strings.Repeat("[", 63) + strings.Repeat("]", 63))}, strings.Repeat("[", 64) + strings.Repeat("]", 64)},
+		"nil":         {nil, `null`},
+		"nil map":     {map[string]any(nil), `null`},
+		"nil slice":   {[]any(nil), `null`},
+		"nil pointer": {(*visit)(nil), `null`},
+		"raw message": {
+			json.RawMessage(` {"b":1.10, "a":9007199254740993} `),
+			`{"a":9007199254740993,"b":1.10}`,
+		},
+		"raw message, U+FFFD": {json.RawMessage(`"\ufffd"`), "\"\uFFFD\""},
+		"bytes are base64":    {[]byte("hi"), `"aGk="`},
+		"map":                 {map[string]any{"b": true, "a": "é\n"}, `{"a":"é\n","b":true}`},
+		"nested": {
+			map[string]any{"a": []any{nil, map[string]any{"n": number}}},
+			`{"a":[null,{"n":1.10}]}`,
+		},
+		"typed map":          {map[string]string{"b": "<>&", "a": "\u2028"}, "{\"a\":\"\u2028\",\"b\":\"<>&\"}"},
+		"typed map in a map": {map[string]any{"m": map[string]int{"b": 1, "a": 2}}, `{"m":{"a":2,"b":1}}`},
+		"struct": {visit{
+			URL:   "https://example.org/?a=1&b=2",
+			Count: math.MaxUint64,
+		}, `{"count":18446744073709551615,` +
+			`"origin_url":"https://example.org/?a=1&b=2"}`},
+		"pointer to a struct":  {&visit{}, `{"count":0,"origin_url":""}`},
+		"struct in a map":      {map[string]any{"v": visit{}}, `{"v":{"count":0,"origin_url":""}}`},
+		"raw message in a map": {map[string]any{"r": json.RawMessage(`{"z":1,"y":1E2}`)}, `{"r":{"y":1e+2,"z":1}}`},
+		"U+FFFD in a string":   {"a\uFFFDb", "\"a\uFFFDb\""},
+		"U+FFFD in a struct":   {visit{URL: "a\uFFFDb"}, "{\"count\":0,\"origin_url\":\"a\uFFFDb\"}"},
+		"text of the escape":   {visit{URL: `\ufffd`}, `{"count":0,"origin_url":"\\ufffd"}`},
+		"int":                  {-7, `-7`},
+		"int64":                {int64(math.MinInt64), `-9223372036854775808`},
+		"uint8":                {uint8(200), `200`},
+		"float64": {
+			[]any{1.0, 0.1, 1e21, 1e-7, math.Copysign(0, -1), 100000000.0},
+			`[1,0.1,1e+21,1e-7,0,100000000]`,
+		},
+		"float64, largest": {math.MaxFloat64, `1.7976931348623157e+308`},
+		"float32":          {float32(0.1), `0.1`},
+		"json.Number":      {json.Number("1E400"), `1e+400`},
+		"time":             {time.Date(2026, 11, 23, 1, 2, 3, 0, time.UTC), `"2026-11-23T01:02:03Z"`},
+		"depth of a raw message": {[]any{json.RawMessage(strings.Repeat("[", 63) +
+			strings.Repeat("]", 63))}, strings.Repeat("[", 64) + strings.Repeat("]", 64)},
 		"empty map stays an empty": {map[string]any{"a": map[string]any{}, "b": []any{}}, `{"a":{},"b":[]}`},
 	}
 	for name, tt := range tests {
@@ -244,30 +264,56 @@ func TestFromGoRefuses(t *testing.T) {
 		value  any
 		reason string
 	}{
-		"cyclic map":               {cyclicMap, "nested more than 64 deep"},
-		"cyclic slice":             {cyclicSlice, "nested more than 64 deep"},
-		"cyclic struct":            {cyclicStruct, "cannot be encoded as JSON: json: unsupported value: encountered a cycle via *canonical_test..."},
-		"deep":                     {deep, "nested more than 64 deep"},
-		"deep raw message":         {[]any{json.RawMessage(strings.Repeat("[", 64))}, "nested more than 64 deep"},
-		"deep typed map":           {map[string]any{"a": map[string]json.RawMessage{"b": json.RawMessage(strings.Repeat("[", 63) + strings.Repeat("]", 63))}}, "nested more than 64 deep"},
-		"a name of the server's":   {map[string]any{"$serde_json::private::RawValue": "1"}, "the server would read such a member as something else"},
-		"NaN":                      {math.NaN(), "not a JSON number: NaN"},
-		"infinity":                 {math.Inf(-1), "not a JSON number: -Inf"},
-		"NaN in a struct":          {struct{ F float64 }{math.NaN()}, "cannot be encoded as JSON: json: unsupported value: NaN"},
-		"empty number":             {json.Number(""), "not a JSON number"},
-		"malformed number":         {json.Number("1x"), "not a JSON number"},
-		"number with a blank":      {json.Number(" 1"), "not a JSON number"},
-		"large number":             {json.Number("1e401"), "a number with an exponent beyond 400"},
-		"invalid UTF-8":            {"a\xff", "a string is not valid UTF-8"},
-		"invalid UTF-8 in a name":  {map[string]any{"\xff": 1}, "the name of a member is not valid UTF-8"},
-		"invalid UTF-8 in a type":  {map[string]string{"a": "\xff"}, "a string is not valid UTF-8 (it was encoded as U+FFFD)"},
-		"invalid UTF-8 in a key":   {map[string]int{"\xff": 1}, "a string is not valid UTF-8 (it was encoded as U+FFFD)"},
-		"channel":                  {make(chan int), "cannot be encoded as JSON: json: unsupported type: chan int"},
-		"function":                 {map[string]any{"f": func() {}}, "cannot be encoded as JSON: json: unsupported type: func()"},
-		"empty raw message":        {json.RawMessage(nil), "the JSON text ends where a value begins"},
-		"broken raw message":       {json.RawMessage(`{"a":1}}`), "not valid JSON: unexpected '}' after the value (byte 7)"},
-		"duplicate in raw message": {map[string]any{"r": json.RawMessage(`{"a":1,"a":1}`)}, "there are two members of this name"},
-		"duplicate by marshaling":  {map[textKey]int{{"a", 1}: 1, {"a", 2}: 2}, "there are two members of this name"},
+		"cyclic map":   {cyclicMap, "nested more than 64 deep"},
+		"cyclic slice": {cyclicSlice, "nested more than 64 deep"},
+		"cyclic struct": {
+			cyclicStruct,
+			"cannot be encoded as JSON: json: unsupported value: encountered a cycle via *canonical_test...",
+		},
+		"deep":             {deep, "nested more than 64 deep"},
+		"deep raw message": {[]any{json.RawMessage(strings.Repeat("[", 64))}, "nested more than 64 deep"},
+		"deep typed map": {map[string]any{"a": map[string]json.RawMessage{
+			"b": json.RawMessage(strings.Repeat("[", 63) + strings.Repeat("]", 63)),
+		}}, "nested more than 64 deep"},
+		"a name of the server's": {
+			map[string]any{"$serde_json::private::RawValue": "1"},
+			"the server would read such a member as something else",
+		},
+		"NaN":      {math.NaN(), "not a JSON number: NaN"},
+		"infinity": {math.Inf(-1), "not a JSON number: -Inf"},
+		"NaN in a struct": {
+			struct{ F float64 }{math.NaN()},
+			"cannot be encoded as JSON: json: unsupported value: NaN",
+		},
+		"empty number":            {json.Number(""), "not a JSON number"},
+		"malformed number":        {json.Number("1x"), "not a JSON number"},
+		"number with a blank":     {json.Number(" 1"), "not a JSON number"},
+		"large number":            {json.Number("1e401"), "a number with an exponent beyond 400"},
+		"invalid UTF-8":           {"a\xff", "a string is not valid UTF-8"},
+		"invalid UTF-8 in a name": {map[string]any{"\xff": 1}, "the name of a member is not valid UTF-8"},
+		"invalid UTF-8 in a type": {
+			map[string]string{"a": "\xff"},
+			"a string is not valid UTF-8 (it was encoded as U+FFFD)",
+		},
+		"invalid UTF-8 in a key": {
+			map[string]int{"\xff": 1},
+			"a string is not valid UTF-8 (it was encoded as U+FFFD)",
+		},
+		"channel": {make(chan int), "cannot be encoded as JSON: json: unsupported type: chan int"},
+		"function": {
+			map[string]any{"f": func() {}},
+			"cannot be encoded as JSON: json: unsupported type: func()",
+		},
+		"empty raw message": {json.RawMessage(nil), "the JSON text ends where a value begins"},
+		"broken raw message": {
+			json.RawMessage(`{"a":1}}`),
+			"not valid JSON: unexpected '}' after the value (byte 7)",
+		},
+		"duplicate in raw message": {
+			map[string]any{"r": json.RawMessage(`{"a":1,"a":1}`)},
+			"there are two members of this name",
+		},
+		"duplicate by marshaling": {map[textKey]int{{"a", 1}: 1, {"a", 2}: 2}, "there are two members of this name"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -310,15 +356,18 @@ func TestFromGoUnwraps(t *testing.T) {
 func TestFromGoChangesNothing(t *testing.T) {
 	t.Parallel()
 	type named struct{ N int8 }
-	make := func() map[string]any {
-		return map[string]any{"m": map[string]any{"n": named{1}}, "l": []any{uint(1), 2.5}, "r": json.RawMessage(`["r"]`)}
+	fresh := func() map[string]any {
+		return map[string]any{
+			"m": map[string]any{"n": named{1}}, "l": []any{uint(1), 2.5},
+			"r": json.RawMessage(`["r"]`),
+		}
 	}
-	input := make()
+	input := fresh()
 	value, err := canonical.FromGo(input)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(make(), input); diff != "" {
+	if diff := cmp.Diff(fresh(), input); diff != "" {
 		t.Errorf("input was changed (-want +got):\n%s", diff)
 	}
 	if got, want := string(canonical.Append(nil, value)), `{"l":[1,2.5],"m":{"n":{"N":1}},"r":["r"]}`; got != want {
@@ -521,7 +570,10 @@ func BenchmarkParseAndAppend(b *testing.B) {
 }
 
 func BenchmarkFromGoMap(b *testing.B) {
-	value := map[string]any{"origin_url": "https://a.example/x", "visit_type": "git", "visit": 1, "visit_status": "full", "ok": true}
+	value := map[string]any{
+		"origin_url": "https://a.example/x", "visit_type": "git", "visit": 1,
+		"visit_status": "full", "ok": true,
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := canonical.FromGo(value); err != nil {

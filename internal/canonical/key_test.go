@@ -68,7 +68,10 @@ func TestNumbersAreComparedExactly(t *testing.T) {
 	t.Parallel()
 	limit := big.NewRat(5, 2)
 	got := map[string]int{}
-	for name, number := range map[string]any{"int": 2, "int64": int64(3), "float": 2.5, "large": parse(t, `1e400`), "near": parse(t, `2.4999999999999999999`)} {
+	for name, number := range map[string]any{
+		"int": 2, "int64": int64(3), "float": 2.5,
+		"large": parse(t, `1e400`), "near": parse(t, `2.4999999999999999999`),
+	} {
 		got[name] = canonical.Compare(number, limit)
 	}
 	if diff := cmp.Diff(map[string]int{"int": -1, "int64": 1, "float": 0, "large": 1, "near": -1}, got); diff != "" {

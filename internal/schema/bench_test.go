@@ -11,7 +11,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/schema"
 )
 
-const visit = `{"origin_url":"https://git.example.org/user/project","visit_type":"git","visit_date":"2026-11-23T01:02:03Z","visit_status":"full","snapshot_swhid":null}`
+const visit = `{"origin_url":"https://git.example.org/user/project","visit_type":"git",` +
+	`"visit_date":"2026-11-23T01:02:03Z","visit_status":"full","snapshot_swhid":null}`
 
 func visitSchema(tb testing.TB) []byte {
 	tb.Helper()
@@ -36,7 +37,8 @@ func BenchmarkValidate(b *testing.B) {
 	s := compiled(b, string(visitSchema(b)))
 	unknown := compiled(b, `{"allOf":[`+string(visitSchema(b))+`],"not":{"required":["x"]}}`)
 	valid := parsed(b, visit)
-	invalid := parsed(b, `{"origin_url":1,"visit_type":"git","visit_date":"","visit_status":"full","snapshot_swhid":"x"}`)
+	invalid := parsed(b, `{"origin_url":1,"visit_type":"git","visit_date":"","visit_status":"full",`+
+		`"snapshot_swhid":"x"}`)
 	b.Run("valid", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

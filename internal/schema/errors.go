@@ -28,8 +28,7 @@ type Error struct {
 
 // A Violation is one mistake.
 type Violation struct {
-	// Path is the JSON pointer (RFC 6901) to the mistake, empty for the whole value. One of more
-	// than 200 bytes is cut and ends in three dots.
+	// Path is the JSON pointer (RFC 6901) to the mistake, empty for the whole value, at most 200 bytes.
 	Path string
 	// Message says what is wrong there, in at most 200 bytes, all of them printable.
 	Message string
@@ -52,7 +51,8 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // refusal returns an error with one violation.
 func refusal(path, message string, err error) *Error {
-	return &Error{Violations: []Violation{{Path: canonical.Shorten(path, maxMessage), Message: printable(message)}}, Err: err}
+	v := Violation{Path: canonical.Shorten(path, maxMessage), Message: printable(message)}
+	return &Error{Violations: []Violation{v}, Err: err}
 }
 
 // explain adds a violation at the place where the evaluation is.

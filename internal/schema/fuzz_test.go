@@ -30,7 +30,11 @@ func FuzzCompile(f *testing.F) {
 			checkViolations(t, err)
 			return
 		}
-		for _, v := range []any{nil, "", json.Number("1e-400"), []any{"a", nil, json.Number("1")}, map[string]any{"": true, "a": map[string]any{"a": "b"}}} {
+		for _, v := range []any{
+			nil, "", json.Number("1e-400"),
+			[]any{"a", nil, json.Number("1")},
+			map[string]any{"": true, "a": map[string]any{"a": "b"}},
+		} {
 			if err := s.Validate(t.Context(), v); err != nil {
 				checkViolations(t, err)
 			}
@@ -82,7 +86,8 @@ func compareWithLibrary(t rapid.TB, s *schema.Schema, text string, v any) {
 
 // otherwise are what the library does in its own way: it asserts formats in the schemas of schemas,
 // and takes large lengths for others.
-var otherwise = regexp.MustCompile(`"\$ref"\s*:\s*"https?://json-schema.org|"m(in|ax)(Length|Items|Properties|Contains)"\s*:\s*[0-9.]*([eE]|[0-9]{16})`)
+var otherwise = regexp.MustCompile(`"\$ref"\s*:\s*"https?://json-schema.org|` +
+	`"m(in|ax)(Length|Items|Properties|Contains)"\s*:\s*[0-9.]*([eE]|[0-9]{16})`)
 
 // unguarded compiles a schema with nothing but formats and encodings switched off. It refuses lists
 // of enum that are empty or have repetitions, and drafts that it does not know.
@@ -141,9 +146,17 @@ func anySchema(depth int) *rapid.Generator[any] {
 		return rapid.Map(rapid.MapOfN(name(), g, 0, 3), func(members map[string]any) any { return members })
 	}
 	small := rapid.SampledFrom([]any{json.Number("0"), json.Number("1"), json.Number("2.0"), json.Number("3")})
-	bound := rapid.SampledFrom([]any{json.Number("-1"), json.Number("0"), json.Number("1.5"), json.Number("10"), json.Number("1e2"), json.Number("9223372036854775808")})
+	bound := rapid.SampledFrom([]any{
+		json.Number("-1"), json.Number("0"), json.Number("1.5"),
+		json.Number("10"), json.Number("1e2"), json.Number("9223372036854775808"),
+	})
 	flag := rapid.Map(rapid.Bool(), func(b bool) any { return b })
-	types := rapid.SampledFrom([]any{"object", "array", "string", "number", "integer", "boolean", "null", []any{"string", "null"}, []any{"integer", "object"}})
+	types := rapid.SampledFrom([]any{
+		"object", "array", "string", "number", "integer", "boolean",
+		"null",
+		[]any{"string", "null"},
+		[]any{"integer", "object"},
+	})
 	keywords := map[string]*rapid.Generator[any]{
 		"type": types, "enum": some(anyValue(1)), "const": anyValue(1),
 		"properties": named(child), "required": uniqueNames(), "additionalProperties": rapid.OneOf(flag, child),
@@ -151,7 +164,13 @@ func anySchema(depth int) *rapid.Generator[any] {
 		"minLength": small, "maxLength": small, "pattern": rapid.SampledFrom([]any{"a", "^b?$", "é"}),
 		"minimum": bound, "maximum": bound, "exclusiveMinimum": bound, "exclusiveMaximum": bound,
 		"allOf": some(child), "anyOf": some(child), "format": rapid.SampledFrom([]any{"iri", "date-time", "regex"}),
-		"oneOf": some(child), "not": child, "uniqueItems": flag, "contains": child, "patternProperties": named(child), "multipleOf": rapid.Just(any(json.Number("0.5"))),
+		"oneOf": some(child), "not": child, "uniqueItems": flag, "contains": child,
+		"patternProperties": named(child), "multipleOf": rapid.Just(any(json.Number("0.5"))),
+		"if": child, "then": child, "else": child, "propertyNames": child, "additionalItems": child,
+		"dependencies": named(rapid.OneOf(child,
+			uniqueNames())), "dependentSchemas": named(child), "dependentRequired": named(uniqueNames()),
+		"prefixItems": some(child), "unevaluatedProperties": rapid.OneOf(flag,
+			child), "unevaluatedItems": rapid.OneOf(flag, child), "minContains": small, "maxContains": small,
 	}
 	names := make([]string, 0, len(keywords))
 	for keyword := range keywords {
@@ -159,11 +178,14 @@ func anySchema(depth int) *rapid.Generator[any] {
 	}
 	slices.Sort(names)
 	common := slices.DeleteFunc(slices.Clone(names), func(keyword string) bool {
-		return slices.Contains([]string{"oneOf", "not", "uniqueItems", "contains", "patternProperties", "multipleOf"}, keyword)
+		return !slices.Contains([]string{
+			"type", "enum", "const", "properties", "required", "additionalProperties",
+			"items", "pattern", "allOf", "anyOf", "minimum", "maxLength",
+		}, keyword)
 	})
 	return rapid.Custom(func(t *rapid.T) any {
-		choice := common // of which schemas are made that need not be left to the library
-		if rapid.IntRange(0, 4).Draw(t, "every keyword") == 0 {
+		choice := common
+		if rapid.Bool().Draw(t, "every keyword") {
 			choice = names
 		}
 		s := make(map[string]any)
@@ -188,7 +210,8 @@ func uniqueNames() *rapid.Generator[any] {
 
 func anyValue(depth int) *rapid.Generator[any] {
 	scalar := rapid.SampledFrom([]any{
-		nil, true, false, "", "a", "b", "éa", json.Number("0"), json.Number("-0"), json.Number("1"), json.Number("1.0"), json.Number("1.5"), json.Number("-7"),
+		nil, true, false, "", "a", "b", "éa", json.Number("0"), json.Number("-0"),
+		json.Number("1"), json.Number("1.0"), json.Number("1.5"), json.Number("-7"),
 		json.Number("1e1"), json.Number("10"), json.Number("9223372036854775807"), json.Number("9223372036854775808"),
 	})
 	if depth == 0 {
@@ -204,7 +227,11 @@ func anyValue(depth int) *rapid.Generator[any] {
 func TestValidateDecidesAsTheLibrary(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		text := string(canonical.Append(nil, anySchema(3).Draw(t, "schema")))
+		document := anySchema(3).Draw(t, "schema")
+		if draft := rapid.SampledFrom(append(drafts(), "")).Draw(t, "draft"); draft != "" {
+			document.(map[string]any)["$schema"] = draft //nolint:forcetypeassert // it is an object
+		}
+		text := string(canonical.Append(nil, document))
 		s, err := schema.Compile([]byte(text))
 		if err != nil {
 			checkViolations(t, err)
@@ -212,6 +239,74 @@ func TestValidateDecidesAsTheLibrary(t *testing.T) {
 		}
 		for range 20 {
 			compareWithLibrary(t, s, text, anyValue(3).Draw(t, "value"))
+		}
+	})
+}
+
+// lookingAt draws a schema that looks at some members or items, in one of the ways there are.
+func lookingAt(depth int) *rapid.Generator[any] {
+	texts := []string{
+		`{"properties":{"a":{}}}`, `{"properties":{"b":{"type":"integer"}}}`,
+		`{"patternProperties":{"^c":true}}`, `{"required":["a"]}`,
+		`{"properties":{"a":{}},` +
+			`"required":["b"]}`, `{"additionalProperties":{"type":"integer"}}`,
+		`{"unevaluatedProperties":{"type":"integer"}}`,
+		`{"prefixItems":[true]}`, `{"items":[true,` +
+			`{"type":"integer"}]}`, `{"contains":{"const":1}}`,
+		`{"unevaluatedItems":{"type":"integer"}}`, `{"minItems":2}`,
+		`{"propertyNames":{"maxLength":1}}`, `true`, `false`,
+	}
+	plain := rapid.Map(rapid.SampledFrom(texts), func(text string) any {
+		v, err := canonical.Parse([]byte(text))
+		if err != nil {
+			panic(err)
+		}
+		return v
+	})
+	if depth == 0 {
+		return plain
+	}
+	child := rapid.Deferred(func() *rapid.Generator[any] { return lookingAt(depth - 1) })
+	return rapid.OneOf(plain, rapid.Custom(func(t *rapid.T) any {
+		members := map[string]any{}
+		switch keyword := rapid.SampledFrom([]string{
+			"allOf", "anyOf", "oneOf", "if", "not",
+			"dependentSchemas",
+		}).Draw(t, "keyword"); keyword {
+		case "if":
+			members["if"], members["then"], members["else"] = child.Draw(t, "if"), child.Draw(t,
+				"then"), child.Draw(t, "else")
+		case "not":
+			members["not"] = child.Draw(t, "not")
+		case "dependentSchemas":
+			members[keyword] = map[string]any{"a": child.Draw(t, "schema")}
+		default:
+			members[keyword] = []any(rapid.SliceOfN(child, 1, 3).Draw(t, "schemas"))
+		}
+		for _, keyword := range []string{"unevaluatedProperties", "unevaluatedItems"} {
+			if rapid.IntRange(0, 2).Draw(t, keyword) == 0 {
+				members[keyword] = false
+			}
+		}
+		return members
+	}))
+}
+
+// TestUnevaluatedAsTheLibrary: what counts as looked at is what schemas that accept the value look at.
+func TestUnevaluatedAsTheLibrary(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := string(canonical.Append(nil, map[string]any{
+			"$schema":               rapid.SampledFrom(drafts()[3:]).Draw(t, "draft"),
+			"allOf":                 []any{lookingAt(2).Draw(t, "schema"), lookingAt(1).Draw(t, "other")},
+			"unevaluatedProperties": false, "unevaluatedItems": false,
+		}))
+		s, err := schema.Compile([]byte(text))
+		if err != nil {
+			t.Skip("not a schema of this draft")
+		}
+		for range 20 {
+			compareWithLibrary(t, s, text, anyValue(2).Draw(t, "value"))
 		}
 	})
 }

@@ -104,7 +104,8 @@ func TestWorkingDirectoryIsNotRead(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"testdata/origin.visit.json", "./testdata/origin.visit.json", "schema.go"} {
 		_, err := schema.Compile([]byte(`{"$ref":"` + name + `"}`))
-		want := []violation{{Message: "refers to " + strings.TrimPrefix(name, "./") + ", which is not part of the schema: references are never loaded"}}
+		want := []violation{{Message: "refers to " + strings.TrimPrefix(name, "./") +
+			", which is not part of the schema: references are never loaded"}}
 		if diff := cmp.Diff(want, violations(t, err)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
@@ -122,7 +123,10 @@ func TestNoRequestIsMade(t *testing.T) {
 	if jsonschema.Loaders["http"] == nil {
 		t.Fatal("the program has no loader for http, so that the test shows nothing")
 	}
-	for _, text := range []string{`{"$ref":"%s/x"}`, `{"$id":"%s/a/b","not":{"$ref":"c"}}`, `{"$id":"%s","properties":{"a":{"$id":"x","items":{"$ref":"y#z"}}}}`} {
+	for _, text := range []string{
+		`{"$ref":"%s/x"}`, `{"$id":"%s/a/b","not":{"$ref":"c"}}`,
+		`{"$id":"%s","properties":{"a":{"$id":"x","items":{"$ref":"y#z"}}}}`,
+	} {
 		_, err := schema.Compile(fmt.Appendf(nil, text, server.URL))
 		_ = violations(t, err)
 	}
@@ -140,7 +144,8 @@ func TestCyclesAreRefused(t *testing.T) {
 	}
 	for _, text := range []string{
 		`{"$ref":"#"}`, `{"allOf":[{"$ref":"#"}]}`, `{"not":{"$ref":"#"}}`, `{"if":{"$ref":"#"}}`,
-		`{"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"$ref":"#/definitions/a"}},"properties":{"x":{"$ref":"#/definitions/a"}}}`,
+		`{"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"$ref":"#/definitions/a"}},` +
+			`"properties":{"x":{"$ref":"#/definitions/a"}}}`,
 	} {
 		_, err := schema.Compile([]byte(text))
 		if diff := cmp.Diff([]violation{{Message: "refers to itself without end"}}, violations(t, err)); diff != "" {
@@ -164,16 +169,35 @@ func TestDraftIsSevenUnlessAnotherIsKnown(t *testing.T) {
 		// 2020-12 has no arrays as items.
 		"default": {[]string{``}, `"items":[{"type":"string"}]`, `[1]`},
 		// Before 2019-09 what is beside a $ref is ignored.
-		"siblings of $ref": {[]string{``}, `"definitions":{"s":{"type":"string"}},"items":{"$ref":"#/definitions/s","minLength":5}`, `[1]`},
+		"siblings of $ref": {
+			[]string{``},
+			`"definitions":{"s":{"type":"string"}},"items":{"$ref":"#/definitions/s",` +
+				`"minLength":5}`, `[1]`,
+		},
 		"4": {
-			[]string{"http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-04/schema", "https://json-schema.org/draft-04/schema#"},
+			[]string{
+				"http://json-schema.org/draft-04/schema#",
+				"http://json-schema.org/draft-04/schema", "https://json-schema.org/draft-04/schema#",
+			},
 			`"maximum":3,"exclusiveMaximum":true`, `3`,
 		},
-		"6":       {[]string{"http://json-schema.org/draft-06/schema#", "https://json-schema.org/draft-06/schema#/"}, `"const":1`, `2`},
-		"7":       {[]string{"http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft-07/schema"}, `"if":{},"then":false`, `1`},
-		"2019-09": {[]string{"https://json-schema.org/draft/2019-09/schema", "http://json-schema.org/draft/2019-09/schema#"}, `"dependentRequired":{"a":["b"]}`, `{"a":1}`},
+		"6": {[]string{
+			"http://json-schema.org/draft-06/schema#",
+			"https://json-schema.org/draft-06/schema#/",
+		}, `"const":1`, `2`},
+		"7": {[]string{
+			"http://json-schema.org/draft-07/schema#",
+			"https://json-schema.org/draft-07/schema",
+		}, `"if":{},"then":false`, `1`},
+		"2019-09": {[]string{
+			"https://json-schema.org/draft/2019-09/schema",
+			"http://json-schema.org/draft/2019-09/schema#",
+		}, `"dependentRequired":{"a":["b"]}`, `{"a":1}`},
 		"2020-12": {
-			[]string{"https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft/2020-12/schema#", "https://json-schema.org/schema"},
+			[]string{
+				"https://json-schema.org/draft/2020-12/schema",
+				"http://json-schema.org/draft/2020-12/schema#", "https://json-schema.org/schema",
+			},
 			`"prefixItems":[{"type":"string"}]`, `[1]`,
 		},
 	}
@@ -191,7 +215,8 @@ func TestDraftIsSevenUnlessAnotherIsKnown(t *testing.T) {
 			}
 		})
 	}
-	if err := compiled(t, `{"definitions":{"s":{}},"$ref":"#/definitions/s","minLength":5}`).Validate(t.Context(), "x"); err != nil {
+	if err := compiled(t, `{"definitions":{"s":{}},"$ref":"#/definitions/s",`+
+		`"minLength":5}`).Validate(t.Context(), "x"); err != nil {
 		t.Errorf("draft 7 looks beside $ref: %v", err)
 	}
 	for _, draft := range []string{"", "#", "draft-07", "schema", "//json-schema.org/schema"} {
@@ -201,7 +226,10 @@ func TestDraftIsSevenUnlessAnotherIsKnown(t *testing.T) {
 			t.Errorf("$schema %q (-want +got):\n%s", draft, diff)
 		}
 	}
-	for _, draft := range []string{"http://json-schema.org/draft-03/schema#", "https://example.org/schema", "https://json-schema.org/draft/2020-12/meta/core"} {
+	for _, draft := range []string{
+		"http://json-schema.org/draft-03/schema#",
+		"https://example.org/schema", "https://json-schema.org/draft/2020-12/meta/core",
+	} {
 		s := compiled(t, `{"$schema":"`+draft+`","prefixItems":[false],"items":[{"type":"string"}]}`)
 		if s.Validate(t.Context(), parsed(t, `[""]`)) != nil || s.Validate(t.Context(), parsed(t, `[1]`)) == nil {
 			t.Errorf("$schema %q is not read as draft 7", draft)
@@ -211,7 +239,8 @@ func TestDraftIsSevenUnlessAnotherIsKnown(t *testing.T) {
 
 func drafts() []string {
 	return []string{
-		"http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-06/schema#", "http://json-schema.org/draft-07/schema#",
+		"http://json-schema.org/draft-04/schema#",
+		"http://json-schema.org/draft-06/schema#", "http://json-schema.org/draft-07/schema#",
 		"https://json-schema.org/draft/2019-09/schema", "https://json-schema.org/draft/2020-12/schema",
 	}
 }
@@ -233,7 +262,8 @@ func TestFormatsAreAnnotations(t *testing.T) {
 				t.Errorf("%s, %s: %v", draft, format, err)
 			}
 		}
-		s := compiled(t, `{"$schema":"`+draft+`","not":{"enum":[1]},"contentEncoding":"base64","contentMediaType":"application/json","contentSchema":{"type":"null"}}`)
+		s := compiled(t, `{"$schema":"`+draft+`","not":{"enum":[1]},"contentEncoding":"base64",`+
+			`"contentMediaType":"application/json","contentSchema":{"type":"null"}}`)
 		for _, v := range []any{"%", "e30=", "{"} {
 			if err := s.Validate(t.Context(), v); err != nil {
 				t.Errorf("%s: %v: %v", draft, v, err)
@@ -246,7 +276,10 @@ func TestFormatsAreAnnotations(t *testing.T) {
 func TestPatternsOfSchemasAreChecked(t *testing.T) {
 	t.Parallel()
 	_, err := schema.Compile([]byte(`{"format":"regex","pattern":"("}`))
-	if diff := cmp.Diff([]violation{{"/pattern", "unsupported pattern: error parsing regexp: missing closing ): `(`"}}, violations(t, err)); diff != "" {
+	if diff := cmp.Diff([]violation{{
+		"/pattern",
+		"unsupported pattern: error parsing regexp: missing closing ): `(`",
+	}}, violations(t, err)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)
 	}
 }
@@ -254,9 +287,12 @@ func TestPatternsOfSchemasAreChecked(t *testing.T) {
 func TestInvalidSchemas(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		``, `{`, `{} x`, `null`, `[]`, `"x"`, `1`, `{"type":"obj"}`, `{"type":5}`, `{"required":"a"}`, `{"properties":[]}`, `{"minLength":-1}`,
-		`{"minLength":1.5}`, `{"enum":1}`, `{"$ref":1}`, `{"$ref":"#/nowhere"}`, `{"items":{"$ref":"#nowhere"}}`, `{"type":"string","type":"number"}`,
-		`{"$id":1}`, `{"$id":":"}`, `{"regexProperties":1}`, `{"properties":{"a":1}}`, `{"$ref":"%zz"}`, `{"$ref":"#/%zz"}`, `{"dependencies":{"a":1}}`,
+		``, `{`, `{} x`, `null`, `[]`, `"x"`, `1`, `{"type":"obj"}`, `{"type":5}`,
+		`{"required":"a"}`, `{"properties":[]}`, `{"minLength":-1}`,
+		`{"minLength":1.5}`, `{"enum":1}`, `{"$ref":1}`, `{"$ref":"#/nowhere"}`,
+		`{"items":{"$ref":"#nowhere"}}`, `{"type":"string","type":"number"}`,
+		`{"$id":1}`, `{"$id":":"}`, `{"regexProperties":1}`, `{"properties":{"a":1}}`,
+		`{"$ref":"%zz"}`, `{"$ref":"#/%zz"}`, `{"dependencies":{"a":1}}`,
 	} {
 		s, err := schema.Compile([]byte(text))
 		_ = violations(t, err)
@@ -272,7 +308,10 @@ func TestInvalidSchemas(t *testing.T) {
 
 func TestPatterns(t *testing.T) {
 	t.Parallel()
-	for _, pattern := range []string{`(?=a)`, `(?<!a)b`, `(a)\\1`, `\\u00e9`, `\\cA`, `[^]`, `\\Z`, `a{1001}`, `(`, `(a{1000}){1000}`} {
+	for _, pattern := range []string{
+		`(?=a)`, `(?<!a)b`, `(a)\\1`, `\\u00e9`, `\\cA`, `[^]`, `\\Z`,
+		`a{1001}`, `(`, `(a{1000}){1000}`,
+	} {
 		for _, text := range []string{`{"pattern":"` + pattern + `"}`, `{"patternProperties":{"` + pattern + `":{}}}`} {
 			_, err := schema.Compile([]byte(text))
 			for _, v := range violations(t, err) {
@@ -296,7 +335,8 @@ func TestPatterns(t *testing.T) {
 // Whatever Go value is sent, the library sees only types that it knows.
 func TestGoTypes(t *testing.T) {
 	t.Parallel()
-	s := compiled(t, `{"anyOf":[{"type":["object","array","string","number","boolean","null"]}],"not":{"const":"never"},"items":{"type":"string"}}`)
+	s := compiled(t, `{"anyOf":[{"type":["object","array","string","number","boolean","null"]}],`+
+		`"not":{"const":"never"},"items":{"type":"string"}}`)
 	type named map[string]any
 	values := []any{
 		[]string{"a"},
@@ -336,7 +376,9 @@ func TestLargeNumbersAreExact(t *testing.T) {
 
 func TestPaths(t *testing.T) {
 	t.Parallel()
-	s := compiled(t, `{"definitions":{"any":{"type":["object","array"],"additionalProperties":{"$ref":"#/definitions/any"},"items":{"$ref":"#/definitions/any"}}},"$ref":"#/definitions/any"}`)
+	s := compiled(t, `{"definitions":{"any":{"type":["object","array"],`+
+		`"additionalProperties":{"$ref":"#/definitions/any"},"items":{"$ref":"#/definitions/any"}}},`+
+		`"$ref":"#/definitions/any"}`)
 	tests := map[string]struct {
 		value string
 		want  string
@@ -367,7 +409,8 @@ func TestPaths(t *testing.T) {
 
 func TestOrderIsStable(t *testing.T) {
 	t.Parallel()
-	s := compiled(t, `{"additionalProperties":{"type":"string"},"properties":{"p":{"anyOf":[{"minLength":2},{"maxLength":0}],"additionalProperties":false}}}`)
+	s := compiled(t, `{"additionalProperties":{"type":"string"},`+
+		`"properties":{"p":{"anyOf":[{"minLength":2},{"maxLength":0}],"additionalProperties":false}}}`)
 	value := parsed(t, `{"a":1,"b":2,"c":{"d":1},"d e":null,"e/f":[],"p":"x","q":{"x":1,"y":2}}`)
 	want := s.Validate(t.Context(), value).Error()
 	for range 200 {

@@ -89,11 +89,12 @@ func TestCheckRefuses(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		`true`: "a schema must be a JSON object",
-		`{"$schema":"http://json-schema.org/draft-04/schema#","maximum":1,"exclusiveMaximum":true}`: "expected number, but got boolean",
-		`{"properties":{"a":{"multipleOf":1e309}}}`:                                                 "multipleOf is too large a number for the server",
-		`{"properties":{"a":{"maxLength":1e309}}}`:                                                  "maxLength is too large a number for the server",
-		`{"properties":{"a\u0000":{}}}`:                                                             "has the character U+0000, which the server cannot store",
-		`{"const":"a\u0000"}`:                                                                       "has the character U+0000, which the server cannot store",
+		`{"$schema":"http://json-schema.org/draft-04/schema#","maximum":1,` +
+			`"exclusiveMaximum":true}`: "expected number, but got boolean",
+		`{"properties":{"a":{"multipleOf":1e309}}}`: "multipleOf is too large a number for the server",
+		`{"properties":{"a":{"maxLength":1e309}}}`:  "maxLength is too large a number for the server",
+		`{"properties":{"a\u0000":{}}}`:             "has the character U+0000, which the server cannot store",
+		`{"const":"a\u0000"}`:                       "has the character U+0000, which the server cannot store",
 	} {
 		compiled(t, text)
 		if found := violations(t, schema.Check([]byte(text))); found[0].Message != want {
@@ -118,9 +119,10 @@ func TestKeywordsOfDraftSeven(t *testing.T) {
 		t.Fatal(err)
 	}
 	var cases []struct {
-		About            string
-		Schema           json.RawMessage
-		Accepts, Refuses []json.RawMessage
+		About   string            `json:"about"`
+		Schema  json.RawMessage   `json:"schema"`
+		Accepts []json.RawMessage `json:"accepts"`
+		Refuses []json.RawMessage `json:"refuses"`
 	}
 	if err := json.Unmarshal(data, &cases); err != nil {
 		t.Fatal(err)
@@ -190,13 +192,25 @@ func TestCompileRefusesText(t *testing.T) {
 		text string
 		want violation
 	}{
-		"empty":            {"", violation{Message: "the JSON text ends where a value begins"}},
-		"broken":           {`{"type":}`, violation{"/type", "not valid JSON: unexpected '}' where a value begins (byte 8)"}},
-		"trailing data":    {`{}{}`, violation{Message: "not valid JSON: unexpected '{' after the value (byte 2)"}},
-		"duplicate member": {`{"properties":{"a":{},"a":{}}}`, violation{"/properties/a", "there are two members of this name"}},
-		"invalid UTF-8":    {"{\"title\":\"\xff\"}", violation{"/title", "a string is not valid UTF-8"}},
-		"deep":             {strings.Repeat(`{"not":`, 65), violation{strings.Repeat("/not", 12) + "...", "nested more than 64 deep"}},
-		"large":            {`{"title":"` + strings.Repeat("x", schema.MaxSize) + `"}`, violation{Message: "the schema is longer than 256 KiB"}},
+		"empty": {"", violation{Message: "the JSON text ends where a value begins"}},
+		"broken": {
+			`{"type":}`,
+			violation{"/type", "not valid JSON: unexpected '}' where a value begins (byte 8)"},
+		},
+		"trailing data": {`{}{}`, violation{Message: "not valid JSON: unexpected '{' after the value (byte 2)"}},
+		"duplicate member": {
+			`{"properties":{"a":{},"a":{}}}`,
+			violation{"/properties/a", "there are two members of this name"},
+		},
+		"invalid UTF-8": {"{\"title\":\"\xff\"}", violation{"/title", "a string is not valid UTF-8"}},
+		"deep": {
+			strings.Repeat(`{"not":`, 65),
+			violation{strings.Repeat("/not", 12) + "...", "nested more than 64 deep"},
+		},
+		"large": {
+			`{"title":"` + strings.Repeat("x", schema.MaxSize) + `"}`,
+			violation{Message: "the schema is longer than 256 KiB"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -235,7 +249,8 @@ func TestErrorText(t *testing.T) {
 func TestMessagesAreShort(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("é", 500)
-	s := compiled(t, `{"properties":{"list":{"enum":["`+long+`","x"]},"number":{"maximum":1}},"required":["`+long+`"],"additionalProperties":false}`)
+	s := compiled(t, `{"properties":{"list":{"enum":["`+long+`","x"]},"number":{"maximum":1}},`+
+		`"required":["`+long+`"],"additionalProperties":false}`)
 	err := s.Validate(t.Context(), parsed(t, `{"list":1,"number":`+strings.Repeat("9", 400)+`,"`+long+`2":1}`))
 	want := []string{
 		"missing properties: '" + strings.Repeat("é", 88) + "...",

@@ -18,16 +18,18 @@ func TestPayloadTakesItsPlaceInTheBody(t *testing.T) {
 	answer := transport.Answer{Payload: []byte(payload)}
 	const body = `{"channels":["\"rawPayload\":\"\""],"x":{"rawPayload":""},"y":1}`
 	request := newRequest(transport.WithAnswer(t.Context(), &answer), t, http.MethodPost, "http://svix.test/", body)
-	if _, err := over(server, impatient).RoundTrip(request); err != nil {
+	if _, err := roundTrip(t, over(server, impatient), request); err != nil {
 		t.Fatal(err)
 	}
 	if server.tries() != impatient.MaxAttempts || server.seen[0].Body != server.seen[1].Body {
 		t.Fatalf("got the requests %v, want the same body in each", server.seen)
 	}
 	var got struct {
-		Channels []string
-		X        struct{ RawPayload string }
-		Y        int
+		Channels []string `json:"channels"`
+		X        struct {
+			RawPayload string `json:"rawPayload"`
+		} `json:"x"`
+		Y int `json:"y"`
 	}
 	if err := json.Unmarshal([]byte(server.seen[0].Body), &got); err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func TestPayloadWithoutItsPlace(t *testing.T) {
 	answer := transport.Answer{Payload: []byte(`{}`)}
 	ctx := transport.WithAnswer(t.Context(), &answer)
 	request := newRequest(ctx, t, http.MethodPost, "http://svix.test/", `{"rawPayload":"x"}`)
-	if _, err := over(server, impatient).RoundTrip(request); err == nil || server.tries() != 0 {
+	if _, err := roundTrip(t, over(server, impatient), request); err == nil || server.tries() != 0 {
 		t.Errorf("got the error %v after %d tries, want one after none", err, server.tries())
 	}
 }
