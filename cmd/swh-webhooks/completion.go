@@ -109,6 +109,8 @@ func endpointChannel(ep webhooks.Endpoint) string { return ep.Channel }
 
 func endpointURL(ep webhooks.Endpoint) string { return ep.URL }
 
+func endpointID(ep webhooks.Endpoint) string { return ep.ID }
+
 // completeEndpoints completes what the endpoints of the event type that is the first argument have,
 // each value once.
 func (s *settings) completeEndpoints(

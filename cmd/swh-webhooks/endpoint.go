@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,20 +19,25 @@ func newEndpointCommand(s *settings) *cobra.Command {
 		`  swh-webhooks endpoint create origin.create https://example.org/webhook
   swh-webhooks endpoint list origin.create`,
 		newEndpointCreateCommand(s),
+		newEndpointEnsureCommand(s),
 		newEndpointGetSecretCommand(s),
 		newEndpointListCommand(s),
 		newEndpointDeleteCommand(s),
 		newEndpointSwitchCommand(s, "enable", "Let an endpoint receive events again", false),
 		newEndpointSwitchCommand(s, "disable", "Stop all deliveries to an endpoint", true),
 		newEndpointRotateSecretCommand(s),
+		newEndpointStatsCommand(s),
+		newEndpointRecoverCommand(s),
 	)
 }
 
+// An endpointAction is what a command does with the endpoint that it names.
+type endpointAction func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error
+
 // newEndpointAction returns a command about one endpoint, which its arguments and the option
 // --channel name.
-func newEndpointAction(s *settings, use, short, long, example string,
-	action func(cmd *cobra.Command, client *webhooks.Client,
-		ep webhooks.Endpoint) error,
+func newEndpointAction(
+	s *settings, use, short, long, example string, action endpointAction,
 ) *cobra.Command {
 	var channel string
 	cmd := &cobra.Command{
@@ -46,13 +52,37 @@ func newEndpointAction(s *settings, use, short, long, example string,
 			if err != nil {
 				return err
 			}
-			ep := webhooks.Endpoint{EventType: args[0], URL: args[1], Channel: channel}
+			ep := webhooks.Endpoint{EventType: args[0], Channel: channel}
+			if len(args) > 1 {
+				ep.URL = args[1]
+			}
+			if flag := cmd.Flags().Lookup("id"); flag != nil {
+				ep.ID = flag.Value.String()
+			}
 			return explain(action(cmd, client, ep), ep)
 		},
 	}
 	cmd.Flags().StringVarP(&channel, "channel", "c", "",
 		"`CHANNEL` of the endpoint, usually the URL of an origin")
 	s.completeEndpointOption(cmd, "channel", endpointChannel)
+	return cmd
+}
+
+// newExistingEndpointAction is newEndpointAction for an endpoint that is there, which may be named
+// by the id of the server instead of its URL.
+func newExistingEndpointAction(
+	s *settings, use, short, long, example string, action endpointAction,
+) *cobra.Command {
+	cmd := newEndpointAction(s, use, short, long, example, action)
+	cmd.Use = use + " EVENT_TYPE_NAME [URL]"
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed("id") {
+			return arguments("EVENT_TYPE_NAME", "[URL]")(cmd, args)
+		}
+		return arguments("EVENT_TYPE_NAME", "URL")(cmd, args)
+	}
+	cmd.Flags().String("id", "", "`ID` of the endpoint on the server, instead of its URL")
+	s.completeEndpointOption(cmd, "id", endpointID)
 	return cmd
 }
 
@@ -79,12 +109,50 @@ with the former secret, too, for 24 hours.`,
 			if err != nil {
 				return err
 			}
-			if err := client.CreateEndpoint(cmd.Context(), ep, secret); err != nil {
-				return err
-			}
-			return confirm(cmd, "Created the endpoint %s", describe(ep))
+			return createEndpoint(cmd, client, ep, secret)
 		})
 	addSecret(cmd, &secret)
+	cmd.Flags().VarP(metadata, "metadata", "m",
+		"`KEY=VALUE` kept with the endpoint; repeat for more")
+	return cmd
+}
+
+// createEndpoint says of an endpoint that was there already what became of its secret.
+func createEndpoint(
+	cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint, secret string,
+) error {
+	former, err := client.GetEndpointSecret(cmd.Context(), ep)
+	isNew := errors.Is(err, webhooks.ErrEndpointNotFound)
+	if err != nil && !isNew {
+		return err
+	}
+	if err := client.CreateEndpoint(cmd.Context(), ep, secret); err != nil {
+		return err
+	}
+	switch {
+	case isNew:
+		return confirm(cmd, "Created the endpoint %s", describe(ep))
+	case former == secret:
+		return confirm(cmd, "Updated the endpoint %s; its secret is the same", describe(ep))
+	}
+	const kept = 24 * time.Hour
+	return confirm(cmd, "Updated the endpoint %s; it has a new secret, the old one holds until %s; "+
+		"to keep the secret: endpoint ensure", describe(ep), time.Now().Add(kept).UTC().Format(time.RFC3339))
+}
+
+func newEndpointEnsureCommand(s *settings) *cobra.Command {
+	metadata := pairs{}
+	cmd := newEndpointAction(s, "ensure", "Create an endpoint if it is missing",
+		`Create an endpoint if it is missing. One that is there keeps its secret, and is
+enabled or not as before; its metadata becomes that given.`,
+		`  swh-webhooks endpoint ensure origin.create https://example.org/webhook`,
+		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			ep.Metadata = metadata
+			if err := client.EnsureEndpoint(cmd.Context(), ep); err != nil {
+				return err
+			}
+			return confirm(cmd, "The endpoint %s is there", describe(ep))
+		})
 	cmd.Flags().VarP(metadata, "metadata", "m",
 		"`KEY=VALUE` kept with the endpoint; repeat for more")
 	return cmd
@@ -114,7 +182,7 @@ func givenSecret(cmd *cobra.Command, option string) (string, error) {
 
 func newEndpointGetSecretCommand(s *settings) *cobra.Command {
 	output := formatText
-	cmd := newEndpointAction(s, "get-secret",
+	cmd := newExistingEndpointAction(s, "get-secret",
 		"Print the secret that deliveries to an endpoint are signed with",
 		`Print the secret that deliveries to an endpoint are signed with.
 
@@ -268,20 +336,34 @@ func metadataText(metadata map[string]string) string {
 }
 
 func newEndpointDeleteCommand(s *settings) *cobra.Command {
-	return newEndpointAction(s, "delete", "Delete an endpoint",
-		"Delete an endpoint. Deliveries to it that are still to come are dropped.",
+	var yes, dryRun bool
+	cmd := newExistingEndpointAction(s, "delete", "Delete an endpoint",
+		`Delete an endpoint. Deliveries to it that are still to come are dropped. On a
+terminal it asks before.`,
 		`  swh-webhooks endpoint delete origin.create https://example.org/webhook`,
 		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
+			if dryRun {
+				if _, err := client.GetEndpointSecret(cmd.Context(), ep); err != nil {
+					return err
+				}
+				return confirm(cmd, "Would be deleted: the endpoint %s", describe(ep))
+			}
+			if !yes && !agrees(cmd, "Delete the endpoint %s?", describe(ep)) {
+				return errNotAgreed
+			}
 			if err := client.DeleteEndpoint(cmd.Context(), ep); err != nil {
 				return err
 			}
 			return confirm(cmd, "Deleted the endpoint %s", describe(ep))
 		})
+	addYes(cmd, &yes)
+	addDryRun(cmd, &dryRun)
+	return cmd
 }
 
 // newEndpointSwitchCommand returns the command that enables or disables an endpoint.
 func newEndpointSwitchCommand(s *settings, use, short string, disabled bool) *cobra.Command {
-	return newEndpointAction(s, use, short,
+	return newExistingEndpointAction(s, use, short,
 		short+`. Its secret and metadata stay as they are.`,
 		`  swh-webhooks endpoint `+use+` origin.create https://example.org/webhook`,
 		func(cmd *cobra.Command, client *webhooks.Client, ep webhooks.Endpoint) error {
@@ -297,7 +379,7 @@ func newEndpointRotateSecretCommand(s *settings) *cobra.Command {
 	var secret string
 	var show bool
 	output := formatText
-	cmd := newEndpointAction(s, "rotate-secret", "Give an endpoint a new secret",
+	cmd := newExistingEndpointAction(s, "rotate-secret", "Give an endpoint a new secret",
 		`Give an endpoint a new secret. Deliveries are signed with the former one, too,
 for 24 hours, so that the receiver can change over meanwhile.
 

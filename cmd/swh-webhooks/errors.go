@@ -62,6 +62,9 @@ func explain(err error, ep webhooks.Endpoint) error {
 
 func describe(ep webhooks.Endpoint) string {
 	text := "with url " + ep.URL
+	if ep.URL == "" {
+		text = "with id " + ep.ID
+	}
 	if ep.Channel != "" {
 		text += " and channel " + ep.Channel
 	}
@@ -101,7 +104,8 @@ func isWrongInput(err error) bool {
 		webhooks.ErrInvalidPayload,
 		webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret,
 		webhooks.ErrInvalidQuery,
-		webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound,
+		webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound, webhooks.ErrMessageNotFound,
+		webhooks.ErrPayloadExpired,
 	}, func(target error) bool { return errors.Is(err, target) })
 }
 

@@ -180,12 +180,13 @@ func printEventType(w io.Writer, et webhooks.EventType) error {
 }
 
 func newEventTypeDeleteCommand(s *settings) *cobra.Command {
-	return &cobra.Command{
+	var yes, dryRun bool
+	cmd := &cobra.Command{
 		Use:   "delete NAME",
 		Short: "Archive an event type: no event of it can be sent any more",
 		Long: `Archive an event type: no event of it can be sent any more. Its endpoints and
 what was sent stay on the server and are there again when the event type is
-added again.`,
+added again. On a terminal it asks before.`,
 		Example:           `  swh-webhooks event-type delete origin.create`,
 		Args:              arguments("NAME"),
 		ValidArgsFunction: s.completeEventType,
@@ -194,12 +195,31 @@ added again.`,
 			if err != nil {
 				return err
 			}
-			if err := client.DeleteEventType(cmd.Context(), args[0]); err != nil {
-				return explain(err, webhooks.Endpoint{EventType: args[0]})
-			}
-			return confirm(cmd, "Archived %s", args[0])
+			return explain(deleteEventType(cmd, client, args[0], yes, dryRun),
+				webhooks.Endpoint{EventType: args[0]})
 		},
 	}
+	addYes(cmd, &yes)
+	addDryRun(cmd, &dryRun)
+	return cmd
+}
+
+func deleteEventType(
+	cmd *cobra.Command, client *webhooks.Client, name string, yes, dryRun bool,
+) error {
+	if dryRun {
+		if _, err := client.GetEventType(cmd.Context(), name); err != nil {
+			return err
+		}
+		return confirm(cmd, "Would be archived: %s", name)
+	}
+	if !yes && !agrees(cmd, "Archive the event type %s?", name) {
+		return errNotAgreed
+	}
+	if err := client.DeleteEventType(cmd.Context(), name); err != nil {
+		return err
+	}
+	return confirm(cmd, "Archived %s", name)
 }
 
 func newEventTypeListCommand(s *settings) *cobra.Command {

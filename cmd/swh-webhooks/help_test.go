@@ -74,7 +74,8 @@ func runExample(t *testing.T, example string) {
 	server := httptest.NewServer(mock)
 	t.Cleanup(server.Close)
 	t.Cleanup(mock.Close)
-	prepareServer(t, server.URL, "https://example.org/webhook")
+	client := prepareServer(t, server.URL, "https://example.org/webhook")
+	sendKnownEvent(t, mock, client)
 	dir := t.TempDir()
 	writeExampleFiles(t, dir, server.URL)
 
@@ -93,8 +94,21 @@ func runExample(t *testing.T, example string) {
 	}
 }
 
-// prepareServer registers event types, each with an endpoint.
-func prepareServer(t *testing.T, url, receiver string) {
+// sendKnownEvent sends the event that examples speak of.
+func sendKnownEvent(t *testing.T, mock *svixmock.Server, client *webhooks.Client) {
+	t.Helper()
+	payload := webhooks.OriginCreate{OriginURL: "https://github.com/torvalds/linux"}
+	known := webhooks.Event{Type: webhooks.TypeOriginCreate, ID: "linux-1", Payload: payload}
+	if _, err := client.SendEvent(t.Context(), known); err != nil {
+		t.Fatal(err)
+	}
+	if err := mock.WaitForDeliveries(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// prepareServer registers event types, each with an endpoint, and returns the client that did.
+func prepareServer(t *testing.T, url, receiver string) *webhooks.Client {
 	t.Helper()
 	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
 		webhooks.WithServerURL(url), webhooks.WithAuthToken(token))
@@ -116,6 +130,7 @@ func prepareServer(t *testing.T, url, receiver string) {
 			t.Fatal(err)
 		}
 	}
+	return client
 }
 
 func writeExampleFiles(t *testing.T, dir, url string) {

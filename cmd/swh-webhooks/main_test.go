@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -84,6 +85,8 @@ func onTerminal() {
 //	                             and with -1 there is no answer
 //	failsend N STATUS [BODY]     the same for requests to send an event
 //	requests N                   the server got at most N requests since the last time
+//	capture NAME PATTERN         sets the variable to what the group of PATTERN matches in the output
+//	repair URL                   the receivers of the URL's host answer 200 from now on
 //	mark NAME                    sets the variable to the time, as the Python command line takes it
 //	expand FILE                  replaces variables in it
 func TestScripts(t *testing.T) {
@@ -112,6 +115,8 @@ func TestScripts(t *testing.T) {
 			},
 			"requests": requests,
 			"columns":  columns,
+			"capture":  capture,
+			"repair":   repair,
 			"mark":     mark,
 			"expand":   expand,
 		},
@@ -253,6 +258,24 @@ func columns(ts *testscript.TestScript, neg bool, args []string) {
 	if widest > limit || widest < limit*3/4 {
 		ts.Fatalf("the widest line has %d columns of %d", widest, limit)
 	}
+}
+
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: capture NAME PATTERN")
+	}
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if found == nil {
+		ts.Fatalf("there is no %s in the output", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+func repair(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: repair URL")
+	}
+	of(ts).mock.Handle(args[0], http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 }
 
 func mark(ts *testscript.TestScript, neg bool, args []string) {

@@ -62,6 +62,10 @@ included: the same command will fail again.`,
 		newEndpointCommand(s),
 		newEventCommand(s),
 		newJournalClientCommand(s),
+		newListenCommand(s),
+		newTriggerCommand(s),
+		newSignCommand(),
+		newVerifyCommand(),
 		newCheckCommand(s),
 		newDemoCommand(),
 		newMockServerCommand(),
@@ -122,6 +126,16 @@ func arguments(names ...string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// requireOptions wants options to be given.
+func requireOptions(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if !cmd.Flags().Changed(name) {
+			return usageError(cmd, fmt.Errorf("the option --%s is missing", name))
+		}
+	}
+	return nil
 }
 
 func usageError(cmd *cobra.Command, err error) error {

@@ -136,3 +136,14 @@ func cut(text string, width int) string {
 	}
 	return kept.String() + "…"
 }
+
+// printRow prints one row of a table whose others are not known yet.
+func printRow(w io.Writer, columns []column, row []string) error {
+	t := table{columns: slices.Clone(columns), rows: [][]string{slices.Clone(row)}}
+	for i := range t.columns {
+		t.columns[i].title = "" // only the row counts
+	}
+	t.removeEmpty()
+	t.fit(terminalWidth(w))
+	return printLine(w, t.line(t.rows[0]))
+}

@@ -27,7 +27,7 @@ type Options struct {
 // also if ctx ends first or Out cannot be written to.
 func Run(ctx context.Context, o Options) error {
 	started := time.Now()
-	events, err := sampleEvents()
+	events, err := SampleEvents()
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,9 @@ const (
 	originVisit  = "origin.visit"
 )
 
-// sampleEvents are the events that the archive would send for the sample origins and visits: each
+// SampleEvents are the events that the archive would send for the sample origins and visits: each
 // on the channel of its origin, as the journal client of the Python module does.
-func sampleEvents() ([]webhooks.Event, error) {
+func SampleEvents() ([]webhooks.Event, error) {
 	origins, err := decodeLines[origin](testdata.Origins)
 	if err != nil {
 		return nil, fmt.Errorf("sample origins: %w", err)
