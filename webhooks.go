@@ -34,14 +34,34 @@
 //     [ErrInvalidSecret], [ErrInvalidQuery]: an argument is wrong and nothing was
 //     sent or changed. [PayloadError] and [SchemaError] list what is wrong.
 //   - [ErrSecretRotationLimit]: the server refuses to rotate a secret again.
+//   - [ErrUnauthorized]: the server refuses the token.
+//   - [SendError]: an event whose own request failed; it says whether it may have been sent.
 //   - [APIError]: any other answer of the server that is not the promised one.
 //   - context.Canceled and context.DeadlineExceeded: the caller's context ended.
 //   - anything else: the server could not be reached; the error of the network
 //     is in the chain.
 //
-// An operation that changes something and fails without an answer may have been
-// carried out all the same. Each can be repeated, sending included when
-// [Event.ID] is set.
+// # Reliability
+//
+// A Svix server drops a request where it stands when the client goes away: by a time-out, a cancelled
+// context or a broken connection, or because its process ends. An operation that fails without an
+// answer may have been carried out all the same, or by half. Each can be repeated:
+//
+//   - SendEvent: the event may be stored without being queued for delivery. The repetition with the
+//     same ID, which a [SendError] tells, sees to that. The event is stored once and attempted at
+//     least once; the server tries a message that had to be resent only once.
+//   - CreateEventType: the application without the event type. Repeated, it makes both.
+//   - CreateEndpoint and EnsureEndpoint, new: the endpoint, disabled and perhaps without its header.
+//     It receives nothing. Repeated, they complete it.
+//   - CreateEndpoint and EnsureEndpoint, existing: the secret changed, the rest perhaps as before.
+//     Repeated, they complete it; without a secret of your own it is rotated once more.
+//   - RotateEndpointSecret: rotated or not. Repeated with your own secret it changes nothing more,
+//     else it rotates once more. The former secrets sign, too, for 24 hours.
+//   - SetEndpointDisabled, DeleteEventType: done or not. Repeated, they end in the same state.
+//   - DeleteEndpoint: done or not. Repeated after it was done, it is [ErrEndpointNotFound].
+//   - ResendMessage, RecoverEndpoint: accepted or not. Repeated, they may cause attempts twice.
+//
+// What a client has sent when a context ends is finished in the background, see [Client.Drain].
 package webhooks
 
 import (

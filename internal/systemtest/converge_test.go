@@ -224,6 +224,8 @@ func halfWayFaults() map[string]svixmock.Fault {
 		"500 after acting":      {Status: 500, AfterActing: true},
 		"no answer":             {Hang: true},
 		"429":                   {Status: 429},
+		"dropped before acting": {GoAway: svixmock.NothingStored},
+		"dropped after acting":  {GoAway: svixmock.StoredNotQueued},
 		"404 of another server": {Status: 404, Body: "<html>"},
 	}
 }
