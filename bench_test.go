@@ -458,3 +458,83 @@ func liveHeap() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// BenchmarkGrowthEndpoints sends events that nobody listens to, of event types with more and more
+// endpoints on other channels, in turns with a client that does not ask whether anybody listens. Up to
+// 25 endpoints each event costs a look at them in place of being sent; beyond, it is sent.
+//
+//	go test -run '^$' -bench 'GrowthEndpoints$' -benchtime 10x .
+func BenchmarkGrowthEndpoints(b *testing.B) {
+	serverURL, token := harness.StartProcess(b)
+	const turn = 1000 // events
+	for _, endpoints := range []int{1, 10, 25, 26, 250, 10_000} {
+		eventType := fmt.Sprintf("growth.e%d", endpoints)
+		hasEndpoints(b, serverURL, token, eventType, endpoints)
+		asks := growthSend(b, serverURL, token, eventType)
+		sends := growthSend(b, serverURL, token, eventType, webhooks.WithoutListenerCheck())
+		for _, goroutines := range []int{1, 64} {
+			b.Run(fmt.Sprintf("endpoints=%d/goroutines=%d", endpoints, goroutines), func(b *testing.B) {
+				sendAll(b, goroutines, turn, sends) // opens the connections
+				sendAll(b, goroutines, turn, asks)
+				b.ResetTimer()
+				var asking, sending spent
+				for range b.N {
+					asking.add(sendAll(b, goroutines, turn, asks))
+					sending.add(sendAll(b, goroutines, turn, sends))
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(float64(b.N*turn)/asking.wall.Seconds(), "events/s")
+				b.ReportMetric(sending.wall.Seconds()/asking.wall.Seconds(), "rate-ratio")
+			})
+		}
+	}
+}
+
+// hasEndpoints makes endpoints on channels of their own.
+func hasEndpoints(b *testing.B, serverURL, token, eventType string, n int) {
+	b.Helper()
+	transport := tuned(b)
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(serverURL),
+		webhooks.WithAuthToken(token), webhooks.WithHTTPClient(&http.Client{Transport: transport}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	et := webhooks.EventType{Name: eventType, Schema: []byte(`{"type":"object"}`)}
+	if err := client.CreateEventType(b.Context(), et); err != nil {
+		b.Fatal(err)
+	}
+	for i := range n {
+		body := fmt.Sprintf(`{"url":"http://127.0.0.1:9/%d","channels":["other-%d"],"filterTypes":[%q]}`, i, i, eventType)
+		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost,
+			serverURL+"/api/v1/app/"+identity.Application(eventType)+"/endpoint", strings.NewReader(body))
+		if err != nil {
+			b.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated {
+			b.Fatalf("creating an endpoint: %s", resp.Status)
+		}
+	}
+}
+
+// growthSend sends events on a channel that no endpoint is on.
+func growthSend(b *testing.B, serverURL, token, eventType string, opts ...webhooks.Option) func(context.Context) error {
+	b.Helper()
+	client, err := webhooks.NewClient(append([]webhooks.Option{
+		webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(serverURL), webhooks.WithAuthToken(token),
+		webhooks.WithHTTPClient(&http.Client{Transport: tuned(b)}),
+	}, opts...)...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func(ctx context.Context) error {
+		_, err := client.SendEvent(ctx, webhooks.Event{Type: eventType, Channel: "wanted", Payload: benchPayload()})
+		return err
+	}
+}
