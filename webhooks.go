@@ -290,7 +290,8 @@ func (o options) newClient(cfg Config) (*Client, error) {
 		types:          cache.New(cache.Config[*registeredType]{TTL: o.cacheTTL, Limit: maxCachedTypes}),
 		listeners: cache.New(cache.Config[audience.Audience]{
 			TTL: max(o.cacheTTL, o.nobodyListensTTL), Limit: maxCachedChannels,
-			Weight: audience.Audience.Weight, Shrink: audience.Audience.AndOthers,
+			Weight: func(a audience.Audience) int { return a.Weight() },
+			Shrink: func(a audience.Audience) audience.Audience { return a.AndOthers() },
 		}),
 		receivers: cache.New(cache.Config[[]confirm.Receiver]{
 			TTL: o.cacheTTL, Limit: maxCachedReceivers, Weight: func(r []confirm.Receiver) int { return max(1, len(r)) },

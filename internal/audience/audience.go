@@ -30,17 +30,17 @@ func (a *Audience) Add(s endpoint.Stored, eventType string) {
 }
 
 // HearsAll reports whether somebody listens to every event, so that there is nothing more to know.
-func (a Audience) HearsAll() bool { return a.all }
+func (a *Audience) HearsAll() bool { return a.all }
 
 // Weight is the number of channels, at least 1.
-func (a Audience) Weight() int { return max(1, len(a.channels)) }
+func (a *Audience) Weight() int { return max(1, len(a.channels)) }
 
 // AndOthers returns the audience that there is if these are not all endpoints, and nobody remembers
 // their channels.
-func (a Audience) AndOthers() Audience { return Audience{all: a.all, others: true} }
+func (a *Audience) AndOthers() Audience { return Audience{all: a.all, others: true} }
 
 // MayHear reports whether an event sent on these channels has a listener, as far as is known.
-func (a Audience) MayHear(channels []string) bool {
+func (a *Audience) MayHear(channels []string) bool {
 	return a.all || a.others || slices.ContainsFunc(channels, func(channel string) bool {
 		_, ok := a.channels[channel]
 		return ok

@@ -23,7 +23,7 @@ func chance(t *testing.T) *rand.Rand {
 	t.Helper()
 	drawn := *seed
 	if drawn == 0 {
-		drawn = rand.Uint64()
+		drawn = rand.Uint64() //nolint:gosec // it guards nothing
 	}
 	t.Logf("-seed %d", drawn)
 	return rand.New(rand.NewPCG(drawn, 0)) //nolint:gosec // it has to be reproducible

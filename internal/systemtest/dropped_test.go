@@ -64,7 +64,7 @@ func checkNoneIsDropped(t *testing.T, d *dice, others int, ttl, nobody time.Dura
 				time.Sleep(time.Millisecond) // a send from memory takes no time
 				i := n % len(listening)
 				since, called := listening[i].Load(), time.Now()
-				message, err := sender.SendEvent(t.Context(), webhooks.Event{
+				message, err := sender.SendEvent(t.Context(), webhooks.Event{ //nolint:contextcheck // ctx only says when to stop
 					Type: webhooks.TypeOriginVisit, Channel: channel(i),
 					Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull},
 				})
@@ -96,7 +96,7 @@ func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Clie
 	t.Helper()
 	ep := webhooks.Endpoint{URL: harness.NewHookURL, EventType: webhooks.TypeOriginVisit, Channel: channel}
 	for ctx.Err() == nil {
-		if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
+		if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil { //nolint:contextcheck // ctx only says when to stop
 			t.Error(err)
 			return
 		}
@@ -104,7 +104,7 @@ func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Clie
 		listening.Store(&since)
 		pause(ctx, nobody+d.upTo(40*time.Millisecond))
 		listening.Store(nil)
-		if err := client.DeleteEndpoint(t.Context(), ep); err != nil {
+		if err := client.DeleteEndpoint(t.Context(), ep); err != nil { //nolint:contextcheck // ctx only says when to stop
 			t.Error(err)
 			return
 		}

@@ -67,7 +67,8 @@ func slowServer(t *testing.T, d *dice, n int) (mock *svixmock.Server, address st
 	if err := setup.CreateEndpoint(t.Context(), harness.KnownEndpoint(), ""); err != nil {
 		t.Fatal(err)
 	}
-	mock.FailRate(0.5, uint64(d.upTo(time.Hour)), svixmock.Fault{Delay: 5 * time.Millisecond, Only: createsMessage})
+	mock.FailRate(0.5, uint64(d.upTo(time.Hour)), //nolint:gosec // never negative
+		svixmock.Fault{Delay: 5 * time.Millisecond, Only: createsMessage})
 	return mock, srv.URL
 }
 
@@ -120,7 +121,10 @@ func runSender(args []string) error {
 		return err
 	}
 	events := func(yield func(webhooks.Event) bool) {
-		for i := from; i < to && yield(harness.NumberedEvent(i, true)); i++ {
+		for i := from; i < to; i++ {
+			if !yield(harness.NumberedEvent(i, true)) {
+				return
+			}
 		}
 	}
 	for result := range client.SendEvents(context.Background(), events, 16) {
