@@ -23,7 +23,6 @@ import (
 	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/ordered"
 	"github.com/softwareheritage/webhooks/internal/payload"
-	"github.com/softwareheritage/webhooks/internal/schema"
 	"github.com/softwareheritage/webhooks/internal/transport"
 )
 
@@ -218,22 +217,6 @@ func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body
 		}
 	}
 	return c.createMessage(ctx, et.app, ev, channels, body)
-}
-
-func (rt *registeredType) validate(ctx context.Context, object map[string]any) error {
-	compiled, err := rt.schema(ctx)
-	if err == nil {
-		err = compiled.Validate(ctx, object)
-		if refused, ok := errors.AsType[*schema.Error](err); ok {
-			return &PayloadError{EventType: rt.Name, Violations: violations(refused.Violations), err: refused}
-		}
-	} else if _, ok := errors.AsType[*schema.Error](err); ok {
-		err = schemaError(err)
-	}
-	if err != nil {
-		return fmt.Errorf("webhooks: event type %s, nothing was sent: %w", rt.Name, err)
-	}
-	return nil
 }
 
 func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body []byte) (Message, error) {

@@ -305,6 +305,23 @@ func inBackground[T any](f func() (T, error)) func(context.Context) (T, error) {
 	}
 }
 
+// validate holds a payload against the schema.
+func (rt *registeredType) validate(ctx context.Context, object map[string]any) error {
+	compiled, err := rt.schema(ctx)
+	if err == nil {
+		err = compiled.Validate(ctx, object)
+		if refused, ok := errors.AsType[*schema.Error](err); ok {
+			return &PayloadError{EventType: rt.Name, Violations: violations(refused.Violations), err: refused}
+		}
+	} else if _, ok := errors.AsType[*schema.Error](err); ok {
+		err = schemaError(err)
+	}
+	if err != nil {
+		return fmt.Errorf("webhooks: event type %s, nothing was sent: %w", rt.Name, err)
+	}
+	return nil
+}
+
 // forget drops what is cached of an event type.
 func (c *Client) forget(eventType string) {
 	c.types.Forget(eventType)

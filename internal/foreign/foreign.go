@@ -7,6 +7,7 @@
 package foreign
 
 import (
+	"errors"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -70,7 +71,8 @@ func (f Filter) line(text string) string {
 }
 
 // Error returns an error with the text of err made fit to be shown, in at most ten times [MaxText]
-// bytes, and with err as its cause. A nil err is returned as it is.
+// bytes, in which [errors.Is] and [errors.As] find what they find in err. A nil err is returned as it
+// is.
 func (f Filter) Error(err error) error {
 	if err == nil {
 		return nil
@@ -83,13 +85,15 @@ func (f Filter) Error(err error) error {
 	return &shownError{text: shown, cause: err}
 }
 
+// A shownError has no Unwrap: whoever walks through the causes and shows each must not show this one.
 type shownError struct {
 	text  string
 	cause error
 }
 
-func (e *shownError) Error() string { return e.text }
-func (e *shownError) Unwrap() error { return e.cause }
+func (e *shownError) Error() string        { return e.text }
+func (e *shownError) Is(target error) bool { return errors.Is(e.cause, target) }
+func (e *shownError) As(target any) bool   { return errors.As(e.cause, target) }
 
 // Quote returns a name or URL as it can be shown: as it is if that is harmless, else quoted, at most
 // [MaxText] bytes of it, without secrets and passwords.

@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -17,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/softwareheritage/webhooks"
@@ -226,6 +229,59 @@ func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestMalformedAnswersShowNoSecret: net/http quotes what it cannot read, and a broken proxy may send
+// back the request as its answer.
+func TestMalformedAnswersShowNoSecret(t *testing.T) {
+	t.Parallel()
+	all := harness.SpiedToken + " " + otherSecret + " https://user:" + otherSecret + "@example.org/"
+	for name, answer := range map[string]string{
+		"status line": "HTTP/1.1 " + all + "\r\n\r\n",
+		"no protocol": all + "\r\n\r\n",
+		"header line": "HTTP/1.1 200 OK\r\n" + all + "\r\n\r\n",
+		"length":      "HTTP/1.1 200 OK\r\nContent-Length: " + all + "\r\n\r\n",
+		"encoding":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: " + all + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // nothing to wait for
+			if err != nil {
+				t.Fatal(err)
+			}
+			var serving sync.WaitGroup
+			serving.Go(func() { answerAll(listener, answer) })
+			t.Cleanup(serving.Wait)
+			t.Cleanup(func() { _ = listener.Close() })
+			var s spy
+			client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+				webhooks.WithServerURL("http://"+listener.Addr().String()), webhooks.WithAuthToken(harness.SpiedToken),
+				webhooks.WithLogger(slog.New(slog.NewTextHandler(&s, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+				webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 2, MinBackoff: time.Nanosecond}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := client.Ping(t.Context()); err == nil {
+				t.Error("the answer was taken for one")
+			} else {
+				s.lookAtError(err)
+			}
+			s.check(t, "Ping", harness.SpiedToken, otherSecret)
+		})
+	}
+}
+
+// answerAll gives one answer to whoever asks.
+func answerAll(listener net.Listener, answer string) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Read(make([]byte, 4096))
+		_, _ = io.WriteString(conn, answer)
+		_ = conn.Close()
 	}
 }
 
