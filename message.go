@@ -386,7 +386,12 @@ const maxCachedReceivers = 1 << 20
 func (m *storedMessage) Receivers(ctx context.Context, age time.Duration) ([]string, error) {
 	all, err := m.client.receivers.Load(ctx, m.eventType,
 		func(_ []confirm.Receiver, asked time.Duration) bool { return asked <= age },
-		func(ctx context.Context) ([]confirm.Receiver, error) { return m.client.listReceivers(ctx, m.eventType) })
+		func(ctx context.Context) ([]confirm.Receiver, error) {
+			span := Span{Kind: SpanLookup, EventType: m.eventType}
+			return traced(ctx, m.client.tracer, span, func(ctx context.Context) ([]confirm.Receiver, error) {
+				return m.client.listReceivers(ctx, m.eventType)
+			})
+		})
 	var ids []string
 	for _, r := range all {
 		if r.ShouldHave(m.Channels, m.At()) {
@@ -425,4 +430,10 @@ func (m *storedMessage) Resend(ctx context.Context, id string) error {
 		}
 	}
 	return err
+}
+
+// Waiting tells the tracer of a pause.
+func (m *storedMessage) Waiting(ctx context.Context) (end func()) {
+	_, over := start(ctx, m.client.tracer, Span{Kind: SpanWait, EventType: m.eventType})
+	return func() { over(End{}) }
 }

@@ -34,6 +34,8 @@ type Message interface {
 	Receivers(ctx context.Context, age time.Duration) (ids []string, err error)
 	// Resend lets the server deliver the message to an endpoint, if that still can receive it.
 	Resend(ctx context.Context, id string) error
+	// Waiting is told of each pause; what it returns is called at its end.
+	Waiting(ctx context.Context) (end func())
 }
 
 // Delivered returns nil once the message, which was stored at the given time of the server, is known
@@ -58,7 +60,7 @@ func Delivered(ctx context.Context, m Message, stored time.Time) error {
 		return err
 	}
 	for pause := firstPause; age < Settled; pause *= 2 {
-		if err := wait(ctx, min(pause, max(Settled-age, coarseness))); err != nil {
+		if err := wait(ctx, m, min(pause, max(Settled-age, coarseness))); err != nil {
 			return err
 		}
 		queued, age, err = look()
@@ -69,7 +71,8 @@ func Delivered(ctx context.Context, m Message, stored time.Time) error {
 	return resend(ctx, m, receivers)
 }
 
-func wait(ctx context.Context, d time.Duration) error {
+func wait(ctx context.Context, m Message, d time.Duration) error {
+	defer m.Waiting(ctx)()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -26,6 +26,7 @@ type message struct {
 
 	mu     sync.Mutex
 	polls  []time.Duration // age at each
+	pauses int             // begun and ended
 	resent []string
 	at     time.Duration // age at the first resend
 	asked  time.Duration // the age with which the receivers were asked for
@@ -49,6 +50,11 @@ func (m *message) Receivers(_ context.Context, age time.Duration) ([]string, err
 	time.Sleep(m.slow)
 	m.asked = age
 	return m.receivers, nil
+}
+
+func (m *message) Waiting(context.Context) func() {
+	m.pauses++
+	return func() { m.pauses++ }
 }
 
 func (m *message) Resend(_ context.Context, id string) error {
@@ -103,6 +109,9 @@ func TestDelivered(t *testing.T) {
 				}
 				if len(m.polls) > tt.polls {
 					t.Errorf("got %d polls, at the ages %v, want at most %d", len(m.polls), m.polls, tt.polls)
+				}
+				if m.pauses != 2*(len(m.polls)-1) {
+					t.Errorf("told of the beginning or end of a pause %d times, for %d polls", m.pauses, len(m.polls))
 				}
 				if len(m.resent) > 0 && (m.at < confirm.Settled || m.polls[len(m.polls)-1] < confirm.Settled) {
 					t.Errorf("resent at the age %v, after a look at %v", m.at, m.polls[len(m.polls)-1])
