@@ -85,8 +85,8 @@ type KafkaConfig struct {
 	HeartbeatInterval time.Duration // [heartbeat.interval.ms] zero: 3 s
 
 	FetchMaxWait           time.Duration // [fetch.wait.max.ms] zero: 5 s
-	FetchMaxBytes          int           // [fetch.max.bytes] of one answer of a broker; zero: 5 MiB
-	FetchMaxPartitionBytes int           // [max.partition.fetch.bytes] zero: 1 MiB
+	FetchMaxBytes          int           // [fetch.max.bytes] of one answer of a broker, compressed; zero: 2 MiB
+	FetchMaxPartitionBytes int           // [max.partition.fetch.bytes] zero: 256 KiB
 }
 
 // DeadLetterConfig says where records go that cannot be sent. With neither Topic nor File the feed
@@ -118,8 +118,8 @@ func (c Config) withDefaults() Config {
 	c.Kafka.Protocol = strings.ToLower(cmp.Or(c.Kafka.Protocol, protocolPlain))
 	c.Kafka.ClientID = cmp.Or(c.Kafka.ClientID, "swh-webhooks")
 	c.Kafka.FetchMaxWait = cmp.Or(c.Kafka.FetchMaxWait, 5*time.Second)
-	c.Kafka.FetchMaxBytes = cmp.Or(c.Kafka.FetchMaxBytes, 5<<20)
-	c.Kafka.FetchMaxPartitionBytes = cmp.Or(c.Kafka.FetchMaxPartitionBytes, 1<<20)
+	c.Kafka.FetchMaxBytes = cmp.Or(c.Kafka.FetchMaxBytes, 2<<20)
+	c.Kafka.FetchMaxPartitionBytes = cmp.Or(c.Kafka.FetchMaxPartitionBytes, 256<<10)
 	c.Kafka.HeartbeatInterval = cmp.Or(c.Kafka.HeartbeatInterval, 3*time.Second)
 	session := 45 * time.Second
 	if c.Kafka.InstanceID != "" {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/softwareheritage/webhooks/internal/harness"
 	"github.com/softwareheritage/webhooks/internal/journaltest"
 	"github.com/softwareheritage/webhooks/journal"
 )
@@ -89,7 +90,8 @@ func (r *running) stop(t *testing.T) {
 // eventually waits for what comes without a word.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
+	patience := time.Duration(harness.Sized(30, 900)) * time.Second
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("in vain: " + what)
 		}

@@ -181,11 +181,12 @@ func TestKilledProcessesLeaveNoEventUndelivered(t *testing.T) {
 	fl.server.FailRate(1, 1, svixmock.Fault{Delay: 20 * time.Millisecond, AfterActing: true}) // a kill finds something
 	var mu sync.Mutex
 	delivered := map[string]int{}
-	fl.server.Handle("http://receiver.example", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	receive := func(_ http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		delivered[r.Header.Get("Webhook-Id")]++
-	}))
+	}
+	fl.server.Handle("http://receiver.example", http.HandlerFunc(receive))
 	for _, et := range webhooks.DefaultEventTypes() {
 		endpoint := webhooks.Endpoint{URL: "http://receiver.example/" + et.Name, EventType: et.Name}
 		if err := fl.server.client(t).CreateEndpoint(t.Context(), endpoint, ""); err != nil {
