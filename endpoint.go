@@ -237,6 +237,17 @@ func (c *Client) patchEndpoint(ctx context.Context, ep Endpoint, patch models.En
 	return c.missing(ctx, ep, err)
 }
 
+// GetEndpoint returns an endpoint as the server has it, with its ID and times. It works for endpoints
+// of an archived event type, too. It returns the errors of [Client.DeleteEndpoint].
+func (c *Client) GetEndpoint(ctx context.Context, ep Endpoint) (Endpoint, error) {
+	ep, err := c.find(ctx, ep)
+	if err != nil {
+		return Endpoint{}, c.missing(ctx, ep, err)
+	}
+	body, err := c.getEndpoint(ctx, ep.EventType, ep.ID)
+	return body.endpoint(ep.EventType), c.missing(ctx, ep, err)
+}
+
 // ListEndpoints returns the endpoints of an event type that q selects, disabled ones included. Their ID
 // is set, so that they can be passed to the other operations. An endpoint that another program created
 // has the channel and the metadata that can be made out: the first Svix channel in byte order if there
