@@ -7,14 +7,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/identity"
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 	"github.com/softwareheritage/webhooks/testdata"
 )
@@ -29,6 +34,9 @@ type Scene struct {
 	Client *webhooks.Client
 	// Slow makes receivers take their time, so that the attempts have durations.
 	Slow bool
+
+	// Requests counts what the client asks of the server.
+	Requests atomic.Int64
 
 	tb      testing.TB
 	settled chan struct{} // one for each message that an endpoint has received, or failed to for good
@@ -60,13 +68,20 @@ func New(tb testing.TB) *Scene {
 		webhooks.WithConfig(webhooks.Config{}),
 		webhooks.WithServerURL(ServerURL),
 		webhooks.WithAuthToken(s.Token()),
-		webhooks.WithHTTPClient(&http.Client{Transport: s.RoundTripper()}),
+		webhooks.WithHTTPClient(&http.Client{Transport: counting{s}}),
 		webhooks.WithoutListenerCheck())
 	s.check(err)
 	for _, et := range webhooks.DefaultEventTypes() {
 		s.check(s.Client.CreateEventType(tb.Context(), et))
 	}
 	return s
+}
+
+type counting struct{ *Scene }
+
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.Requests.Add(1)
+	return c.RoundTripper().RoundTrip(r)
 }
 
 func (s *Scene) check(err error) {
@@ -104,7 +119,7 @@ func Subscribers() []Subscriber {
 	const visit, create = webhooks.TypeOriginVisit, webhooks.TypeOriginCreate
 	subscribers := []Subscriber{
 		{Endpoint: webhooks.Endpoint{URL: "https://hooks.inria.example/archive/visits", EventType: visit, Metadata: map[string]string{"team": "science", "contact": "visits@inria.example"}}, Failing: 0.004, Typical: 45 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://ci.kernel.example/software-heritage", EventType: visit, Channel: "https://github.com/torvalds/linux", Metadata: map[string]string{"team": "kernel"}}, Failing: 0.03, Typical: 120 * time.Millisecond},
+		{Endpoint: webhooks.Endpoint{URL: "https://ci.kernel.example/software-heritage", EventType: visit, Channel: "https://github.com/torvalds/linux", Metadata: map[string]string{"team": "kernel"}}, Failing: 0.08, Typical: 120 * time.Millisecond},
 		{Endpoint: webhooks.Endpoint{URL: "https://forge.example.org/hooks/swh", EventType: visit, Channel: "https://codeberg.org/fediverse/fep.git"}, Failing: 0.25, Typical: 800 * time.Millisecond},
 		{Endpoint: webhooks.Endpoint{URL: "https://notify.zenodo.example/api/swh/v1/visit", EventType: visit}, Failing: 0.0, Typical: 15 * time.Millisecond},
 		{Endpoint: webhooks.Endpoint{URL: "https://old.example.net/cgi-bin/notify.pl", EventType: visit, Disabled: true}, Failing: 1, Typical: time.Second},
@@ -129,9 +144,9 @@ func (s *Scene) Fill(n int) {
 		s.check(s.Handle(sub.URL[:strings.Index(sub.URL[8:], "/")+8], s.receiver(sub)))
 	}
 	origins, visits := lines(testdata.Origins), lines(testdata.Visits)
-	// More in the evening than at night, and more today than a week ago.
 	for i := range n {
 		share := float64(i) / float64(n)
+		share += 0.8 * math.Sin(2*math.Pi*7*share) / (2 * math.Pi * 7) // more by day than by night
 		at := begin.Add(time.Duration(share * float64(7*24*time.Hour)))
 		s.setClock(at.Add(time.Duration(s.dice.IntN(1000)) * time.Millisecond))
 		if i%3 == 0 {
@@ -176,6 +191,33 @@ func (s *Scene) Send(ev webhooks.Event) webhooks.Message {
 func (s *Scene) Receive(url string, answer func(w http.ResponseWriter)) {
 	s.tb.Helper()
 	s.check(s.Handle(url, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) })))
+}
+
+// FillWith gives the scene as many endpoints for visits, all on channels of their own but the first,
+// and as many messages of the last days, each delivered to the first.
+func (s *Scene) FillWith(endpoints, messages int) {
+	s.tb.Helper()
+	var g errgroup.Group
+	g.SetLimit(8)
+	all := webhooks.Endpoint{URL: "https://all.example.org/visits", EventType: webhooks.TypeOriginVisit}
+	s.check(s.Client.EnsureEndpoint(s.tb.Context(), all))
+	for i := range endpoints - 1 {
+		g.Go(func() error {
+			return s.Client.EnsureEndpoint(s.tb.Context(), webhooks.Endpoint{
+				URL: fmt.Sprintf("https://subscriber-%d.example.org/visits", i), EventType: webhooks.TypeOriginVisit,
+				Channel: fmt.Sprintf("https://forge.example.org/project-%d", i),
+			})
+		})
+	}
+	s.check(g.Wait())
+	begin, step := time.Now().Add(-6*24*time.Hour), 6*24*time.Hour/time.Duration(messages)
+	s.check(s.SeedAttempts(messages, svixmock.Seed{
+		App: identity.Application(webhooks.TypeOriginVisit), Endpoint: all.UID(), EventType: webhooks.TypeOriginVisit,
+		Payload: func(i int) []byte {
+			return fmt.Appendf(nil, `{"origin_url":"https://forge.example.org/project-%d"}`, i)
+		},
+		At: func(i int) time.Time { return begin.Add(step * time.Duration(i)) },
+	}))
 }
 
 // Endpoints returns the endpoints of an event type, newest first.
