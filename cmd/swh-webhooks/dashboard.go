@@ -9,10 +9,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/softwareheritage/webhooks"
 	"github.com/softwareheritage/webhooks/cmd/swh-webhooks/internal/dashboard"
 )
 
@@ -23,14 +25,18 @@ func newDashboardCommand(s *settings) *cobra.Command {
 		Short: "Show what is delivered, what fails, and why, as web pages",
 		Long: `Show what is delivered, what fails, and why, as web pages.
 
-It prints its address, with a key that lets a browser in; whoever has not come by that address is refused. The pages show
-event types and endpoints with their statistics, deliveries as they happen, and messages with their attempts. They can
-resend a message, recover what failed, and enable or disable an endpoint. It ends on Ctrl-C or SIGTERM.
+It prints its address, with a key that lets a browser in; whoever has not come
+by that address is refused. The pages show event types and endpoints with their
+statistics, deliveries as they happen, and messages with their attempts. They
+can resend a message, recover what failed, and enable or disable an endpoint.
+It ends on Ctrl-C or SIGTERM.
 
-Addresses that other machines can reach are refused without --allow-remote. Give --tls-cert and --tls-key with it, or the key
-travels in the clear. Browsers may then ask for it by IP address, or by a name given as --host:
+Addresses that other machines can reach are refused without --allow-remote. Give
+--tls-cert and --tls-key with it, or the key travels in the clear. Browsers may
+then ask for it by IP address, or by a name given as --host:
 
-  swh-webhooks dashboard --listen :8090 --allow-remote --host hooks.example.org --tls-cert cert.pem --tls-key key.pem`,
+  swh-webhooks dashboard --listen :8090 --allow-remote \
+    --host hooks.example.org --tls-cert cert.pem --tls-key key.pem`,
 		Example: `  swh-webhooks dashboard --listen 127.0.0.1:0 &`,
 		Args:    arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,7 +47,7 @@ travels in the clear. Browsers may then ask for it by IP address, or by a name g
 			if err != nil {
 				return err
 			}
-			client, err := s.clientFor(r)
+			client, err := s.clientFor(cmd, r)
 			if err != nil {
 				return err
 			}
@@ -67,18 +73,34 @@ type dashboardOptions struct {
 
 // run serves until ctx is done, which is no error.
 func (o *dashboardOptions) run(ctx context.Context, out, warnings io.Writer) error {
+	address, wait, err := o.start(ctx)
+	if err != nil {
+		return err
+	}
+	if o.config.Remote && !o.config.TLS {
+		fmt.Fprintln(warnings, "WARNING: without --tls-cert and --tls-key the key travels in the clear. Whoever is on the way can read it, see all and change all.")
+	}
+	if _, err := fmt.Fprintln(out, address); err != nil {
+		return err
+	}
+	return wait()
+}
+
+// start begins to serve, and returns the address with the key. What it returns besides waits until
+// ctx is done, which is no error.
+func (o *dashboardOptions) start(ctx context.Context) (address string, wait func() error, err error) {
 	o.config.TLS = o.certFile != ""
 	var secure tls.Config
 	if o.config.TLS {
 		pair, err := tls.LoadX509KeyPair(o.certFile, o.keyFile)
 		if err != nil {
-			return inputError{fmt.Errorf("--tls-cert and --tls-key: %w", err)}
+			return "", nil, inputError{fmt.Errorf("--tls-cert and --tls-key: %w", err)}
 		}
 		secure = tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
 	listener, err := listenOn(ctx, o.listen, o.config.Remote)
 	if err != nil {
-		return err
+		return "", nil, err
 	}
 	d := dashboard.New(o.config)
 	server := &http.Server{
@@ -88,7 +110,6 @@ func (o *dashboardOptions) run(ctx context.Context, out, warnings io.Writer) err
 		BaseContext:       func(net.Listener) context.Context { return ctx }, // it ends the live lists
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	defer server.Close()
 	served := make(chan error, 1)
 	go func() {
 		if o.config.TLS {
@@ -97,21 +118,38 @@ func (o *dashboardOptions) run(ctx context.Context, out, warnings io.Writer) err
 			served <- server.Serve(listener)
 		}
 	}()
-	address := clientURL(listener.Addr())
+	address = clientURL(listener.Addr())
 	if o.config.TLS {
-		address = "https" + address[len("http"):]
-	} else if o.config.Remote {
-		fmt.Fprintln(warnings, "WARNING: without --tls-cert and --tls-key the key travels in the clear. Whoever is on the way can read it, see all and change all.")
+		address = "https" + strings.TrimPrefix(address, "http")
 	}
-	if _, err := fmt.Fprintf(out, "%s/?key=%s\n", address, d.Key()); err != nil {
-		return err
+	return address + "/?key=" + d.Key(), func() error {
+		defer server.Close()
+		select {
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			return shutDown(ctx, server)
+		}
+	}, nil
+}
+
+// startDashboard serves the dashboard of a server on some port of this machine.
+func startDashboard(ctx context.Context, url, token string) (address string, end func(), err error) {
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(url), webhooks.WithAuthToken(token))
+	if err != nil {
+		return "", nil, err
 	}
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-		return shutDown(ctx, server)
+	o := dashboardOptions{listen: "127.0.0.1:0", config: dashboard.Config{Client: client, Server: url}}
+	ctx, cancel := context.WithCancel(ctx)
+	address, wait, err := o.start(ctx)
+	if err != nil {
+		cancel()
+		return "", nil, err
 	}
+	return address, func() {
+		cancel()
+		_ = wait() // it only served on the side
+	}, nil
 }
 
 // listenOn listens on an address of this machine alone, unless others are allowed.

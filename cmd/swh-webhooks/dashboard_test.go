@@ -43,24 +43,28 @@ func startDashboard(t *testing.T, server *httptest.Server, args ...string) *dash
 	if err != nil {
 		t.Fatalf("%v: %s", err, warnings.String())
 	}
+	p := newDashboardProcess(t)
+	p.address = strings.TrimSpace(address)
+	p.stop = func() string {
+		t.Helper()
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Error(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%v: %s", err, warnings.String())
+		}
+		return warnings.String()
+	}
+	return p
+}
+
+func newDashboardProcess(t *testing.T) *dashboardProcess {
+	t.Helper()
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &dashboardProcess{
-		address: strings.TrimSpace(address),
-		client:  &http.Client{Jar: jar},
-		stop: func() string {
-			t.Helper()
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Error(err)
-			}
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("%v: %s", err, warnings.String())
-			}
-			return warnings.String()
-		},
-	}
+	return &dashboardProcess{client: &http.Client{Jar: jar}}
 }
 
 func (p *dashboardProcess) get(t *testing.T, address string) string {
@@ -146,6 +150,33 @@ func TestDashboardServesByHTTPS(t *testing.T) {
 	}
 	if warnings := p.stop(); warnings != "" {
 		t.Errorf("it warns: %s", warnings)
+	}
+}
+
+func TestDashboardOfTheMockServer(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "swh-webhooks", "mock-server", "--listen", "127.0.0.1:0", "--dashboard")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p := newDashboardProcess(t)
+	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
+		if address, ok := strings.CutPrefix(lines.Text(), "DASHBOARD_URL="); ok {
+			p.address = address
+		}
+	}
+	if got := p.get(t, p.address); !strings.Contains(got, "No event types yet") {
+		t.Errorf("%s shows %s", p.address, got)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

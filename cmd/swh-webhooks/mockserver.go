@@ -79,6 +79,7 @@ that secret by HS256, as a real server does, and prints one.`,
 	flags.BoolVar(&m.whiteLabel, "whitelabel", true, "send webhook-* headers")
 	flags.BoolVar(&m.config.SvixHeaders, "svix-headers", false, "send svix-* headers instead")
 	flags.BoolVar(&m.config.HTTPSOnly, "endpoint-https-only", false, "refuse endpoints whose URL is not https")
+	flags.BoolVar(&m.dashboard, "dashboard", false, "show what it does as web pages, on a port of their own; the line\nDASHBOARD_URL=... has their address")
 	flags.BoolVar(&m.log, "log", false, "log requests and deliveries to standard error")
 	return cmd
 }
@@ -90,6 +91,7 @@ type mockServer struct {
 	allowRemote bool
 	whiteLabel  bool
 	log         bool
+	dashboard   bool
 	config      svixmock.Config
 }
 
@@ -127,7 +129,7 @@ func (m *mockServer) configure(cmd *cobra.Command) error {
 
 // run serves until ctx is done, which is no error.
 func (m *mockServer) run(ctx context.Context, out io.Writer) error {
-	listener, err := m.open(ctx)
+	listener, err := listenOn(ctx, m.listen, m.allowRemote)
 	if err != nil {
 		return err
 	}
@@ -137,8 +139,16 @@ func (m *mockServer) run(ctx context.Context, out io.Writer) error {
 	defer server.Close()
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	if _, err := fmt.Fprintf(out, "SVIX_URL=%s\nSVIX_TOKEN=%s\nready\n", clientURL(listener.Addr()),
-		mock.Token()); err != nil {
+	lines := fmt.Sprintf("SVIX_URL=%s\nSVIX_TOKEN=%s\n", clientURL(listener.Addr()), mock.Token())
+	if m.dashboard {
+		address, end, err := startDashboard(ctx, clientURL(listener.Addr()), mock.Token())
+		if err != nil {
+			return err
+		}
+		defer end()
+		lines += "DASHBOARD_URL=" + address + "\n"
+	}
+	if _, err := fmt.Fprint(out, lines+"ready\n"); err != nil {
 		return err
 	}
 	select {
@@ -160,25 +170,6 @@ func shutDown(ctx context.Context, server *http.Server) error {
 		return nil // they had their time
 	}
 	return err
-}
-
-// open listens on an address of this machine alone, unless others are allowed.
-func (m *mockServer) open(ctx context.Context) (net.Listener, error) {
-	addr, err := net.ResolveTCPAddr("tcp", m.listen)
-	if err != nil {
-		return nil, inputError{fmt.Errorf("--listen: %w", err)}
-	}
-	if !addr.IP.IsLoopback() && !m.allowRemote {
-		return nil, inputError{
-			fmt.Errorf(
-				"--listen: other machines can reach %s: give a loopback address such as 127.0.0.1:8071, or "+
-					"--allow-remote",
-				addr,
-			),
-		}
-	}
-	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp", addr.String())
 }
 
 // clientURL is where a client on this machine reaches a listener.

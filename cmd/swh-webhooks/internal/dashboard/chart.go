@@ -105,7 +105,7 @@ type latency struct {
 	Attempts int
 	Failed   int
 	Oldest   time.Time
-	Lines    []line   // p50, p95, p99 of groups of attempts, oldest first
+	Lines    []line   // p50, p95, p99, oldest first
 	Grid     []string // y of the lines of the scale
 	Scale    []string // what they stand for, highest first
 }
@@ -117,8 +117,10 @@ type line struct {
 	Points string
 }
 
-// maxGroups is how many points a line has at most.
-const maxGroups = 40
+const (
+	maxPoints = 40 // of a line
+	stretch   = 50 // attempts that a point is taken from, those up to it
+)
 
 // newLatency draws percentiles of durations, which are newest first. The scale is logarithmic.
 func newLatency(durations []time.Duration) latency {
@@ -138,19 +140,21 @@ func newLatency(durations []time.Duration) latency {
 		l.Grid = append(l.Grid, number(y(time.Duration(math.Pow10(int(decade)))*time.Millisecond)))
 		l.Scale = append(l.Scale, decadeText(int(decade)))
 	}
-	groups := min(maxGroups, len(oldestFirst))
+	n := len(oldestFirst)
+	count := min(maxPoints, n)
 	for _, p := range []struct {
 		class string
 		share float64
 	}{{"p50", 0.50}, {"p95", 0.95}, {"p99", 0.99}} {
 		var points []string
-		for i := range groups {
-			group := oldestFirst[i*len(oldestFirst)/groups : (i+1)*len(oldestFirst)/groups]
+		for i := range count {
+			end := (i + 1) * n / count
+			end = max(end, min(n, stretch/2))
 			x := chartWidth / 2
-			if groups > 1 {
-				x = chartWidth * float64(i) / float64(groups-1)
+			if count > 1 {
+				x = chartWidth * float64(i) / float64(count-1)
 			}
-			points = append(points, number(x)+","+number(y(percentile(group, p.share))))
+			points = append(points, number(x)+","+number(y(percentile(oldestFirst[max(0, end-stretch):end], p.share))))
 		}
 		l.Lines = append(l.Lines, line{Class: p.class, Title: p.class, Value: percentile(durations, p.share), Points: strings.Join(points, " ")})
 	}

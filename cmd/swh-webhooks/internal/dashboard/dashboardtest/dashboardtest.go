@@ -141,7 +141,7 @@ func (s *Scene) Fill(n int) {
 	for i, sub := range Subscribers() {
 		s.setClock(begin.Add(time.Duration(i)*time.Minute - time.Hour))
 		s.check(s.Client.CreateEndpoint(s.tb.Context(), sub.Endpoint, ""))
-		s.check(s.Handle(sub.URL[:strings.Index(sub.URL[8:], "/")+8], s.receiver(sub)))
+		s.Handle(sub.URL[:strings.Index(sub.URL[8:], "/")+8], s.receiver(sub))
 	}
 	origins, visits := lines(testdata.Origins), lines(testdata.Visits)
 	for i := range n {
@@ -190,7 +190,7 @@ func (s *Scene) Send(ev webhooks.Event) webhooks.Message {
 // Receive has the deliveries to a URL answered.
 func (s *Scene) Receive(url string, answer func(w http.ResponseWriter)) {
 	s.tb.Helper()
-	s.check(s.Handle(url, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) })))
+	s.Handle(url, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
 }
 
 // FillWith gives the scene as many endpoints for visits, all on channels of their own but the first,
