@@ -33,7 +33,13 @@ func BenchmarkFeed(b *testing.B) {
 			load := produceLoad(b, broker, events)
 			plain := measure(events, func() { sendPlain(b, client, load) })
 			feed := measure(events, func() { runFeed(b, broker, client) })
-			b.Logf("feed %.0f/s, %.1f µs CPU; SendEvents %.0f/s, %.1f µs CPU", feed.rate, feed.cpu, plain.rate, plain.cpu)
+			b.Logf(
+				"feed %.0f/s, %.1f µs CPU; SendEvents %.0f/s, %.1f µs CPU",
+				feed.rate,
+				feed.cpu,
+				plain.rate,
+				plain.cpu,
+			)
 			ratios = append(ratios, feed.rate/plain.rate)
 			cpu = append(cpu, feed.cpu-plain.cpu)
 		}
@@ -74,7 +80,10 @@ func produceLoad(b *testing.B, broker *journaltest.Broker, events int) []webhook
 			Topic: broker.Topic("origin_visit_status"), Partition: int32(i % partitions),
 			Value: journaltest.Status(originURL(i), 1, 1, "full"),
 		}
-		ev, err := journal.Decode(journal.Record{Topic: r.Topic, Value: r.Value}, journal.DecodeOptions{Namespace: "plain " + broker.Prefix})
+		ev, err := journal.Decode(
+			journal.Record{Topic: r.Topic, Value: r.Value},
+			journal.DecodeOptions{Namespace: "plain " + broker.Prefix},
+		)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -86,7 +95,10 @@ func produceLoad(b *testing.B, broker *journaltest.Broker, events int) []webhook
 
 func runFeed(b *testing.B, broker *journaltest.Broker, client *webhooks.Client) {
 	b.Helper()
-	feed, err := journal.New(journal.Config{Brokers: broker.Addresses, GroupID: broker.Group, Prefix: broker.Prefix, StopAtEnd: true}, client)
+	feed, err := journal.New(
+		journal.Config{Brokers: broker.Addresses, GroupID: broker.Group, Prefix: broker.Prefix, StopAtEnd: true},
+		client,
+	)
 	if err != nil {
 		b.Fatal(err)
 	}

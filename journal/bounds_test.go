@@ -26,14 +26,23 @@ import (
 func TestLargeRecordsAreSentOrDeadLetters(t *testing.T) {
 	t.Parallel()
 	size := harness.Sized(12<<20, 100<<20) - 1<<10
-	broker, server := journaltest.NewBroker(t, 1, kfake.BrokerConfigs(map[string]string{"message.max.bytes": "209715200"})), newSvix(t)
+	broker, server := journaltest.NewBroker(
+		t,
+		1,
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "209715200"}),
+	), newSvix(
+		t,
+	)
 	onlyFake(t, broker) // a real one is set up for smaller ones
 	metadata := msgp.AppendMapHeader(nil, 2)
 	metadata = msgp.AppendString(msgp.AppendString(metadata, "url"), originURL(0))
 	metadata = msgp.AppendBytes(msgp.AppendString(metadata, "metadata"), make([]byte, size))
 	large := []*kgo.Record{
 		{Topic: broker.Topic("origin"), Value: metadata},
-		{Topic: broker.Topic("origin"), Value: journaltest.Origin("https://git.example.org/" + strings.Repeat("a", size))},
+		{
+			Topic: broker.Topic("origin"),
+			Value: journaltest.Origin("https://git.example.org/" + strings.Repeat("a", size)),
+		},
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addresses...), kgo.BrokerMaxWriteBytes(200<<20),
 		kgo.ProducerBatchMaxBytes(150<<20), kgo.ProducerBatchCompression(kgo.NoCompression()))
@@ -91,7 +100,16 @@ func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	}
 	cfg := config(broker)
 	cfg.StopAtEnd = false
-	p := start(t, feedJob{Config: cfg, URL: server.URL, Token: server.Token(), MaxBackoff: time.Second, Timeout: 10 * time.Second})
+	p := start(
+		t,
+		feedJob{
+			Config:     cfg,
+			URL:        server.URL,
+			Token:      server.Token(),
+			MaxBackoff: time.Second,
+			Timeout:    10 * time.Second,
+		},
+	)
 	began := time.Now()
 	pauseFor := time.Duration(harness.Sized(3, 60)) * time.Second
 	time.Sleep(pauseFor)
@@ -99,7 +117,14 @@ func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	sent := len(server.eventIDs())
 	stopping := time.Now()
 	p.terminate(t)
-	t.Logf("backlog of %d: %d sent in %v, %d MiB resident at most, ended after %v", backlog, sent, time.Since(began).Round(time.Second), peak>>20, time.Since(stopping))
+	t.Logf(
+		"backlog of %d: %d sent in %v, %d MiB resident at most, ended after %v",
+		backlog,
+		sent,
+		time.Since(began).Round(time.Second),
+		peak>>20,
+		time.Since(stopping),
+	)
 	if peak > most {
 		t.Errorf("%d MiB resident, want at most %d", peak>>20, most>>20)
 	}

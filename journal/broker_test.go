@@ -35,7 +35,15 @@ func write(ctx context.Context, t *testing.T, b *journaltest.Broker, from int) [
 	var want []string
 	for next := from; ctx.Err() == nil; next += 10 * partitions {
 		for partition := range int32(partitions) {
-			want = append(want, origins(t, b, partition, next+10*int(partition), next+10*int(partition)+10)...) //nolint:contextcheck // it has that of t
+			want = append(
+				want,
+				origins(
+					t,
+					b,
+					partition,
+					next+10*int(partition),
+					next+10*int(partition)+10,
+				)...) //nolint:contextcheck // it has that of t
 		}
 		pause(ctx, 10*time.Millisecond)
 	}
@@ -209,7 +217,10 @@ func TestFeedEndsBehindControlRecords(t *testing.T) {
 		if err := client.BeginTransaction(); err != nil {
 			t.Fatal(err)
 		}
-		r := &kgo.Record{Topic: broker.Topic("origin"), Value: journaltest.Origin(originURL(int(map[kgo.TransactionEndTry]int{kgo.TryAbort: 1}[end])))}
+		r := &kgo.Record{
+			Topic: broker.Topic("origin"),
+			Value: journaltest.Origin(originURL(int(map[kgo.TransactionEndTry]int{kgo.TryAbort: 1}[end]))),
+		}
 		if err := client.ProduceSync(t.Context(), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
@@ -238,12 +249,19 @@ func TestFeedReadsCompactedTopics(t *testing.T) {
 	topic := broker.Topic("origin")
 	broker.DeleteTopics(t, topic)
 	compact := "compact"
-	if err := broker.Fake.CreateTopic(topic, 1, map[string]string{"cleanup.policy": compact, "min.cleanable.dirty.ratio": "0"}); err != nil {
+	if err := broker.Fake.CreateTopic(
+		topic,
+		1,
+		map[string]string{"cleanup.policy": compact, "min.cleanable.dirty.ratio": "0"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 {
 		for i := range 20 {
-			broker.Produce(t, &kgo.Record{Topic: topic, Key: []byte(originURL(i)), Value: journaltest.Origin(originURL(i))})
+			broker.Produce(
+				t,
+				&kgo.Record{Topic: topic, Key: []byte(originURL(i)), Value: journaltest.Origin(originURL(i))},
+			)
 		}
 	}
 	broker.Fake.Compact()
@@ -265,10 +283,22 @@ func TestWhatIsWrongWithTheBrokersIsToldAtTheStart(t *testing.T) {
 		change func(*journal.Config)
 		want   string
 	}{
-		"no such topic":                   {func(c *journal.Config) { c.Prefix = "no.such" }, "topic no.such.origin: it does not exist"},
-		"no topic for dead letters":       {func(c *journal.Config) { c.DeadLetter.Topic = "no.such" }, "topic no.such: it does not exist"},
-		"no directory for them":           {func(c *journal.Config) { c.DeadLetter.File = t.TempDir() + "/no/dead.ndjson" }, "no such file or directory"},
-		"a certificate that is not there": {func(c *journal.Config) { c.Kafka.Protocol, c.Kafka.CAFile = "ssl", "no.pem" }, "ssl.ca.location: open no.pem"},
+		"no such topic": {
+			func(c *journal.Config) { c.Prefix = "no.such" },
+			"topic no.such.origin: it does not exist",
+		},
+		"no topic for dead letters": {
+			func(c *journal.Config) { c.DeadLetter.Topic = "no.such" },
+			"topic no.such: it does not exist",
+		},
+		"no directory for them": {
+			func(c *journal.Config) { c.DeadLetter.File = t.TempDir() + "/no/dead.ndjson" },
+			"no such file or directory",
+		},
+		"a certificate that is not there": {
+			func(c *journal.Config) { c.Kafka.Protocol, c.Kafka.CAFile = "ssl", "no.pem" },
+			"ssl.ca.location: open no.pem",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -313,11 +343,18 @@ func TestPasswordThatKafkaRefusesIsTold(t *testing.T) {
 	fake := journaltest.Fake(t, kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "webhooks", "right"))
 	server := newSvix(t)
 	cfg := journal.Config{
-		Brokers: fake.ListenAddrs(), GroupID: "g",
-		Kafka: journal.KafkaConfig{Protocol: "sasl_plaintext", SASLMechanism: "SCRAM-SHA-512", Username: "webhooks", Password: "wrong"},
+		Brokers: fake.ListenAddrs(),
+		GroupID: "g",
+		Kafka: journal.KafkaConfig{
+			Protocol:      "sasl_plaintext",
+			SASLMechanism: "SCRAM-SHA-512",
+			Username:      "webhooks",
+			Password:      "wrong",
+		},
 	}
 	_, err := run(t, cfg, server.client(t))
-	if err == nil || !strings.Contains(err.Error(), "are the user's name, the password and security.protocol right?") || strings.Contains(err.Error(), "wrong") {
+	if err == nil || !strings.Contains(err.Error(), "are the user's name, the password and security.protocol right?") ||
+		strings.Contains(err.Error(), "wrong") {
 		t.Errorf("got %v", err)
 	}
 	cfg.Kafka.Password = "right"

@@ -172,7 +172,8 @@ func (c Config) mistakes() []error {
 	}
 	for _, object := range c.ObjectTypes {
 		if object != objectOrigin && object != objectStatus {
-			wrong("object_types: %s stands for no event; possible are %s and %s", foreign.Quote(object), objectOrigin, objectStatus)
+			wrong("object_types: %s stands for no event; possible are %s and %s",
+				foreign.Quote(object), objectOrigin, objectStatus)
 		}
 	}
 	for name, n := range map[string]int{

@@ -61,15 +61,26 @@ another_program: {anything: [1, 2]}
 		t.Fatal(err)
 	}
 	want := journal.Config{
-		Brokers: []string{"kafka1.example.org:9093", "kafka2.example.org:9093"}, GroupID: "swh.webhooks",
-		Prefix: "swh.journal.objects", ObjectTypes: []string{"origin", "origin_visit_status"}, BatchSize: 500,
-		StopAfterObjects: 1000, FromLatest: true, StopAtEnd: true,
+		Brokers:          []string{"kafka1.example.org:9093", "kafka2.example.org:9093"},
+		GroupID:          "swh.webhooks",
+		Prefix:           "swh.journal.objects",
+		ObjectTypes:      []string{"origin", "origin_visit_status"},
+		BatchSize:        500,
+		StopAfterObjects: 1000,
+		FromLatest:       true,
+		StopAtEnd:        true,
 		Kafka: journal.KafkaConfig{
 			Protocol: "SASL_SSL", SASLMechanism: "SCRAM-SHA-512", Username: "webhooks", Password: "hunter2",
 			SessionTimeout: time.Minute, FetchMaxBytes: 1000000,
 		},
-		Namespace: "staging", ByPosition: true, Concurrency: 32, CommitInterval: 2 * time.Second,
-		DeadLetter: journal.DeadLetterConfig{File: "/var/lib/webhooks/dead.ndjson", Force: []string{"swh.journal.objects.origin/3/14"}},
+		Namespace:      "staging",
+		ByPosition:     true,
+		Concurrency:    32,
+		CommitInterval: 2 * time.Second,
+		DeadLetter: journal.DeadLetterConfig{
+			File:  "/var/lib/webhooks/dead.ndjson",
+			Force: []string{"swh.journal.objects.origin/3/14"},
+		},
 		Notices: []string{
 			"max.poll.interval.ms has no effect here: no time passes between polls that counts",
 			"privileged changes nothing: origins and visits have no privileged topics",
@@ -97,15 +108,36 @@ func TestLoadConfigNamesEveryMistakeWithItsLine(t *testing.T) {
 		text string
 		want []string
 	}{
-		"unknown keys":          {"journal:\n  broker: a\n  enable.auto.commit: true\njournal_feed:\n  workers: 3", []string{"line 2: unknown key broker", "line 3: unknown key enable.auto.commit", "line 5: unknown key workers"}},
-		"our key in the wrong":  {"journal:\n  concurrency: 3", []string{"line 2: unknown key concurrency"}},
-		"a key twice":           {"journal:\n  prefix: a\n  prefix: b", []string{"twice"}},
-		"kinds":                 {"journal:\n  brokers: {a: b}\n  batch_size: many\n  create_topics: 3\njournal_feed:\n  commit_interval: 7", []string{"line 2: brokers: found a mapping, want a text or a list of texts", "line 3: batch_size: found a text, want a whole number from 1 on", "line 4: create_topics: found a whole number, want true or false", "line 6: commit_interval: found a whole number, want a duration"}},
-		"zero":                  {"journal: {batch_size: 0}", []string{"batch_size"}},
-		"no mapping":            {"journal: [1]", []string{"line 1: journal: found a list, want a mapping"}},
-		"choices":               {"journal:\n  on_eof: restart\n  auto_offset_reset: never\n  cls: memory\njournal_feed: {event_id: random}", []string{"restart is not possible here, only continue and stop", "never", "memory", "random"}},
-		"not YAML":              {"journal:\n  sasl.password: 'hunter2", []string{"not YAML"}},
-		"a password of a kind":  {"journal:\n  sasl.password: [hunter2]", []string{"sasl.password: found a list, want a text"}},
+		"unknown keys": {
+			"journal:\n  broker: a\n  enable.auto.commit: true\njournal_feed:\n  workers: 3",
+			[]string{
+				"line 2: unknown key broker",
+				"line 3: unknown key enable.auto.commit",
+				"line 5: unknown key workers",
+			},
+		},
+		"our key in the wrong": {"journal:\n  concurrency: 3", []string{"line 2: unknown key concurrency"}},
+		"a key twice":          {"journal:\n  prefix: a\n  prefix: b", []string{"twice"}},
+		"kinds": {
+			"journal:\n  brokers: {a: b}\n  batch_size: many\n  create_topics: 3\njournal_feed:\n  commit_interval: 7",
+			[]string{
+				"line 2: brokers: found a mapping, want a text or a list of texts",
+				"line 3: batch_size: found a text, want a whole number from 1 on",
+				"line 4: create_topics: found a whole number, want true or false",
+				"line 6: commit_interval: found a whole number, want a duration",
+			},
+		},
+		"zero":       {"journal: {batch_size: 0}", []string{"batch_size"}},
+		"no mapping": {"journal: [1]", []string{"line 1: journal: found a list, want a mapping"}},
+		"choices": {
+			"journal:\n  on_eof: restart\n  auto_offset_reset: never\n  cls: memory\njournal_feed: {event_id: random}",
+			[]string{"restart is not possible here, only continue and stop", "never", "memory", "random"},
+		},
+		"not YAML": {"journal:\n  sasl.password: 'hunter2", []string{"not YAML"}},
+		"a password of a kind": {
+			"journal:\n  sasl.password: [hunter2]",
+			[]string{"sasl.password: found a list, want a text"},
+		},
 		"an empty file":         {"", []string{"the file is empty"}},
 		"consumer_settings bad": {"journal: {consumer_settings: {acks: all}}", []string{"unknown key acks"}},
 	}

@@ -234,7 +234,8 @@ func choice(values map[string]func(*Config)) keyReader {
 		}
 		set, ok := values[plain]
 		if !ok {
-			return fmt.Errorf("%s is not possible here, only %s", foreign.Quote(plain), strings.Join(slices.Sorted(maps.Keys(values)), " and "))
+			possible := strings.Join(slices.Sorted(maps.Keys(values)), " and ")
+			return fmt.Errorf("%s is not possible here, only %s", foreign.Quote(plain), possible)
 		}
 		set(&p.cfg)
 		return nil

@@ -72,7 +72,8 @@ func deadLetter(r *kgo.Record) (DeadLetter, error) {
 	topicID, errTopicID := parseTopicID(header[headerTopicID])
 	l.Partition, l.Offset, l.Timestamp, l.TopicID = int32(partition), offset, timestamp, topicID
 	if err := errors.Join(errPartition, errOffset, errTimestamp, errTopicID); err != nil {
-		return DeadLetter{}, fmt.Errorf("journal: %s/%d/%d is not a dead letter: %w", r.Topic, r.Partition, r.Offset, err)
+		return DeadLetter{}, fmt.Errorf("journal: %s/%d/%d is not a dead letter: %w",
+			r.Topic, r.Partition, r.Offset, err)
 	}
 	return l, nil
 }
@@ -95,7 +96,8 @@ func readTopic(ctx context.Context, cfg Config, topic string, callers []kgo.Opt,
 	if err != nil {
 		return err
 	}
-	client, err := kgo.NewClient(append(opts, kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+	client, err := kgo.NewClient(append(opts,
+		kgo.ConsumeTopics(topic), kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())...)
 	if err != nil {
 		return err

@@ -26,7 +26,8 @@ func DryRun(ctx context.Context, cfg Config, opts ...kgo.Opt) (map[string]Outcom
 	for _, topic := range cfg.topics() {
 		err := readTopic(ctx, cfg, topic, opts, func(r *kgo.Record) bool {
 			o := outcomeSent
-			ev, err := Decode(Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value}, cfg.decodeOptions())
+			record := Record{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Value: r.Value}
+			ev, err := Decode(record, cfg.decodeOptions())
 			switch {
 			case errors.Is(err, ErrSkip):
 				o = outcomeSkipped

@@ -56,7 +56,10 @@ func ExampleDecode() {
 	fmt.Println(event.ID)
 	fmt.Println(string(payload))
 
-	_, err = journal.Decode(journal.Record{Topic: "swh.journal.objects.origin", Value: []byte{0x80}}, journal.DecodeOptions{})
+	_, err = journal.Decode(
+		journal.Record{Topic: "swh.journal.objects.origin", Value: []byte{0x80}},
+		journal.DecodeOptions{},
+	)
 	fmt.Println(err)
 	_, err = journal.Decode(journal.Record{Topic: "swh.journal.objects.origin"}, journal.DecodeOptions{}) // a tombstone
 	fmt.Println(errors.Is(err, journal.ErrSkip))

@@ -18,9 +18,15 @@ import (
 // config returns one for the topics of a broker, that ends with them.
 func config(b *journaltest.Broker) journal.Config {
 	return journal.Config{
-		Brokers: b.Addresses, GroupID: b.Group, Prefix: b.Prefix, StopAtEnd: true,
+		Brokers:        b.Addresses,
+		GroupID:        b.Group,
+		Prefix:         b.Prefix,
+		StopAtEnd:      true,
 		CommitInterval: 50 * time.Millisecond,
-		Kafka:          journal.KafkaConfig{FetchMaxWait: 100 * time.Millisecond, HeartbeatInterval: 100 * time.Millisecond},
+		Kafka: journal.KafkaConfig{
+			FetchMaxWait:      100 * time.Millisecond,
+			HeartbeatInterval: 100 * time.Millisecond,
+		},
 	}
 }
 
@@ -138,7 +144,15 @@ func TestSamplesArriveOnce(t *testing.T) {
 		if s.Topic != "swh.journal.objects.origin" && s.Topic != "swh.journal.objects.origin_visit_status" {
 			continue
 		}
-		broker.Produce(t, &kgo.Record{Topic: broker.Topic(objectOf(s.Topic)), Partition: int32(i % partitions), Key: s.Key, Value: s.Value})
+		broker.Produce(
+			t,
+			&kgo.Record{
+				Topic:     broker.Topic(objectOf(s.Topic)),
+				Partition: int32(i % partitions),
+				Key:       s.Key,
+				Value:     s.Value,
+			},
+		)
 		if s.Want == "send" {
 			want[s.EventID] = true
 		}

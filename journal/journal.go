@@ -144,7 +144,7 @@ func New(cfg Config, to Sender, opts ...Option) (*Feed, error) {
 		log:          slog.New(slog.DiscardHandler),
 		forced:       map[string]bool{},
 		schemas:      schemas,
-		backoff:      journaltrack.Backoff{Min: 500 * time.Millisecond, Max: time.Minute, Jitter: rand.N[time.Duration]},
+		backoff:      defaultBackoff(),
 		window:       journaltrack.NewWindow(cfg.MaxInFlight, cfg.MaxInFlightBytes),
 		partitions:   map[partitionKey]*partition{},
 		positions:    make(chan struct{}, 1),
@@ -162,6 +162,12 @@ func New(cfg Config, to Sender, opts ...Option) (*Feed, error) {
 	}
 	f.schedule = journaltrack.NewSchedule[*task](f.backoff)
 	return f, nil
+}
+
+// defaultBackoff draws the whole wait at random, so that feeds that failed together do not come back
+// together.
+func defaultBackoff() journaltrack.Backoff {
+	return journaltrack.Backoff{Min: 500 * time.Millisecond, Max: time.Minute, Jitter: rand.N[time.Duration]}
 }
 
 // configError returns the ErrInvalidConfig that lists the mistakes, nil if there are none.

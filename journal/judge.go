@@ -65,10 +65,9 @@ func judgeStatus(status int) (class string, fault bool) {
 func refusal(err error, eventType string) string {
 	api, isAnswer := errors.AsType[*webhooks.APIError](err)
 	switch {
-	case errors.Is(err, webhooks.ErrEventTypeNotFound), errors.Is(err, webhooks.ErrEventTypeArchived):
+	case errors.Is(err, webhooks.ErrEventTypeNotFound), errors.Is(err, webhooks.ErrEventTypeArchived),
+		errors.Is(err, webhooks.ErrInvalidSchema):
 		return "event type " + eventType + " cannot be sent: register it (swh-webhooks event-type register-defaults)"
-	case errors.Is(err, webhooks.ErrInvalidSchema):
-		return "event type " + eventType + " cannot be sent: register it anew (swh-webhooks event-type register-defaults)"
 	case !isAnswer, errors.Is(err, io.ErrUnexpectedEOF): // the answer broke off
 		return ""
 	}

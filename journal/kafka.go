@@ -54,7 +54,8 @@ func (k KafkaConfig) mistakes() []error {
 	switch k.Protocol {
 	case protocolPlain, protocolTLS, protocolSASL, protocolSASLOver:
 	default:
-		m = append(m, fmt.Errorf("security.protocol: %s, want plaintext, ssl, sasl_plaintext or sasl_ssl", foreign.Quote(k.Protocol)))
+		m = append(m, fmt.Errorf("security.protocol: %s, want plaintext, ssl, sasl_plaintext or sasl_ssl",
+			foreign.Quote(k.Protocol)))
 	}
 	if k.usesSASL() {
 		if _, err := k.mechanism(); err != nil {
@@ -64,7 +65,7 @@ func (k KafkaConfig) mistakes() []error {
 			m = append(m, errors.New("sasl.username, sasl.password: missing, with this security.protocol"))
 		}
 	} else if k.Username != "" || k.Password != "" {
-		m = append(m, errors.New("sasl.username, sasl.password: they are not used with this security.protocol; did you mean sasl_ssl?"))
+		m = append(m, errors.New("sasl.username, sasl.password: not used with this security.protocol, but with sasl_ssl"))
 	}
 	if (k.CertificateFile == "") != (k.KeyFile == "") {
 		m = append(m, errors.New("ssl.certificate.location, ssl.key.location: one of them is missing"))
@@ -82,11 +83,15 @@ func (k KafkaConfig) mechanism() (sasl.Mechanism, error) {
 	case "SCRAM-SHA-512":
 		return user.AsSha512Mechanism(), nil
 	}
-	return nil, fmt.Errorf("sasl.mechanism: %s, want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", foreign.Quote(k.SASLMechanism))
+	return nil, fmt.Errorf("sasl.mechanism: %s, want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+		foreign.Quote(k.SASLMechanism))
 }
 
 func (k KafkaConfig) tls() (*tls.Config, error) {
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: k.SkipVerify} //nolint:gosec // only if the operator says so
+	cfg := &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		InsecureSkipVerify: k.SkipVerify, //nolint:gosec // only if the operator says so
+	}
 	if k.CAFile != "" {
 		pem, err := os.ReadFile(k.CAFile)
 		if err != nil {

@@ -50,7 +50,13 @@ func newFleet(t *testing.T, records, processes int) *fleet {
 	cfg.DeadLetter.File = filepath.Join(t.TempDir(), "dead.ndjson")
 	cfg.Kafka.SessionTimeout = 10 * time.Second
 	cfg.Kafka.HeartbeatInterval = 200 * time.Millisecond
-	fl.job = feedJob{Config: cfg, URL: fl.server.URL, Token: fl.server.Token(), MaxBackoff: 20 * time.Millisecond, Timeout: time.Second}
+	fl.job = feedJob{
+		Config:     cfg,
+		URL:        fl.server.URL,
+		Token:      fl.server.Token(),
+		MaxBackoff: 20 * time.Millisecond,
+		Timeout:    time.Second,
+	}
 	return fl
 }
 

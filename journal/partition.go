@@ -49,7 +49,8 @@ type task struct {
 type entry = journaltrack.Entry[*task]
 
 func (f *Feed) newPartition(key partitionKey) *partition {
-	p := &partition{partitionKey: key, tracker: journaltrack.NewTracker[*task](f.window), next: -1, committed: -1, end: -1}
+	p := &partition{partitionKey: key, next: -1, committed: -1, end: -1}
+	p.tracker = journaltrack.NewTracker[*task](f.window)
 	p.ctx, p.cancel = context.WithCancel(f.sends)
 	return p
 }
@@ -72,8 +73,10 @@ func (f *Feed) assigned(_ context.Context, _ *kgo.Client, added map[string][]int
 	f.wakePoll()
 }
 
+type startOffsets = map[string]map[int32]kgo.Offset
+
 // fetched is called by the Kafka client with the offsets from which it is going to read.
-func (f *Feed) fetched(_ context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+func (f *Feed) fetched(_ context.Context, offsets startOffsets) (startOffsets, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for topic, numbers := range offsets {

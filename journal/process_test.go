@@ -100,7 +100,11 @@ func start(t *testing.T, job feedJob) *process {
 	if err := gob.NewEncoder(&text).Encode(job); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.CommandContext(t.Context(), os.Args[0]), ready: make(chan struct{}), exited: make(chan struct{})} //nolint:gosec // this test
+	p := &process{
+		cmd:    exec.CommandContext(t.Context(), os.Args[0]),
+		ready:  make(chan struct{}),
+		exited: make(chan struct{}),
+	} //nolint:gosec // this test
 	p.cmd.Env = append(os.Environ(), feedProcess+"="+base64.StdEncoding.EncodeToString(text.Bytes()))
 	p.cmd.Stderr = os.Stderr
 	in, errIn := p.cmd.StdinPipe()
@@ -142,7 +146,9 @@ func (p *process) terminate(t *testing.T) {
 	}
 	<-p.exited
 	var stats journal.Stats
-	if err := gob.NewDecoder(&p.out).Decode(&stats); err != nil || p.cmd.ProcessState.ExitCode() != 0 || stats.InFlight > 0 {
+	if err := gob.NewDecoder(&p.out).
+		Decode(&stats); err != nil || p.cmd.ProcessState.ExitCode() != 0 ||
+		stats.InFlight > 0 {
 		t.Fatalf("a feed ended with %v, statistics %+v", p.cmd.ProcessState, stats)
 	}
 }

@@ -24,7 +24,16 @@ func TestPythonWritesAndAPythonGroupIsTakenOver(t *testing.T) {
 	const records, before = 300, 200 // of each of the two types; read by Python
 	broker, server := journaltest.NewBroker(t, 3), newSvix(t)
 	python(t, "write", broker.Addresses[0], broker.Prefix, strconv.Itoa(records))
-	if got := python(t, "read", broker.Addresses[0], broker.Prefix, broker.Group, strconv.Itoa(before)); got != strconv.Itoa(before) {
+	if got := python(
+		t,
+		"read",
+		broker.Addresses[0],
+		broker.Prefix,
+		broker.Group,
+		strconv.Itoa(before),
+	); got != strconv.Itoa(
+		before,
+	) {
 		t.Fatalf("Python read %s records, want %d", got, before)
 	}
 	if got := broker.Committed(t, broker.Group); got != before {
@@ -49,7 +58,10 @@ func TestPythonWritesAndAPythonGroupIsTakenOver(t *testing.T) {
 // python runs testdata/interop.py.
 func python(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Getenv(pythonVariable), append([]string{"testdata/interop.py"}, args...)...) //nolint:gosec // of the operator
+	cmd := exec.CommandContext(
+		t.Context(),
+		os.Getenv(pythonVariable),
+		append([]string{"testdata/interop.py"}, args...)...) //nolint:gosec // of the operator
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -34,7 +34,11 @@ func TestMembersJoinAndLeaveUnderLoad(t *testing.T) {
 	for range 2 {
 		others.Go(func() {
 			for ctx.Err() == nil {
-				r := runBeside(t, cfg, server.client(t))                           //nolint:contextcheck // it has that of t
+				r := runBeside(
+					t,
+					cfg,
+					server.client(t),
+				) //nolint:contextcheck // it has that of t
 				pause(ctx, length/10+time.Duration(rand.Int64N(int64(length/10)))) //nolint:gosec // no secret
 				r.stop(t)
 			}
@@ -64,7 +68,12 @@ func TestMembersJoinAndLeaveUnderLoad(t *testing.T) {
 	if creates := server.creates.Load(); creates > int64(len(want))+int64(len(want))/20 {
 		t.Errorf("%d requests for %d events", creates, len(want))
 	}
-	t.Logf("%d records, %d rebalances seen by the one that stays, %d requests", len(want), stays.Stats().Rebalances, server.creates.Load())
+	t.Logf(
+		"%d records, %d rebalances seen by the one that stays, %d requests",
+		len(want),
+		stays.Stats().Rebalances,
+		server.creates.Load(),
+	)
 }
 
 // watchOffsets looks at the committed offsets again and again until ctx ends: they never go back. The

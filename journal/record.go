@@ -140,7 +140,8 @@ func decodeStatus(r Record, o DecodeOptions) (webhooks.Event, error) {
 	if err != nil {
 		return webhooks.Event{}, err
 	}
-	id := o.objectID(webhooks.TypeOriginVisit, s.origin, s.visit, s.date.microseconds(), s.visitType, s.status, s.snapshot)
+	id := o.objectID(webhooks.TypeOriginVisit,
+		s.origin, s.visit, s.date.microseconds(), s.visitType, s.status, s.snapshot)
 	if o.ByPosition {
 		id = o.positionID(r)
 	}

@@ -228,7 +228,10 @@ type object struct {
 
 func drawObject(t *rapid.T) object {
 	text := rapid.SampledFrom([]string{"", "a", "b", "ab", "1:a,", "https://github.com/git/git"})
-	o := object{Type: rapid.SampledFrom([]string{"origin", "origin_visit_status"}).Draw(t, "type"), Origin: text.Draw(t, "origin")}
+	o := object{
+		Type:   rapid.SampledFrom([]string{"origin", "origin_visit_status"}).Draw(t, "type"),
+		Origin: text.Draw(t, "origin"),
+	}
 	if o.Type == "origin" {
 		return o
 	}

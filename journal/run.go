@@ -251,7 +251,8 @@ func (f *Feed) fetchFailed(topic string, partition int32, err error) {
 	case isLoss:
 		f.lostData(topic, partition, err)
 	case errors.Is(err, kerr.UnknownTopicID):
-		f.fail(stopped("topic %s was deleted: once it is there again, start again, which reads it from its beginning: %w", topic, err))
+		f.fail(stopped("topic %s was deleted: if it is there again, a new start reads it from its beginning: %w",
+			topic, err))
 	case ofBroker && !refused.Retriable && endsTheFeed(refused):
 		f.fail(stopped("kafka refuses this member: %w", err))
 	case ofGroup:

@@ -103,8 +103,10 @@ does with Python.`,
 	flags.StringVar(&j.deadLetterFile, "dead-letter-file", "", "`FILE` for records that cannot be sent, appended to")
 	flags.StringVar(&j.metrics, "metrics", "", "serve metrics at this `ADDRESS`, such as 127.0.0.1:9464")
 	flags.BoolVar(&j.allowRemote, "allow-remote", false, "allow an address for metrics that other machines reach")
-	flags.BoolVar(&j.dryRun, "dry-run", false, "count what would become of the records that are there; join no group and send nothing")
-	flags.DurationVar(&j.onlyHeard, "only-heard", 0, "store nothing for events that nobody listens to, and believe that nobody does for this `TIME`")
+	flags.BoolVar(&j.dryRun, "dry-run", false,
+		"count what would become of the records that are there; join no group and send nothing")
+	flags.DurationVar(&j.onlyHeard, "only-heard", 0,
+		"store nothing for events that nobody listens to, and believe that nobody does for this `TIME`")
 	flags.Lookup("only-heard").NoOptDefVal = "1s"
 	flags.BoolVar(&j.demo, "demo", false, "show it with sample records, without Kafka and Svix")
 	cmd.AddCommand(newReplayCommand(s))

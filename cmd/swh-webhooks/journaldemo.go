@@ -78,7 +78,8 @@ func (d *journalDemo) serve(ctx context.Context) (url string, stop func(), err e
 	go func() { _ = server.Serve(listener) }()
 	stop = func() { _ = server.Close() }
 	url = "http://" + listener.Addr().String()
-	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(url), webhooks.WithAuthToken(d.mock.Token()))
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(url), webhooks.WithAuthToken(d.mock.Token()))
 	for _, et := range webhooks.DefaultEventTypes() {
 		if err == nil {
 			err = client.CreateEventType(ctx, et)
@@ -128,7 +129,8 @@ func (d *journalDemo) show(ctx context.Context, url string) error {
 
 // produce writes the samples of the two topics that are read.
 func (d *journalDemo) produce(ctx context.Context) (records int, err error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(d.broker.ListenAddrs()...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	client, err := kgo.NewClient(kgo.SeedBrokers(d.broker.ListenAddrs()...),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		return 0, err
 	}
@@ -146,7 +148,10 @@ func (d *journalDemo) produce(ctx context.Context) (records int, err error) {
 			return 0, err
 		}
 		object := s.Topic[strings.LastIndexByte(s.Topic, '.')+1:]
-		r := &kgo.Record{Topic: journal.DefaultPrefix + "." + object, Partition: int32(records % demoPartitions), Key: s.Key, Value: s.Value}
+		r := &kgo.Record{
+			Topic: journal.DefaultPrefix + "." + object, Partition: int32(records % demoPartitions),
+			Key: s.Key, Value: s.Value,
+		}
 		switch s.Want {
 		case "unrelated":
 			continue
@@ -179,7 +184,8 @@ func (d *journalDemo) start(ctx context.Context, url string) (*demoFeed, error) 
 		return nil, err
 	}
 	file := filepath.Join(d.dir, "webhooks.yml")
-	config := fmt.Sprintf(`journal: {brokers: [%q], group_id: demo, on_eof: stop, consumer_settings: {group.instance.id: demo}}
+	config := fmt.Sprintf(`
+journal: {brokers: [%q], group_id: demo, on_eof: stop, consumer_settings: {group.instance.id: demo}}
 journal_feed: {concurrency: 4, commit_interval: 100ms, dead_letter: {file: %q}}
 webhooks: {svix: {server_url: %q, auth_token: %q}}
 `, d.broker.ListenAddrs()[0], d.deadLetters(), url, d.mock.Token())
@@ -189,7 +195,8 @@ webhooks: {svix: {server_url: %q, auth_token: %q}}
 	f := &demoFeed{ended: make(chan error, 1)}
 	f.cmd = exec.CommandContext(ctx, program) //nolint:gosec // this one
 	f.cmd.Args = []string{"swh-webhooks", "--config-file", file, "journal-client"}
-	f.cmd.Env = append(os.Environ(), webhooks.ConfigFileVariable+"=", urlVariable+"=", tokenVariable+"=", journal.InstanceVariable+"=")
+	f.cmd.Env = append(os.Environ(),
+		webhooks.ConfigFileVariable+"=", urlVariable+"=", tokenVariable+"=", journal.InstanceVariable+"=")
 	f.cmd.Stdout, f.cmd.Stderr = &f.log, &f.log
 	if err := f.cmd.Start(); err != nil {
 		return nil, err

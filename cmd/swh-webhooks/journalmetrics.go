@@ -37,7 +37,7 @@ func newFeedCollector(stats func() journal.Stats) *feedCollector {
 		stuck:       desc("stuck_records", "Records that fail while others succeed, and hold up their partition."),
 		lag:         desc("lag", "Records behind the end of the partition.", "topic", "partition"),
 		committed:   desc("committed_offset", "Offset that Kafka has.", "topic", "partition"),
-		oldestOpen:  desc("oldest_open_seconds", "How long the first record that is not done has been held.", "topic", "partition"),
+		oldestOpen:  desc("oldest_open_seconds", "Age of the first record that is not done.", "topic", "partition"),
 		sends:       desc("send_seconds", "Durations of sends that succeeded."),
 		commits:     desc("commits_total", "Requests to commit offsets.", "result"),
 		rebalances:  desc("rebalances_total", "Changes of the assignment."),
@@ -99,7 +99,9 @@ func (c *feedCollector) Collect(to chan<- prometheus.Metric) {
 }
 
 // serveMetrics serves the metrics of a feed at an address, if that is not empty, until stop is called.
-func serveMetrics(ctx context.Context, address string, allowRemote bool, stats func() journal.Stats) (at net.Addr, stop func(), err error) {
+func serveMetrics(ctx context.Context, address string, allowRemote bool, stats func() journal.Stats) (
+	at net.Addr, stop func(), err error,
+) {
 	if address == "" {
 		return nil, func() {}, nil
 	}

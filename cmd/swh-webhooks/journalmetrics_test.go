@@ -17,12 +17,29 @@ import (
 func TestMetricsSayWhatTheFeedDoes(t *testing.T) {
 	t.Parallel()
 	stats := journal.Stats{
-		Topics:     map[string]journal.Outcomes{"swh.journal.objects.origin": {Sent: 5, Unheard: 1, Skipped: 2, Dead: 3}},
-		Partitions: []journal.PartitionStats{{Topic: "swh.journal.objects.origin", Partition: 4, Committed: 17, Lag: 9, OldestOpen: 1500 * time.Millisecond}, {Topic: "swh.journal.objects.origin", Partition: 5, Committed: -1}},
-		Retries:    map[string]int{"server": 7},
-		GateClosed: true, InFlight: 12, Stuck: 1, Commits: 8, CommitsFailed: 2, Rebalances: 3, DataLoss: 1,
-		SendSeconds: journal.Histogram{Bounds: []float64{0.01, 1}, Counts: []uint64{4, 5}, Count: 5, Sum: 0.5},
-		LastSuccess: time.Unix(1795620000, 0),
+		Topics: map[string]journal.Outcomes{
+			"swh.journal.objects.origin": {Sent: 5, Unheard: 1, Skipped: 2, Dead: 3},
+		},
+		Partitions: []journal.PartitionStats{
+			{
+				Topic:      "swh.journal.objects.origin",
+				Partition:  4,
+				Committed:  17,
+				Lag:        9,
+				OldestOpen: 1500 * time.Millisecond,
+			},
+			{Topic: "swh.journal.objects.origin", Partition: 5, Committed: -1},
+		},
+		Retries:       map[string]int{"server": 7},
+		GateClosed:    true,
+		InFlight:      12,
+		Stuck:         1,
+		Commits:       8,
+		CommitsFailed: 2,
+		Rebalances:    3,
+		DataLoss:      1,
+		SendSeconds:   journal.Histogram{Bounds: []float64{0.01, 1}, Counts: []uint64{4, 5}, Count: 5, Sum: 0.5},
+		LastSuccess:   time.Unix(1795620000, 0),
 	}
 	at, stop, err := main.ServeMetrics(t.Context(), "127.0.0.1:0", false, func() journal.Stats { return stats })
 	if err != nil {

@@ -44,7 +44,8 @@ status 1. SOURCE itself is not changed.`,
 			if err != nil {
 				return err
 			}
-			return replay(cmd, client, journal.DecodeOptions{Namespace: cfg.Namespace, ByPosition: cfg.ByPosition}, letters)
+			ids := journal.DecodeOptions{Namespace: cfg.Namespace, ByPosition: cfg.ByPosition}
+			return replay(cmd, client, ids, letters)
 		},
 	}
 }
@@ -112,7 +113,8 @@ func replay(cmd *cobra.Command, client *webhooks.Client, o journal.DecodeOptions
 		return context.Cause(ctx)
 	}
 	if len(failed) > 0 {
-		return namedError{fmt.Sprintf("%d dead letters were not sent, the last one: %s", len(failed), inOneLine(failed[len(failed)-1])), errNotSent}
+		last := inOneLine(failed[len(failed)-1])
+		return namedError{fmt.Sprintf("%d dead letters were not sent, the last one: %s", len(failed), last), errNotSent}
 	}
 	return nil
 }

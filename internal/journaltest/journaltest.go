@@ -129,7 +129,8 @@ func (b *Broker) Restart(tb testing.TB, opts ...kfake.Opt) {
 	tb.Helper()
 	if b.Fake == nil {
 		command := strings.Fields(os.Getenv(RestartVariable))
-		if out, err := exec.CommandContext(tb.Context(), command[0], command[1:]...).CombinedOutput(); err != nil { //nolint:gosec // of the operator
+		if out, err := exec.CommandContext(tb.Context(), command[0], command[1:]...).
+			CombinedOutput(); err != nil { //nolint:gosec // of the operator
 			tb.Fatalf("%v\n%s", err, out)
 		}
 		return
