@@ -340,7 +340,7 @@ func newBatchServer(t *testing.T) *batchServer {
 		mock:     svixmock.New(svixmock.Config{Token: token, RetrySchedule: []time.Duration{}}),
 		received: map[int]int{},
 	}
-	s.mock.Handle("http://receiver.example", http.HandlerFunc(s.receive))
+	handle(s.mock, "http://receiver.example", s.receive)
 	server := httptest.NewServer(http.HandlerFunc(s.serve))
 	t.Cleanup(server.Close)
 	t.Cleanup(s.mock.Close)

@@ -58,7 +58,7 @@ With -o json or jsonl each attempt is one line, an object with the members
 // untilToldToEnd is the error of a command that runs until it is told to end, which is none.
 func untilToldToEnd(cmd *cobra.Command, err error) error {
 	if cmd.Context().Err() != nil {
-		return nil
+		return nil //nolint:nilerr // that is what it was to do
 	}
 	return err
 }
@@ -98,14 +98,11 @@ func (f *follower) follow(
 	for _, eventType := range types {
 		group.Go(func() error {
 			for ev, err := range client.FollowSentEvents(ctx, eventType, query) {
-				switch {
-				case f.over():
-					return nil
-				case err != nil:
-					return explain(err, webhooks.Endpoint{EventType: eventType})
+				if err == nil {
+					err = f.print(ev, stop)
 				}
-				if err := f.print(ev, stop); err != nil {
-					return err
+				if err != nil && !f.over() {
+					return explain(err, webhooks.Endpoint{EventType: eventType})
 				}
 			}
 			return nil

@@ -152,7 +152,7 @@ func (s *settings) printMessage(
 	_, err = fmt.Fprintf(w, "message  %s\nevent    %s\ntype     %s\nchannel  %s\nsent     %s\n\n%s\n%s\n\n",
 		printable(message.ID), printable(orDash(message.EventID)), printable(message.EventType),
 		printable(orDash(message.Channel)), timestamp(message.Timestamp),
-		bold(w, "Payload:"), indented(string(payload), 2))
+		bold(w, "Payload:"), indented(string(payload)))
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func printHeaders(w io.Writer, attempt webhooks.SentEvent) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(attempt.Headers)) {
 		text := printable(name) + ": " + printable(attempt.Headers.Get(name))
-		if err := printLine(w, indented(text, 2)); err != nil {
+		if err := printLine(w, indented(text)); err != nil {
 			return err
 		}
 	}

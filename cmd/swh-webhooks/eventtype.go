@@ -174,8 +174,8 @@ func printEventType(w io.Writer, et webhooks.EventType) error {
 		schema = string(text)
 	}
 	_, err := fmt.Fprintf(w, "%s\n%s\n\n%s\n%s\n",
-		bold(w, "Description:"), indented(printableLines(et.Description), 2),
-		bold(w, "JSON schema for payload:"), indented(schema, 2))
+		bold(w, "Description:"), indented(printableLines(et.Description)),
+		bold(w, "JSON schema for payload:"), indented(schema))
 	return err
 }
 
@@ -273,7 +273,7 @@ func printEventTypes(w io.Writer, types []webhooks.EventType) error {
 	}
 	for _, et := range types {
 		if err := printLine(w, bold(w, printable(et.Name)+":")+
-			"\n"+indented(printableLines(et.Description), 2)); err != nil {
+			"\n"+indented(printableLines(et.Description))); err != nil {
 			return err
 		}
 	}

@@ -68,9 +68,7 @@ func allCommands(cmd *cobra.Command) []*cobra.Command {
 func runExample(t *testing.T, example string) {
 	t.Helper()
 	mock := svixmock.New(svixmock.Config{Token: token, RetrySchedule: []time.Duration{}})
-	mock.Handle("https://example.org", http.HandlerFunc(func(http.ResponseWriter,
-		*http.Request) {
-	}))
+	handle(mock, "https://example.org", func(http.ResponseWriter, *http.Request) {})
 	server := httptest.NewServer(mock)
 	t.Cleanup(server.Close)
 	t.Cleanup(mock.Close)

@@ -205,8 +205,7 @@ func (f *forwarder) post(ctx context.Context, message webhooks.SentMessage) (sta
 	req.Header.Set("X-Swh-Event", message.EventType)
 	resp, err := forwardClient.Do(req)
 	if err != nil {
-		var network *url.Error
-		if errors.As(err, &network) {
+		if network, ok := errors.AsType[*url.Error](err); ok {
 			err = network.Err
 		}
 		return 0, err
@@ -218,7 +217,7 @@ var forwardColumns = []column{
 	{title: "TIME"},
 	{title: "ANSWER"},
 	{title: "TOOK", spare: true},
-	{title: "TYPE", least: 8},
+	{title: "TYPE", spare: true},
 	{title: "MESSAGE"},
 	{title: "NOTE", least: 8},
 }
@@ -243,5 +242,5 @@ func (f *forwarder) show(
 	if err != nil {
 		return err
 	}
-	return printLine(w, indented(string(text), 2))
+	return printLine(w, indented(string(text)))
 }

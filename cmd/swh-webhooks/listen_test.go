@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,7 +33,7 @@ func TestListenForwardsEachEventOnce(t *testing.T) {
 	receiver.awayAfter = events / 3
 
 	cmd := server.program(t.Context(), "listen", "a.b", "--forward-to", "http://"+receiver.address,
-		"--after", "1h", "--secret", secret, "--limit", fmt.Sprint(events))
+		"--after", "1h", "--secret", secret, "--limit", strconv.Itoa(events))
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
@@ -143,7 +144,7 @@ func (r *localReceiver) start(t *testing.T) {
 	t.Cleanup(func() { _ = server.Close() })
 }
 
-func (r *localReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+func (r *localReceiver) ServeHTTP(_ http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err == nil {
 		_, err = webhooks.VerifyPayload(r.secret, req.Header, body)
@@ -155,7 +156,7 @@ func (r *localReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	r.received = append(r.received, string(body))
 	if len(r.received) == r.awayAfter {
-		go func(server *http.Server) { _ = server.Shutdown(context.Background()) }(r.server)
+		go r.server.Shutdown(context.WithoutCancel(req.Context())) //nolint:errcheck // it ends
 	}
 }
 

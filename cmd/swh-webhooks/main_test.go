@@ -64,7 +64,7 @@ func onTerminal() {
 	}
 	name, args := os.Args[1], os.Args[2:]
 	cmd := exec.CommandContext(context.Background(), name, args...) //nolint:gosec // of the script
-	cmd.Stdout, cmd.Stderr = tty, tty
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, tty, tty
 	var exit *exec.ExitError
 	if err := cmd.Run(); errors.As(err, &exit) {
 		os.Exit(exit.ExitCode())
@@ -141,21 +141,24 @@ func setUp(env *testscript.Env, s *script) {
 	env.Values[scriptKey{}] = s
 }
 
+// handle lets a mock server deliver to a function.
+func handle(mock *svixmock.Server, url string, receive http.HandlerFunc) {
+	if err := mock.Handle(url, receive); err != nil {
+		panic(err) // the URL is our own
+	}
+}
+
 func newScript() *script {
 	mock := svixmock.New(svixmock.Config{
 		Token:         token,
 		RetrySchedule: []time.Duration{}, KeepDeliveries: 1000, KeepRequests: 10_000,
 	})
-	mock.Handle("http://receiver.example", http.HandlerFunc(func(w http.ResponseWriter,
-		_ *http.Request,
-	) {
+	handle(mock, "http://receiver.example", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("OK"))
-	}))
-	mock.Handle("http://broken.example", http.HandlerFunc(func(w http.ResponseWriter,
-		_ *http.Request,
-	) {
+	})
+	handle(mock, "http://broken.example", func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "out of order", http.StatusInternalServerError)
-	}))
+	})
 	return &script{mock: mock}
 }
 
@@ -256,7 +259,7 @@ func columns(ts *testscript.TestScript, neg bool, args []string) {
 		widest = max(widest, uniseg.StringWidth(strings.TrimRight(line, "\r\n")))
 	}
 	if widest > limit || widest < limit*3/4 {
-		ts.Fatalf("the widest line has %d columns of %d", widest, limit)
+		ts.Fatalf("the widest line has %d columns of %d:\n%s", widest, limit, ts.ReadFile("ttyout"))
 	}
 }
 
@@ -275,7 +278,7 @@ func repair(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: repair URL")
 	}
-	of(ts).mock.Handle(args[0], http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	handle(of(ts).mock, args[0], func(http.ResponseWriter, *http.Request) {})
 }
 
 func mark(ts *testscript.TestScript, neg bool, args []string) {

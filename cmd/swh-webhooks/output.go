@@ -28,8 +28,8 @@ func printLine(w io.Writer, text string) error {
 }
 
 // indented returns a text with each line moved to the right.
-func indented(text string, by int) string {
-	margin := strings.Repeat(" ", by)
+func indented(text string) string {
+	const margin = "  "
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		lines[i] = margin + line

@@ -71,6 +71,7 @@ included: the same command will fail again.`,
 		newDemoCommand(),
 		newMockServerCommand(),
 		newCompletionCommand(),
+		newManCommand(),
 		newVersionCommand(),
 	)
 	return root

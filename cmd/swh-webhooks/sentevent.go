@@ -88,7 +88,7 @@ var sentEventColumns = []column{
 	{title: "TIME"},
 	{title: "ANSWER"},
 	{title: "TOOK", spare: true},
-	{title: "TYPE", least: 8},
+	{title: "TYPE", spare: true},
 	{title: "MESSAGE"},
 	{title: "ENDPOINT", least: 8},
 	{title: "REASON", least: 8},

@@ -4,10 +4,12 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,15 +28,18 @@ func TestSession(t *testing.T) {
 	t.Parallel()
 	steps := readSession(t)
 	origins := readFile(t, "../../testdata/origins.ndjson")
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(receiver.Close)
 	dir := t.TempDir()
 	var script strings.Builder
 	for i, step := range steps {
+		command := strings.ReplaceAll(step.command, sessionURL, receiver.URL)
 		if strings.Contains(step.command, "event list") {
 			fmt.Fprintf(&script, "deliveries %d\n", 1+strings.Count(origins, "\n"))
 		}
 		// Whether it succeeds is seen in what it shows.
 		fmt.Fprintf(&script, "ttyin keys\nexec on-terminal sh -c '%s || :'\nshows %d\n",
-			strings.ReplaceAll(step.command, "'", "''"), i)
+			strings.ReplaceAll(command, "'", "''"), i)
 	}
 	script.WriteString("-- keys --\n" + echo + "\n-- visit.json --\n" + sessionVisit +
 		"\n-- origins.ndjson --\n" + origins)
@@ -49,9 +54,7 @@ func TestSession(t *testing.T) {
 		Dir: dir,
 		Setup: func(env *testscript.Env) error {
 			s := newScript()
-			s.mock.Handle("https://hooks.example.org", http.HandlerFunc(func(http.ResponseWriter,
-				*http.Request) {
-			}))
+			handle(s.mock, "https://hooks.example.org", sessionReceiver())
 			setUp(env, s)
 			env.Setenv("NO_COLOR", "1")
 			return nil
@@ -61,7 +64,8 @@ func TestSession(t *testing.T) {
 			"shows": func(ts *testscript.TestScript, _ bool, args []string) {
 				step := steps[number(ts, args[0])]
 				got := onScreen(ts.ReadFile("ttyout"))
-				got = strings.ReplaceAll(got, ts.Getenv("SVIX_URL"), "https://svix.example.org")
+				got = strings.NewReplacer(ts.Getenv("SVIX_URL"), "https://svix.example.org",
+					receiver.URL, sessionURL).Replace(got)
 				if *updateSession {
 					steps[number(ts, args[0])].output = got
 					return
@@ -82,6 +86,19 @@ func TestReadmeSession(t *testing.T) {
 		if diff := cmp.Diff(session, block[1]); diff != "" {
 			t.Errorf("a session in the README is not that of %s (-want +got):\n%s", sessionFile,
 				diff)
+		}
+	}
+}
+
+// sessionURL is the program on the developer's machine.
+const sessionURL = "http://localhost:3000"
+
+// sessionReceiver is out of order when the first visit comes.
+func sessionReceiver() http.HandlerFunc {
+	var visits atomic.Int32
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/kernel" && visits.Add(1) == 1 {
+			http.Error(w, "the queue is full", http.StatusServiceUnavailable)
 		}
 	}
 }
@@ -147,7 +164,7 @@ func onScreen(written string) string {
 }
 
 var (
-	changing = regexp.MustCompile(`msg_\w+|20\d\d-\d\d-\d\dT[\d:.]+Z|\d\d-\d\d \d\d:\d\d:\d\d|<?\d+ ?ms|[\d.]+ s|\d+/s`)
+	changing = regexp.MustCompile(`msg_\w+|whsec_[^;]+|20\d\d-\d\d-\d\dT[\d:.]+Z|\d\d-\d\d \d\d:\d\d:\d\d|<?\d+ ?ms|[\d.]+ s|\d+/s`)
 	blanks   = regexp.MustCompile(` {2,}`)
 )
 

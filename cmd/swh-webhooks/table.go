@@ -15,7 +15,7 @@ type column struct {
 	title string
 	// least is how narrow the column may become; 0: it is not cut.
 	least int
-	// spare columns are left out before any is cut.
+	// spare columns are left out, the first ones first, before any is cut.
 	spare bool
 }
 
@@ -70,11 +70,13 @@ func (t *table) fit(limit int) {
 	if limit == 0 {
 		return
 	}
-	for i := len(t.columns) - 1; i >= 0 && t.width() > limit; i-- {
-		if t.columns[i].spare {
-			t.remove(i)
-			t.measure()
+	for t.width() > limit {
+		i := slices.IndexFunc(t.columns, func(c column) bool { return c.spare })
+		if i < 0 {
+			break
 		}
+		t.remove(i)
+		t.measure()
 	}
 	for t.width() > limit {
 		widest := -1
