@@ -143,9 +143,7 @@ func setUp(env *testscript.Env, s *script) {
 
 // handle lets a mock server deliver to a function.
 func handle(mock *svixmock.Server, url string, receive http.HandlerFunc) {
-	if err := mock.Handle(url, receive); err != nil {
-		panic(err) // the URL is our own
-	}
+	mock.Handle(url, receive)
 }
 
 func newScript() *script {
