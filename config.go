@@ -253,7 +253,7 @@ func parseConfig(data []byte) (Config, []error) {
 func checkKeys(data []byte) []error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
-		return nil //nolint:nilerr // its mistakes are reported where it is decoded
+		return nil // its mistakes are reported where it is decoded
 	}
 	return checkKeysOf(nil, &document)
 }
@@ -335,10 +335,10 @@ func (cfg Config) mistakes(urlFrom, tokenFrom string) []error {
 	return mistakes
 }
 
-// A configMistakes is the ErrInvalidConfig that lists mistakes; they are its causes.
-type configMistakes []error
+// A mistakeErrors is the ErrInvalidConfig that lists mistakes; they are its causes.
+type mistakeErrors []error
 
-func (m configMistakes) Error() string {
+func (m mistakeErrors) Error() string {
 	texts := make([]string, len(m))
 	for i, err := range m {
 		texts[i] = err.Error()
@@ -346,14 +346,14 @@ func (m configMistakes) Error() string {
 	return fmt.Sprintf("webhooks: %v: %s", ErrInvalidConfig, joinMistakes(texts))
 }
 
-func (m configMistakes) Unwrap() []error { return append([]error{ErrInvalidConfig}, m...) }
+func (m mistakeErrors) Unwrap() []error { return append([]error{ErrInvalidConfig}, m...) }
 
 // configError returns the error that lists the mistakes, nil if there are none.
 func configError(mistakes []error) error {
 	if len(mistakes) == 0 {
 		return nil
 	}
-	return configMistakes(mistakes)
+	return mistakeErrors(mistakes)
 }
 
 // The YAML library quotes values, which may be secret, and names Go types,

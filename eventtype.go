@@ -69,7 +69,7 @@ func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 			"on both sides, no '-' in front and at most %d bytes",
 			ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
-	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) })
+	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) }) //nolint:contextcheck // see there
 	if _, err := check(ctx); err != nil {
 		return schemaError(err)
 	}
@@ -266,18 +266,21 @@ var anyObject = json.RawMessage(`{"type":"object"}`)
 func (c *Client) registered(ctx context.Context, name string) (*registeredType, error) {
 	always := func(*registeredType, time.Duration) bool { return true }
 	return c.types.Load(ctx, name, always, func(ctx context.Context) (*registeredType, error) {
-		et, err := traced(ctx, c.tracer, Span{Kind: SpanLookup, EventType: name}, func(ctx context.Context) (EventType, error) {
+		lookup := Span{Kind: SpanLookup, EventType: name}
+		et, err := traced(ctx, c.tracer, lookup, func(ctx context.Context) (EventType, error) {
 			return c.GetEventType(ctx, name)
 		})
 		if err != nil {
 			return nil, err
 		}
-		return &registeredType{EventType: et, app: identity.Application(name), schema: inBackground(func() (*schema.Schema, error) {
+		compile := func() (*schema.Schema, error) {
 			if et.Schema == nil {
 				return schema.Compile(anyObject)
 			}
 			return schema.Compile(et.Schema)
-		})}, nil
+		}
+		compiled := inBackground(compile) //nolint:contextcheck // see there
+		return &registeredType{EventType: et, app: identity.Application(name), schema: compiled}, nil
 	})
 }
 

@@ -593,8 +593,10 @@ func FuzzEvent(f *testing.F) {
 			t.Errorf("the payload of %q became %q", text, payload)
 		}
 		var plain struct {
-			Type, Channel, ID string
-			Payload           json.RawMessage
+			Type    string          `json:"type"`
+			Channel string          `json:"channel"`
+			ID      string          `json:"id"`
+			Payload json.RawMessage `json:"payload"`
 		}
 		if err := json.Unmarshal(text, &plain); err != nil || plain.Type != ev.Type ||
 			plain.Channel != ev.Channel || plain.ID != ev.ID || !bytes.Equal(plain.Payload, payload) {

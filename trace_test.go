@@ -262,7 +262,7 @@ func (r *recorder) tree(parent int, indent string) string {
 			{" not ended", !span.Ended},
 		} {
 			if part.has {
-				line += part.text
+				line += part.text //nolint:perfsprint // a few parts
 			}
 		}
 		lines = append(lines, line)
