@@ -284,12 +284,24 @@ func (s *server) newInbox() *inbox {
 		if err != nil {
 			s.Error(err)
 		}
-		in.posts <- post{url: in.address + r.URL.Path, header: r.Header, body: string(body)}
+		in.posts <- post{url: in.address + r.URL.Path, header: asWebhook(r.Header), body: string(body)}
 		_, _ = io.WriteString(w, "OK")
 	}))
 	s.Cleanup(receiver.Close)
 	in.address = receiver.URL
 	return in
+}
+
+// asWebhook names the headers of a delivery as a server does that sends webhook-* ones. Others send
+// svix-* ones with the same values.
+func asWebhook(header http.Header) http.Header {
+	for _, name := range []string{"Id", "Timestamp", "Signature"} {
+		if values, ok := header["Svix-"+name]; ok {
+			header["Webhook-"+name] = values
+			delete(header, "Svix-"+name)
+		}
+	}
+	return header
 }
 
 // endpoint describes an endpoint of origin.create that delivers here.
