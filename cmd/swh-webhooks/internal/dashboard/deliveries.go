@@ -131,21 +131,21 @@ const maxAge = 90 * 24 * time.Hour
 // collect takes one page of attempts. It looks for those of the wanted status itself: so it knows
 // how far it has come when a glance is over.
 func (d *Dashboard) collect(ctx context.Context, data *deliveriesData) error {
-	glanceCtx, cancel := context.WithTimeout(ctx, glance)
-	defer cancel()
+	began := time.Now()
 	var last time.Time
-	for ev, err := range d.events(glanceCtx, data.selection, data.Many) {
+	for ev, err := range d.events(ctx, data.selection, data.Many) {
 		if err != nil {
-			if glanceCtx.Err() == nil || ctx.Err() != nil || last.IsZero() {
-				return err
-			}
-			data.SeenUntil = last
-			data.Older = data.Link("/deliveries", last)
-			return nil
+			return err
 		}
-		if len(data.Events) >= perPage && !ev.Timestamp.Equal(last) {
-			data.Older = data.Link("/deliveries", last)
-			return nil
+		if !last.IsZero() && !ev.Timestamp.Equal(last) { // all of one time are on one page
+			full := len(data.Events) >= perPage
+			if full || time.Since(began) > glance {
+				data.Older = data.Link("/deliveries", last)
+				if !full {
+					data.SeenUntil = last
+				}
+				return nil
+			}
 		}
 		last = ev.Timestamp
 		if data.has(ev) {

@@ -77,22 +77,22 @@ func (d *Dashboard) measure(ctx context.Context, data *endpointData) error {
 	var durations []time.Duration
 	failed := 0
 	var oldest time.Time
-	ctx, cancel := context.WithTimeout(ctx, glance)
-	defer cancel()
+	began := time.Now()
 	query := webhooks.SentEventQuery{Limit: maxAttempts}
 	for ev, err := range d.client.ListSentEventsForEndpoint(ctx, data.Endpoint, query) {
-		switch {
-		case err != nil && ctx.Err() == nil:
+		if err != nil {
 			return err
-		case err == nil:
-			durations = append(durations, ev.Duration)
-			oldest = ev.Timestamp
-			if ev.Status == webhooks.DeliveryFailed {
-				failed++
-			}
-			if len(data.Recent) < maxRecent {
-				data.Recent = append(data.Recent, ev)
-			}
+		}
+		durations = append(durations, ev.Duration)
+		oldest = ev.Timestamp
+		if ev.Status == webhooks.DeliveryFailed {
+			failed++
+		}
+		if len(data.Recent) < maxRecent {
+			data.Recent = append(data.Recent, ev)
+		}
+		if time.Since(began) > glance {
+			break
 		}
 	}
 	data.Latency = newLatency(durations)

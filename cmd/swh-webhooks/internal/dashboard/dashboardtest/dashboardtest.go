@@ -44,8 +44,10 @@ type Scene struct {
 	mu    sync.Mutex
 	clock time.Time // zero: that of the machine
 	dice  *rand.Rand
-	count int            // of deliveries
-	tries map[string]int // of a message at an endpoint
+	count int // of deliveries
+
+	deliveries map[string]int // to an endpoint
+	tries      map[string]int // of a message at an endpoint
 }
 
 // maxTries is how often a delivery is tried.
@@ -55,11 +57,12 @@ const maxTries = 3
 func New(tb testing.TB) *Scene {
 	tb.Helper()
 	s := &Scene{
-		Server:  svixmock.New(svixmock.Config{RetrySchedule: make([]time.Duration, maxTries-1)}),
-		tb:      tb,
-		settled: make(chan struct{}, 100),
-		tries:   map[string]int{},
-		dice:    rand.New(rand.NewPCG(1, 2)), //nolint:gosec // the same past each time
+		Server:     svixmock.New(svixmock.Config{RetrySchedule: make([]time.Duration, maxTries-1)}),
+		tb:         tb,
+		settled:    make(chan struct{}, 100),
+		tries:      map[string]int{},
+		deliveries: map[string]int{},
+		dice:       rand.New(rand.NewPCG(1, 2)), //nolint:gosec // the same past each time
 	}
 	tb.Cleanup(s.Close)
 	s.SetClock(s.now)
@@ -110,7 +113,7 @@ func (s *Scene) setClock(t time.Time) {
 type Subscriber struct {
 	webhooks.Endpoint
 
-	Failing float64       // share of the deliveries that fail
+	Failing int           // every so manieth delivery fails; 0: none does
 	Typical time.Duration // of an answer
 }
 
@@ -118,16 +121,16 @@ type Subscriber struct {
 func Subscribers() []Subscriber {
 	const visit, create = webhooks.TypeOriginVisit, webhooks.TypeOriginCreate
 	subscribers := []Subscriber{
-		{Endpoint: webhooks.Endpoint{URL: "https://hooks.inria.example/archive/visits", EventType: visit, Metadata: map[string]string{"team": "science", "contact": "visits@inria.example"}}, Failing: 0.004, Typical: 45 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://ci.kernel.example/software-heritage", EventType: visit, Channel: "https://github.com/torvalds/linux", Metadata: map[string]string{"team": "kernel"}}, Failing: 0.08, Typical: 120 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://forge.example.org/hooks/swh", EventType: visit, Channel: "https://codeberg.org/fediverse/fep.git"}, Failing: 0.25, Typical: 800 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://notify.zenodo.example/api/swh/v1/visit", EventType: visit}, Failing: 0.0, Typical: 15 * time.Millisecond},
+		{Endpoint: webhooks.Endpoint{URL: "https://hooks.inria.example/archive/visits", EventType: visit, Metadata: map[string]string{"team": "science", "contact": "visits@inria.example"}}, Failing: 250, Typical: 45 * time.Millisecond},
+		{Endpoint: webhooks.Endpoint{URL: "https://ci.kernel.example/software-heritage", EventType: visit, Channel: "https://github.com/torvalds/linux", Metadata: map[string]string{"team": "kernel"}}, Failing: 12, Typical: 120 * time.Millisecond},
+		{Endpoint: webhooks.Endpoint{URL: "https://forge.example.org/hooks/swh", EventType: visit, Channel: "https://codeberg.org/fediverse/fep.git"}, Failing: 4, Typical: 800 * time.Millisecond},
+		{Endpoint: webhooks.Endpoint{URL: "https://notify.zenodo.example/api/swh/v1/visit", EventType: visit}, Typical: 15 * time.Millisecond},
 		{Endpoint: webhooks.Endpoint{URL: "https://old.example.net/cgi-bin/notify.pl", EventType: visit, Disabled: true}, Failing: 1, Typical: time.Second},
 	}
 	for i, name := range strings.Fields("almanac beacon catalog depot exhibit folio gazette herald index journal kiosk ledger mirror notary observer") {
 		subscribers = append(subscribers, Subscriber{
 			Endpoint: webhooks.Endpoint{URL: "https://" + name + ".example.org/new-origins", EventType: create},
-			Failing:  float64(i%4) * 0.01, Typical: time.Duration(20+10*i) * time.Millisecond,
+			Failing:  i % 4 * 30, Typical: time.Duration(20+10*i) * time.Millisecond,
 		})
 	}
 	return subscribers
@@ -256,7 +259,8 @@ func (s *Scene) receiver(sub Subscriber) http.Handler {
 		_, _ = io.Copy(io.Discard, r.Body)
 		s.mu.Lock()
 		took := time.Duration(float64(sub.Typical) * (0.5 + s.dice.ExpFloat64()))
-		failed := s.dice.Float64() < sub.Failing
+		s.deliveries[sub.URL]++
+		failed := sub.Failing > 0 && s.deliveries[sub.URL]%sub.Failing == 0
 		if !s.clock.IsZero() {
 			s.clock = s.clock.Add(took)
 		}
