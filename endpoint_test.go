@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -319,6 +320,10 @@ func endpointOperations() map[string]func(ctx context.Context, c *webhooks.Clien
 		"rotate": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
 			return c.RotateEndpointSecret(ctx, ep, "")
 		},
+		"get": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
+			_, err := c.GetEndpoint(ctx, ep)
+			return err
+		},
 		"disable": func(ctx context.Context, c *webhooks.Client, ep webhooks.Endpoint) error {
 			return c.SetEndpointDisabled(ctx, ep, true)
 		},
@@ -476,6 +481,35 @@ func TestListedURLMakesNoSecondEndpoint(t *testing.T) {
 }
 
 // TestEnsureEndpointKeepsSecretAndState, sets the rest, and sends no request that changes nothing.
+func TestGetEndpointIsWhatIsListed(t *testing.T) {
+	t.Parallel()
+	mock := harness.NewServer(t, svixmock.Config{})
+	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
+	ep := harness.NewEndpoint()
+	ep.Channel, ep.Metadata, ep.Disabled = "https://github.com/torvalds/linux", map[string]string{"team": "kernel"}, true
+	if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
+		t.Fatal(err)
+	}
+	all, err := webhooks.Collect(client.ListEndpoints(t.Context(), ep.EventType, webhooks.EndpointQuery{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := all[slices.IndexFunc(all, func(other webhooks.Endpoint) bool { return other.URL == ep.URL })]
+	for name, asked := range map[string]webhooks.Endpoint{
+		"as it was created": ep,
+		"by its ID":         {EventType: ep.EventType, ID: listed.ID},
+	} {
+		got, err := client.GetEndpoint(t.Context(), asked)
+		if diff := cmp.Diff(listed, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-listed +got):\n%s", name, err, diff)
+		}
+	}
+	gone := webhooks.Endpoint{EventType: ep.EventType, ID: "ep_00000000000000000000000000"}
+	if got, err := client.GetEndpoint(t.Context(), gone); !errors.Is(err, webhooks.ErrEndpointNotFound) || got.ID != "" {
+		t.Errorf("one that is not there: %v, %v", got, err)
+	}
+}
+
 func TestEnsureEndpointKeepsSecretAndState(t *testing.T) {
 	t.Parallel()
 	mock := harness.NewServer(t, svixmock.Config{})

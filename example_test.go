@@ -229,6 +229,17 @@ func ExampleClient_ListEndpoints() {
 	// https://example.org/webhooks false
 }
 
+func ExampleClient_GetEndpoint() {
+	client, _ := exampleSubscriber()
+	endpoint, err := client.GetEndpoint(context.Background(), exampleEndpoint)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(endpoint.URL, "disabled:", endpoint.Disabled)
+	// Output:
+	// https://example.org/webhooks disabled: false
+}
+
 func ExampleClient_GetEndpointSecret() {
 	client, _ := exampleSubscriber()
 	ctx := context.Background()

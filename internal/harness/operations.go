@@ -82,6 +82,10 @@ func Operations() map[string]Operation {
 			_, err := webhooks.Collect(c.ListEndpoints(ctx, webhooks.TypeOriginCreate, webhooks.EndpointQuery{}))
 			return err
 		},
+		"GetEndpoint": func(ctx context.Context, c *webhooks.Client) error {
+			_, err := c.GetEndpoint(ctx, KnownEndpoint())
+			return err
+		},
 		"GetEndpointSecret": func(ctx context.Context, c *webhooks.Client) error {
 			_, err := c.GetEndpointSecret(ctx, KnownEndpoint())
 			return err
