@@ -69,6 +69,7 @@ func TestBatchKilledAndMended(t *testing.T) {
 	}
 	server.checkStored(t, batchLines(), func(int) int { return 1 })
 	checkRecords(t, failed, bad)
+	server.checkDeliveries(t, batchLines())
 }
 
 // TestBatchOnAFullDisk lets the disk for the failed lines run full in the middle. Once there is

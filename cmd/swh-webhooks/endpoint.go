@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -395,13 +396,14 @@ as there.`,
 			if err := client.RotateEndpointSecret(cmd.Context(), ep, secret); err != nil {
 				return err
 			}
+			done := fmt.Sprintf("The endpoint %s has a new secret", describe(ep))
 			if !show {
-				return confirm(cmd, "The endpoint %s has a new secret", describe(ep))
+				return confirm(cmd, "%s", done)
 			}
 			if secret, err = client.GetEndpointSecret(cmd.Context(), ep); err != nil {
 				return err
 			}
-			return printSecret(cmd.OutOrStdout(), output, secret)
+			return unprinted(done, printSecret(cmd.OutOrStdout(), output, secret))
 		})
 	addSecret(cmd, &secret)
 	cmd.Flags().BoolVar(&show, "show", false, "print the new secret")

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // Exit statuses.
@@ -61,7 +62,7 @@ func explain(err error, ep webhooks.Endpoint) error {
 }
 
 func describe(ep webhooks.Endpoint) string {
-	text := "with url " + ep.URL
+	text := "with url " + foreign.Quote(ep.URL)
 	if ep.URL == "" {
 		text = "with id " + ep.ID
 	}
@@ -104,7 +105,8 @@ func isWrongInput(err error) bool {
 		webhooks.ErrInvalidPayload,
 		webhooks.ErrInvalidEvent, webhooks.ErrInvalidEndpoint, webhooks.ErrInvalidSecret,
 		webhooks.ErrInvalidQuery,
-		webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound, webhooks.ErrMessageNotFound,
+		webhooks.ErrEventTypeNotFound, webhooks.ErrEventTypeArchived, webhooks.ErrEndpointNotFound,
+		webhooks.ErrMessageNotFound,
 		webhooks.ErrPayloadExpired,
 	}, func(target error) bool { return errors.Is(err, target) })
 }

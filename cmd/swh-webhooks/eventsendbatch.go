@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 )
@@ -79,9 +78,10 @@ failed, failed_file (null: none), complete (false: it ended early) and seconds.`
 			b.progress = newProgress(cmd.ErrOrStderr(), in)
 			err = b.verdict(b.send(cmd.Context()), commandLine(cmd, args))
 			if output != formatText {
-				return errors.Join(err, output.print(cmd.OutOrStdout(), b.summary))
+				printed := output.print(cmd.OutOrStdout(), b.summary)
+				return errors.Join(err, unprinted(b.summary.String(), printed))
 			}
-			return errors.Join(err, printSummary(cmd.OutOrStdout(), b.summary))
+			return errors.Join(err, confirm(cmd, "%s", b.summary))
 		},
 	}
 	flags := cmd.Flags()
@@ -107,7 +107,7 @@ type summary struct {
 	Seconds    float64 `json:"seconds"`
 }
 
-func printSummary(w io.Writer, s summary) error {
+func (s summary) String() string {
 	rate := float64(s.Events) / max(s.Seconds, 1e-3)
 	text := fmt.Sprintf("%d events in %.1f s (%.0f/s): %d sent, %d without listener, %d failed",
 		s.Events, s.Seconds, rate, s.Sent, s.Unheard, s.Failed)
@@ -117,7 +117,7 @@ func printSummary(w io.Writer, s summary) error {
 	if s.Skipped > 0 {
 		text += fmt.Sprintf("; %d lines were dealt with before", s.Skipped)
 	}
-	return printLine(w, text)
+	return text
 }
 
 // verdict returns the error that the command ends with: that of ending early, or that lines failed.

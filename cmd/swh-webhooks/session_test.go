@@ -82,7 +82,8 @@ func TestSession(t *testing.T) {
 func TestReadmeSession(t *testing.T) {
 	t.Parallel()
 	session := readFile(t, sessionFile)
-	for _, block := range regexp.MustCompile("(?s)```console\n(.*?)```").FindAllStringSubmatch(readFile(t, "../../README.md"), -1) {
+	sessions := regexp.MustCompile("(?s)```console\n(.*?)```")
+	for _, block := range sessions.FindAllStringSubmatch(readFile(t, "../../README.md"), -1) {
 		if diff := cmp.Diff(session, block[1]); diff != "" {
 			t.Errorf("a session in the README is not that of %s (-want +got):\n%s", sessionFile,
 				diff)
@@ -164,8 +165,9 @@ func onScreen(written string) string {
 }
 
 var (
-	changing = regexp.MustCompile(`msg_\w+|whsec_[^;]+|20\d\d-\d\d-\d\dT[\d:.]+Z|\d\d-\d\d \d\d:\d\d:\d\d|<?\d+ ?ms|[\d.]+ s|\d+/s`)
-	blanks   = regexp.MustCompile(` {2,}`)
+	changing = regexp.MustCompile(`msg_\w+|whsec_[^;]+|` +
+		`20\d\d-\d\d-\d\dT[\d:.]+Z|\d\d-\d\d \d\d:\d\d:\d\d|<?\d+ ?ms|[\d.]+ s|\d+/s`)
+	blanks = regexp.MustCompile(` {2,}`)
 )
 
 // timeless replaces what is different each time.

@@ -139,7 +139,8 @@ func defaultConfigFile() string {
 		folder = filepath.Join(home, ".config")
 	}
 	path := filepath.Join(folder, "swh", "webhooks.yml")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || !filepath.IsAbs(path) { //nolint:gosec // the user's own
+	_, err := os.Stat(path) //nolint:gosec // the user's own
+	if errors.Is(err, fs.ErrNotExist) || !filepath.IsAbs(path) {
 		return ""
 	}
 	return path
@@ -160,7 +161,8 @@ func missing(value, what, option, variable, key string) error {
 	if value != "" {
 		return nil
 	}
-	return inputError{fmt.Errorf("%s is missing: set %s, use %s or write webhooks.svix.%s into the configuration file", what, variable, option, key)}
+	return inputError{fmt.Errorf("%s is missing: set %s, use %s or write webhooks.svix.%s "+
+		"into the configuration file", what, variable, option, key)}
 }
 
 // client returns the client that a command works with.

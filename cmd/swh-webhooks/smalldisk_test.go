@@ -21,7 +21,8 @@ type smallDisk struct {
 func newSmallDisk(t *testing.T) smallDisk {
 	t.Helper()
 	d := smallDisk{path: t.TempDir(), full: "file too large"}
-	mount := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", d.path) //nolint:gosec // our own
+	mount := exec.CommandContext(t.Context(), //nolint:gosec // our own
+		"mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", d.path)
 	if err := mount.Run(); err == nil {
 		d.mounted, d.full = true, "no space left on device"
 		t.Cleanup(func() {
