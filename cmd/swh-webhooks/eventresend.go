@@ -86,5 +86,6 @@ func resend(
 	if err := client.ResendMessage(cmd.Context(), ep, id); err != nil {
 		return err
 	}
-	return confirm(cmd, "Sent again: %s to the endpoint %s", id, describe(ep))
+	return confirm(cmd, "Sent again: %s to the endpoint %s (see: swh-webhooks event show %s)",
+		id, describe(ep), id)
 }

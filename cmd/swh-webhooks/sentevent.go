@@ -72,16 +72,21 @@ func (s *settings) printSentEvents(
 	w io.Writer, events iter.Seq2[webhooks.SentEvent, error], several bool,
 ) error {
 	var rows [][]string
+	failed := false
 	for ev, err := range events {
 		if err != nil {
 			return err
 		}
 		rows = append(rows, s.sentEventRow(w, ev, several))
+		failed = failed || ev.Status == webhooks.DeliveryFailed
 	}
 	if len(rows) == 0 {
 		return printLine(w, "No such delivery")
 	}
-	return printTable(w, sentEventColumns, rows)
+	if err := printTable(w, sentEventColumns, rows); err != nil || !failed || !isTerminal(w) {
+		return err
+	}
+	return printLine(w, "To deliver one again: swh-webhooks event resend MESSAGE")
 }
 
 var sentEventColumns = []column{
