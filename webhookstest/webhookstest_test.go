@@ -116,7 +116,8 @@ func TestWaitForDeliveriesSaysWhatIsMissing(t *testing.T) {
 				t.Fatal(err)
 			}
 			event := webhooks.Event{Type: "origin.visit", Payload: webhooks.OriginVisit{
-				OriginURL: "https://example.org/", VisitType: "git", VisitDate: webhooks.NewVisitDate(time.Now()), VisitStatus: webhooks.VisitFull,
+				OriginURL: "https://example.org/", VisitType: "git",
+				VisitDate: webhooks.NewVisitDate(time.Now()), VisitStatus: webhooks.VisitFull,
 			}}
 			if _, err := client.SendEvent(t.Context(), event); err != nil {
 				t.Fatal(err)

@@ -79,7 +79,8 @@ that secret by HS256, as a real server does, and prints one.`,
 	flags.BoolVar(&m.whiteLabel, "whitelabel", true, "send webhook-* headers")
 	flags.BoolVar(&m.config.SvixHeaders, "svix-headers", false, "send svix-* headers instead")
 	flags.BoolVar(&m.config.HTTPSOnly, "endpoint-https-only", false, "refuse endpoints whose URL is not https")
-	flags.BoolVar(&m.dashboard, "dashboard", false, "show what it does as web pages, on a port of their own; the line\nDASHBOARD_URL=... has their address")
+	flags.BoolVar(&m.dashboard, "dashboard", false,
+		"show what it does as web pages, on a port of their own; the line\nDASHBOARD_URL=... has their address")
 	flags.BoolVar(&m.log, "log", false, "log requests and deliveries to standard error")
 	return cmd
 }

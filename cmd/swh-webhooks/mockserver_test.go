@@ -250,12 +250,8 @@ func TestMockServerWrongUse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var out, text bytes.Buffer
-			cmd := exec.CommandContext(
-				t.Context(),
-				"swh-webhooks",
-				append(
-					[]string{"mock-server", "--listen", "127.0.0.1:0"},
-					tt.args...)...) //nolint:gosec // the test's own words
+			args := append([]string{"mock-server", "--listen", "127.0.0.1:0"}, tt.args...)
+			cmd := exec.CommandContext(t.Context(), "swh-webhooks", args...) //nolint:gosec // the test's own words
 			cmd.Stdout, cmd.Stderr = &out, &text
 			_ = cmd.Run() // the status tells
 			if got := cmd.ProcessState.ExitCode(); got != tt.status {
@@ -286,12 +282,8 @@ func startMockServer(t *testing.T, args ...string) *process {
 	t.Helper()
 	ctx, kill := context.WithCancel(context.Background())
 	t.Cleanup(kill)
-	cmd := exec.CommandContext(
-		ctx,
-		"swh-webhooks",
-		append(
-			[]string{"mock-server", "--listen", "127.0.0.1:0"},
-			args...)...) //nolint:gosec // the test's own words
+	args = append([]string{"mock-server", "--listen", "127.0.0.1:0"}, args...)
+	cmd := exec.CommandContext(ctx, "swh-webhooks", args...) //nolint:gosec // the test's own words
 	out, errOut := cmd.StdoutPipe()
 	log, errLog := cmd.StderrPipe()
 	if err := errors.Join(errOut, errLog, cmd.Start()); err != nil {

@@ -19,8 +19,10 @@ import (
 func endpointOut(t *testing.T, members string) string {
 	t.Helper()
 	object := map[string]any{
-		"id": "*", "uid": nil, "url": "https://a.example/", "description": "", "disabled": false, "version": 1, "throttleRate": nil,
-		"rateLimit": nil, "eventTypes": nil, "filterTypes": nil, "channels": nil, "metadata": map[string]any{}, "createdAt": "*", "updatedAt": "*",
+		"id": "*", "uid": nil, "url": "https://a.example/", "description": "", "disabled": false,
+		"version": 1, "throttleRate": nil,
+		"rateLimit": nil, "eventTypes": nil, "filterTypes": nil, "channels": nil,
+		"metadata": map[string]any{}, "createdAt": "*", "updatedAt": "*",
 	}
 	if members != "" {
 		maps.Copy(object, parse(t, []byte("{"+members+"}")).(map[string]any))
@@ -564,8 +566,10 @@ func TestHeaderRules(t *testing.T) {
 		"forbidden prefix.", "Invalid Header Name."
 	refused := map[string]string{"a b": badName, "a:b": badName, "": badName, "é": badName, "a\\n": badName}
 	for _, name := range []string{
-		"user-agent", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding", "upgrade", "age", "cache-control",
-		"clear-site-data", "expires", "pragma", "warning", "content-length", "content-type", "content-encoding", "content-language", "content-location",
+		"user-agent", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers",
+		"transfer-encoding", "upgrade", "age", "cache-control",
+		"clear-site-data", "expires", "pragma", "warning", "content-length", "content-type",
+		"content-encoding", "content-language", "content-location",
 		"Content-Type", "USER-AGENT",
 	} {
 		refused[name] = forbiddenKey
@@ -596,7 +600,8 @@ func TestHeaderRules(t *testing.T) {
 		})
 	}
 	for _, name := range []string{
-		"host", "accept", "authorization", "cookie", "connection", "webhook-id", "webhook-signature", "webhook-timestamp", "x-amz", "x-svix", "svix", "x-fd",
+		"host", "accept", "authorization", "cookie", "connection", "webhook-id", "webhook-signature",
+		"webhook-timestamp", "x-amz", "x-svix", "svix", "x-fd",
 		"X-Swh-Event", "date", "content-disposition", "x_y", "x.y", "!#$%&'*+-.^_`|~",
 	} {
 		t.Run("accepted "+name, func(t *testing.T) {

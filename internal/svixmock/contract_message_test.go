@@ -42,7 +42,8 @@ func TestMessageInput(t *testing.T) {
 	app := a.app()
 	a.message(app, `"eventId":"used"`)
 	least := func(members string) string { return `{"eventType":"a.b","payload":{},` + members + `}` }
-	const badCount, noObject = "Channels must have at least 1 and at most 5 items, or be set to null.", "Payload must be an object."
+	const badCount = "Channels must have at least 1 and at most 5 items, or be set to null."
+	const noObject = "Payload must be an object."
 	a.run(t, map[string]exchange{
 		"least": {
 			path:   app + "/msg",

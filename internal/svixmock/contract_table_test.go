@@ -275,7 +275,8 @@ func rowCreateOverArchived(a *api) {
 	clock.set(time.Hour)
 	again := a.post("/event-type", `{"name":"a.b","description":"new"}`).
 		expect(http.StatusCreated, `{"name":"a.b",
-		"description":"new","archived":false,"deprecated":false,"schemas":null,"featureFlag":null,"createdAt":"*","updatedAt":"*"}`)
+		"description":"new","archived":false,"deprecated":false,"schemas":null,"featureFlag":null,
+		"createdAt":"*","updatedAt":"*"}`)
 	if got, want := again.text("createdAt"), first.text("createdAt"); got != want {
 		a.t.Errorf("got createdAt %s, want that of the first creation %s", got, want)
 	}
@@ -402,7 +403,8 @@ func rowPutAbsentFields(a *api) {
 	)
 	a.do(http.MethodPut, app+"/endpoint/"+id, `{"url":"https://example.com/2"}`).
 		expect(http.StatusOK, `{"id":"`+id+`","uid":null,
-		"url":"https://example.com/2","description":"","disabled":false,"version":1,"throttleRate":null,"rateLimit":null,
+		"url":"https://example.com/2","description":"","disabled":false,"version":1,
+		"throttleRate":null,"rateLimit":null,
 		"eventTypes":null,"filterTypes":null,"channels":null,"metadata":{},"createdAt":"*","updatedAt":"*"}`)
 }
 

@@ -224,10 +224,8 @@ func shuffled(set []string) []string {
 		return set
 	}
 	shown := slices.Clone(set)
-	rand.Shuffle(
-		len(shown),
-		func(i, j int) { shown[i], shown[j] = shown[j], shown[i] },
-	) //nolint:gosec // no secret
+	swap := func(i, j int) { shown[i], shown[j] = shown[j], shown[i] }
+	rand.Shuffle(len(shown), swap) //nolint:gosec // no secret
 	return shown
 }
 

@@ -163,7 +163,7 @@ func (w *worker) send(ctx context.Context, x *exchange) (*reply, error) {
 	if handler == nil {
 		return w.wire.send(ctx, u, x.header.request(u, x.body))
 	}
-	resp, err := memoryTransport{handler}.RoundTrip(x.request(ctx, u))
+	resp, err := memoryTransport{handler}.RoundTrip(x.request(ctx, u)) //nolint:bodyclose // release closes it
 	if err != nil {
 		return nil, err
 	}

@@ -170,12 +170,7 @@ func wantStatus(want int) func(received, error) error {
 func wantError(want error) func(received, error) error {
 	return func(got received, err error) error {
 		if !errors.Is(err, want) {
-			return fmt.Errorf(
-				"got %v and error %w, want error %v",
-				got,
-				err,
-				want,
-			) //nolint:errorlint // one is enough
+			return fmt.Errorf("got %v and error %w, want error %q", got, err, want.Error())
 		}
 		return nil
 	}
@@ -252,7 +247,8 @@ func TestHangEndsWithTheConnection(t *testing.T) {
 func TestDelayTakesItsTime(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]svixmock.Fault{
-		"delay": {Delay: time.Minute}, "slow body": {SlowBody: time.Minute}, "both": {Delay: 30 * time.Second, SlowBody: 30 * time.Second},
+		"delay": {Delay: time.Minute}, "slow body": {SlowBody: time.Minute},
+		"both": {Delay: 30 * time.Second, SlowBody: 30 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -187,7 +187,8 @@ func TestResendOfWhatWasNeverQueued(t *testing.T) {
 func TestDroppedRequestLeavesItsIdempotencyKeyLocked(t *testing.T) {
 	t.Parallel()
 	for name, goAway := range map[string]svixmock.GoAway{
-		"nothing stored": svixmock.NothingStored, "not queued": svixmock.StoredNotQueued, "queued": svixmock.StoredAndQueued,
+		"nothing stored": svixmock.NothingStored, "not queued": svixmock.StoredNotQueued,
+		"queued": svixmock.StoredAndQueued,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

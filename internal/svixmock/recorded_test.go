@@ -378,8 +378,10 @@ func (c *comparison) value(at string, want, got any) {
 
 // forms are what placeholders of each kind stand for.
 var forms = map[string]string{
-	"app": `app_[0-9A-Za-z]{27}`, "ep": `ep_[0-9A-Za-z]{27}`, "msg": `msg_[0-9A-Za-z]{27}`, "atmpt": `atmpt_[0-9A-Za-z]{27}`,
-	"org": `org_[0-9A-Za-z]{27}`, "qtask": `qtask_[0-9A-Za-z]{27}`, "sec": `whsec_[0-9A-Za-z+/]+=*|wh[ps]k_[0-9A-Za-z+/]+=*`,
+	"app": `app_[0-9A-Za-z]{27}`, "ep": `ep_[0-9A-Za-z]{27}`, "msg": `msg_[0-9A-Za-z]{27}`,
+	"atmpt": `atmpt_[0-9A-Za-z]{27}`,
+	"org":   `org_[0-9A-Za-z]{27}`, "qtask": `qtask_[0-9A-Za-z]{27}`,
+	"sec": `whsec_[0-9A-Za-z+/]+=*|wh[ps]k_[0-9A-Za-z+/]+=*`,
 	"jwt": `[\w-]+\.[\w-]+\.[\w-]+`, "ts": `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`,
 	"ts UTC": `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)? UTC`,
 }

@@ -27,9 +27,12 @@ func TestPatternsThatTheServerTakes(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{})
 	for _, pattern := range []string{
-		"", "a+", "^https?://", "(?!x)", "(?=x)", "(?<=a)b", "(?<!a)b", `(a)\1`, `\u00e9`, `\cA`, "a++", "a*+", "a?+", "a{2}+", "a??", "a{2,}?",
-		"(?P<n>a)", "(?<n>a)", "(?i)a", "(?i:a)", "(?:a|b)", `\p{Lu}`, `\pL`, `\P{Greek}`, "[[:alpha:]]", "[^[:digit:]]", "[[a-z]&&[aeiou]]", `\A`, `\z`, `\b`, `\x{41}`,
-		`\x41`, `\/`, `\-`, `\_`, "}", "]", "a{2}", "a{2,}", "a{2,3}", `[\w-]`, `[-\w]`, `[a\-z]`, `[a-z-9]`, `\d\D\s\S\w\W`, "[.]", "a|", "()", "é+",
+		"", "a+", "^https?://", "(?!x)", "(?=x)", "(?<=a)b", "(?<!a)b", `(a)\1`, `\u00e9`, `\cA`, "a++",
+		"a*+", "a?+", "a{2}+", "a??", "a{2,}?",
+		"(?P<n>a)", "(?<n>a)", "(?i)a", "(?i:a)", "(?:a|b)", `\p{Lu}`, `\pL`, `\P{Greek}`, "[[:alpha:]]",
+		"[^[:digit:]]", "[[a-z]&&[aeiou]]", `\A`, `\z`, `\b`, `\x{41}`,
+		`\x41`, `\/`, `\-`, `\_`, "}", "]", "a{2}", "a{2,}", "a{2,3}", `[\w-]`, `[-\w]`, `[a\-z]`, `[a-z-9]`,
+		`\d\D\s\S\w\W`, "[.]", "a|", "()", "é+",
 	} {
 		if !a.takes(`{"pattern":` + jsonText(pattern) + `}`) {
 			t.Errorf("pattern %s was refused", pattern)
@@ -41,8 +44,10 @@ func TestPatternsThatTheServerRefuses(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{})
 	for _, pattern := range []string{
-		"(", ")", "(a", "a)", "[", "[a", `[\w-.]`, `[a-\d]`, `[\b]`, "[]", "[^]", `\0`, `\e`, `\h`, `\R`, `\Z`, `\k<n>`, `(?<n>x)\k<n>`, "(?>a)", "(?#c)a", "{", "a{",
-		"a{5", "a{,5}", "a{2,1}", "a**", "a+*", "*", "+a", "?", "|*", "(*)", `\`, `\d{1000000}`, `\1`, `\q`, `\p{Nope}`, `\u12`, `\x{}`,
+		"(", ")", "(a", "a)", "[", "[a", `[\w-.]`, `[a-\d]`, `[\b]`, "[]", "[^]", `\0`, `\e`, `\h`, `\R`,
+		`\Z`, `\k<n>`, `(?<n>x)\k<n>`, "(?>a)", "(?#c)a", "{", "a{",
+		"a{5", "a{,5}", "a{2,1}", "a**", "a+*", "*", "+a", "?", "|*", "(*)", `\`, `\d{1000000}`, `\1`, `\q`,
+		`\p{Nope}`, `\u12`, `\x{}`,
 	} {
 		if a.takes(`{"pattern":` + jsonText(pattern) + `}`) {
 			t.Errorf("pattern %s was taken", pattern)
@@ -67,7 +72,8 @@ func TestSchemasThatTheServerTakes(t *testing.T) {
 		`{"$id":"https://archive.example/root","definitions":{"a":{"$id":"visit"}},` +
 			`"properties":{"v":{"$ref":"visit"}}}`,
 		`{"$ref":"http://json-schema.org/draft-07/schema#"}`,
-		`{"definitions":{"unused":{"minimum":1e400,"$ref":"#/nope"}}}`, `{"const":1e400,"x":-1e999}`, `{"minimum":` + strings.Repeat("7", 300) + `}`,
+		`{"definitions":{"unused":{"minimum":1e400,"$ref":"#/nope"}}}`, `{"const":1e400,"x":-1e999}`,
+		`{"minimum":` + strings.Repeat("7", 300) + `}`,
 		`{"properties":{"a~/b":{}},"items":{"$ref":"#/properties/a~0~1b"}}`, `{"items":[{},{"$ref":"#/items/0"}]}`,
 	} {
 		if !a.takes(schema) {
@@ -80,11 +86,15 @@ func TestSchemasThatTheServerRefuses(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{})
 	for _, schema := range []string{
-		`null`, `5`, `"x"`, `[]`, `{"type":"nope"}`, `{"$schema":""}`, `{"$schema":"nope"}`, `{"$schema":5}`, `{"$id":"x y"}`, `{"$id":5}`,
-		`{"$ref":"x y"}`, `{"$ref":5}`, `{"$ref":"http://elsewhere.example/schema"}`, `{"$ref":"other.json"}`, `{"$ref":"urn:x:y"}`,
-		`{"$ref":"#/definitions/x"}`, `{"$ref":"#nope"}`, `{"multipleOf":0}`, `{"multipleOf":1e-400}`, `{"exclusiveMinimum":true,"minimum":1}`,
+		`null`, `5`, `"x"`, `[]`, `{"type":"nope"}`, `{"$schema":""}`, `{"$schema":"nope"}`, `{"$schema":5}`,
+		`{"$id":"x y"}`, `{"$id":5}`,
+		`{"$ref":"x y"}`, `{"$ref":5}`, `{"$ref":"http://elsewhere.example/schema"}`,
+		`{"$ref":"other.json"}`, `{"$ref":"urn:x:y"}`,
+		`{"$ref":"#/definitions/x"}`, `{"$ref":"#nope"}`, `{"multipleOf":0}`, `{"multipleOf":1e-400}`,
+		`{"exclusiveMinimum":true,"minimum":1}`,
 		`{"$schema":"http://json-schema.org/draft-04/schema#","exclusiveMinimum":true,"minimum":1}`,
-		`{"$defs":{"a":{"type":"nope"}},"$ref":"#/$defs/a"}`, `{"properties":{"a":{"items":[{"type":7}]}}}`, `{"allOf":[]}`, `{"enum":5}`,
+		`{"$defs":{"a":{"type":"nope"}},"$ref":"#/$defs/a"}`, `{"properties":{"a":{"items":[{"type":7}]}}}`,
+		`{"allOf":[]}`, `{"enum":5}`,
 		`{"items":{"$ref":"#/items/7"}}`, `{"examples":5}`,
 	} {
 		if a.takes(schema) {
@@ -109,7 +119,8 @@ func TestSchemasThatTheServerRefuses(t *testing.T) {
 func TestSchemaWithANumberBeyondADouble(t *testing.T) {
 	t.Parallel()
 	for _, schema := range []string{
-		`{"minimum":1e400}`, `{"maximum":-1e999}`, `{"exclusiveMinimum":1e400}`, `{"multipleOf":1e400}`, `{"minLength":1e400}`, `{"maxItems":1e400}`,
+		`{"minimum":1e400}`, `{"maximum":-1e999}`, `{"exclusiveMinimum":1e400}`, `{"multipleOf":1e400}`,
+		`{"minLength":1e400}`, `{"maxItems":1e400}`,
 		`{"properties":{"a":{"minimum":1e400}}}`, `{"definitions":{"a":{"minimum":1e400}},` +
 			`"items":{"$ref":"#/definitions/a"}}`,
 	} {

@@ -193,7 +193,7 @@ func (c *wireConn) exchange(ctx context.Context, w *wire, u receiverURL, request
 		return fail(err)
 	}
 	c.limit.N = maxReplyHeader
-	resp, err := c.readReply()
+	resp, err := c.readReply() //nolint:bodyclose // its end is that of the connection
 	if err != nil {
 		return fail(err)
 	}

@@ -335,11 +335,11 @@ func TestHandlerThatEndsItsGoroutine(t *testing.T) {
 func TestHandleNormalisesURLs(t *testing.T) {
 	t.Parallel()
 	for handled, endpoint := range map[string]string{
-		"https://münchen.example":         "https://xn--mnchen-3ya.example/hook",
-		"http://127.1":                    "http://127.0.0.1/hook",
-		"HTTPS://Receiver.Example:443/x":  "https://receiver.example/hook",
-		"https://receiver.example:8443":   "https://RECEIVER.example:8443",
-		"http://user:pw@receiver.example": "http://receiver.example", //nolint:gosec // nobody's
+		"https://münchen.example":        "https://xn--mnchen-3ya.example/hook",
+		"http://127.1":                   "http://127.0.0.1/hook",
+		"HTTPS://Receiver.Example:443/x": "https://receiver.example/hook",
+		"https://receiver.example:8443":  "https://RECEIVER.example:8443",
+		"http://user@receiver.example":   "http://receiver.example",
 	} {
 		a := newMemoryAPI(t, svixmock.Config{RetrySchedule: []time.Duration{}})
 		app := a.app()

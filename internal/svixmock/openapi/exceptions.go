@@ -110,7 +110,8 @@ var exceptions = []exception{
 		method: http.MethodDelete, template: "/api/v1/app/{app_id}/msg/{msg_id}/content", status: http.StatusNoContent,
 	}},
 	{name: "attempt content deletion", section: "12", answer: &form{
-		method: http.MethodDelete, template: "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", status: http.StatusNoContent,
+		method:   http.MethodDelete,
+		template: "/api/v1/app/{app_id}/msg/{msg_id}/attempt/{attempt_id}/content", status: http.StatusNoContent,
 	}},
 
 	// Declared by the document of the pinned version still, no longer by that of the version after
@@ -183,10 +184,11 @@ var exceptions = []exception{
 // undeclared are routes of the server that its document does not have, and those whose answers are
 // like theirs. They are in section 12.
 var undeclared = map[string]string{
+	"/api/v1/admin/redrive-dlq": "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
+
 	"/api/v1/app/{app_id}/msg/{msg_id}/attempt":                        "/api/v1/app/{app_id}/attempt/msg/{msg_id}",
 	"/api/v1/app/{app_id}/msg/{msg_id}/endpoint/{endpoint_id}/attempt": "/api/v1/app/{app_id}/attempt/msg/{msg_id}",
 	"/api/v1/auth/dashboard-access/{app_id}":                           "/api/v1/auth/app-portal-access/{app_id}",
-	"/api/v1/admin/redrive-dlq":                                        "/api/v1/app/{app_id}/endpoint/{endpoint_id}/secret/rotate",
 }
 
 // apply sets the exception's property in the components that have it. Components that are not there

@@ -379,14 +379,17 @@ func TestParse(t *testing.T) {
 	t.Parallel()
 	doc, err := openapi.Parse([]byte(`{
 		"paths": {
-			"/api/v1/pets/{name}": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Pet"}}}}}}},
+			"/api/v1/pets/{name}": {"get": {"responses": {"200": {"content": {"application/json": {
+				"schema": {"$ref": "#/components/schemas/Pet"}}}}}}},
 			"/api/v1/pets/all": {"get": {"responses": {"204": {}}}},
-			"/api/v1/apps": {"get": {"responses": {"200": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/ApplicationOut"}}}}}}}
+			"/api/v1/apps": {"get": {"responses": {"200": {"content": {"application/json": {
+				"schema": {"$ref": "#/components/schemas/ApplicationOut"}}}}}}}
 		},
 		"components": {"schemas": {
 			"Pet": {"allOf": [
 				{"properties": {"name": {"type": "string"}}},
-				{"properties": {"kind": {"nullable": true, "$ref": "#/components/schemas/Kind"}, "size": {"nullable": true, "oneOf": [{"type": "integer"}]}}}
+				{"properties": {"kind": {"nullable": true, "$ref": "#/components/schemas/Kind"},
+					"size": {"nullable": true, "oneOf": [{"type": "integer"}]}}}
 			]},
 			"Kind": {"type": "string", "enum": ["cat"]},
 			"ApplicationOut": {"type": "object", "properties": {}}
@@ -430,9 +433,10 @@ func TestParse(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"no JSON":           `openapi: 3.0.2`,
-		"default answer":    `{"paths":{"/a":{"get":{"responses":{"default":{}}}}}}`,
-		"unknown reference": `{"paths":{"/a":{"get":{"responses":{"200":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/X"}}}}}}}}}`,
+		"no JSON":        `openapi: 3.0.2`,
+		"default answer": `{"paths":{"/a":{"get":{"responses":{"default":{}}}}}}`,
+		"unknown reference": `{"paths":{"/a":{"get":{"responses":{"200":{"content":{"application/json":{` +
+			`"schema":{"$ref":"#/components/schemas/X"}}}}}}}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
