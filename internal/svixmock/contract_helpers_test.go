@@ -23,9 +23,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock/openapi"
 )
 
-// The contract tests are written from the description of the real server alone and see the mock
-// only as an HTTP server. Section numbers in their names and comments are those of that
-// description.
+// The contract tests are written from CONTRACT.md alone and see the mock only as an HTTP server.
+// The sections that they name are those of that file.
 
 const (
 	missing     = "app_missing" // an id that nothing has

@@ -8,14 +8,14 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock/serde"
 )
 
-// portalAccess is the body of a request for access to the application portal.
-type portalAccess struct {
+// portalRequest is the body of a request for access to the application portal.
+type portalRequest struct {
 	flags serde.Opt[[]string]
 	app   serde.Opt[*appIn]
 }
 
-func decodePortalAccess(c *call) (*portalAccess, error) {
-	in := new(portalAccess)
+func decodePortalAccess(c *call) (*portalRequest, error) {
+	in := new(portalRequest)
 	err := c.decode(serde.Struct{Name: "AppPortalAccessIn", Lenient: true, Members: []serde.Member{
 		serde.Optional("featureFlags", &in.flags, serde.Set(limited)),
 		serde.Nullable("application", &in.app, serde.Nested(describeApp)),
@@ -29,7 +29,7 @@ func decodePortalAccess(c *call) (*portalAccess, error) {
 }
 
 // portalAccess issues a token for one application.
-func (s *Server) portalAccess(c *call, o *org, in *portalAccess) (answer, error) {
+func (s *Server) portalAccess(c *call, o *org, in *portalRequest) (answer, error) {
 	ref, err := c.param(0)
 	if err != nil {
 		return answer{}, err
@@ -53,5 +53,5 @@ func (s *Server) portalAccess(c *call, o *org, in *portalAccess) (answer, error)
 
 // dashboardAccess is the older name of it, and does not read the body.
 func (s *Server) dashboardAccess(c *call, o *org) (answer, error) {
-	return s.portalAccess(c, o, new(portalAccess))
+	return s.portalAccess(c, o, new(portalRequest))
 }
