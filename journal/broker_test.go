@@ -35,15 +35,9 @@ func write(ctx context.Context, t *testing.T, b *journaltest.Broker, from int) [
 	var want []string
 	for next := from; ctx.Err() == nil; next += 10 * partitions {
 		for partition := range int32(partitions) {
-			want = append(
-				want,
-				origins(
-					t,
-					b,
-					partition,
-					next+10*int(partition),
-					next+10*int(partition)+10,
-				)...) //nolint:contextcheck // it has that of t
+			from := next + 10*int(partition)
+			written := origins(t, b, partition, from, from+10) //nolint:contextcheck // it has that of t
+			want = append(want, written...)
 		}
 		pause(ctx, 10*time.Millisecond)
 	}

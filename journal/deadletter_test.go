@@ -265,10 +265,12 @@ func TestServerThatRefusesAtTheStartIsTold(t *testing.T) {
 		fault svixmock.Fault
 		want  string
 	}{
-		"token":          {svixmock.Fault{Status: http.StatusUnauthorized}, "refuses the token"},
-		"wrong address":  {svixmock.Fault{Status: http.StatusNotFound, Body: "<html>"}, "is its URL right?"},
-		"moved":          {svixmock.Fault{Status: http.StatusMovedPermanently}, "is its URL right?"},
-		"no event types": {svixmock.Fault{Status: http.StatusNotFound, Body: `{"code":"not_found"}`}, "register-defaults"},
+		"token":         {svixmock.Fault{Status: http.StatusUnauthorized}, "refuses the token"},
+		"wrong address": {svixmock.Fault{Status: http.StatusNotFound, Body: "<html>"}, "is its URL right?"},
+		"moved":         {svixmock.Fault{Status: http.StatusMovedPermanently}, "is its URL right?"},
+		"no event types": {
+			svixmock.Fault{Status: http.StatusNotFound, Body: `{"code":"not_found"}`}, "register-defaults",
+		},
 	} {
 		t.Run(name, func(t *testing.T) { //nolint:paralleltest // one fault at a time
 			server.FailRate(1, 1, tt.fault)

@@ -65,7 +65,7 @@ func (k KafkaConfig) mistakes() []error {
 			m = append(m, errors.New("sasl.username, sasl.password: missing, with this security.protocol"))
 		}
 	} else if k.Username != "" || k.Password != "" {
-		m = append(m, errors.New("sasl.username, sasl.password: not used with this security.protocol, but with sasl_ssl"))
+		m = append(m, errors.New("sasl.username, sasl.password: not used with this security.protocol"))
 	}
 	if (k.CertificateFile == "") != (k.KeyFile == "") {
 		m = append(m, errors.New("ssl.certificate.location, ssl.key.location: one of them is missing"))

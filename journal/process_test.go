@@ -100,11 +100,8 @@ func start(t *testing.T, job feedJob) *process {
 	if err := gob.NewEncoder(&text).Encode(job); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{
-		cmd:    exec.CommandContext(t.Context(), os.Args[0]),
-		ready:  make(chan struct{}),
-		exited: make(chan struct{}),
-	} //nolint:gosec // this test
+	p := &process{ready: make(chan struct{}), exited: make(chan struct{})}
+	p.cmd = exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test
 	p.cmd.Env = append(os.Environ(), feedProcess+"="+base64.StdEncoding.EncodeToString(text.Bytes()))
 	p.cmd.Stderr = os.Stderr
 	in, errIn := p.cmd.StdinPipe()

@@ -58,10 +58,8 @@ func TestPythonWritesAndAPythonGroupIsTakenOver(t *testing.T) {
 // python runs testdata/interop.py.
 func python(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(
-		t.Context(),
-		os.Getenv(pythonVariable),
-		append([]string{"testdata/interop.py"}, args...)...) //nolint:gosec // of the operator
+	args = append([]string{"testdata/interop.py"}, args...)
+	cmd := exec.CommandContext(t.Context(), os.Getenv(pythonVariable), args...) //nolint:gosec // of the operator
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

@@ -34,12 +34,10 @@ func TestMembersJoinAndLeaveUnderLoad(t *testing.T) {
 	for range 2 {
 		others.Go(func() {
 			for ctx.Err() == nil {
-				r := runBeside(
-					t,
-					cfg,
-					server.client(t),
-				) //nolint:contextcheck // it has that of t
-				pause(ctx, length/10+time.Duration(rand.Int64N(int64(length/10)))) //nolint:gosec // no secret
+				wait := length/10 + time.Duration(rand.Int64N(int64(length/10))) //nolint:gosec // no secret
+
+				r := runBeside(t, cfg, server.client(t)) //nolint:contextcheck // it has that of t
+				pause(ctx, wait)
 				r.stop(t)
 			}
 		})

@@ -183,15 +183,11 @@ func (j *journalClient) config() (journal.Config, error) {
 
 // feedClient is a client as a feed needs it: the feed itself tries again what fails.
 func feedClient(cmd *cobra.Command, s *settings, onlyHeard time.Duration) (*webhooks.Client, error) {
-	r, err := s.resolve(cmd)
-	if err != nil {
-		return nil, err
-	}
 	heard := webhooks.WithoutListenerCheck()
 	if onlyHeard > 0 {
 		heard = webhooks.WithNobodyListensTTL(onlyHeard)
 	}
-	return s.clientFor(cmd, r, heard, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
+	return s.client(cmd, heard, webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}))
 }
 
 // explainFeed keeps what the feed says to do, which the error within does not.

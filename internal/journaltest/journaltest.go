@@ -128,9 +128,9 @@ const RestartVariable = "KAFKA_RESTART"
 func (b *Broker) Restart(tb testing.TB, opts ...kfake.Opt) {
 	tb.Helper()
 	if b.Fake == nil {
-		command := strings.Fields(os.Getenv(RestartVariable))
-		if out, err := exec.CommandContext(tb.Context(), command[0], command[1:]...).
-			CombinedOutput(); err != nil { //nolint:gosec // of the operator
+		words := strings.Fields(os.Getenv(RestartVariable))
+		command := exec.CommandContext(tb.Context(), words[0], words[1:]...) //nolint:gosec // of the operator
+		if out, err := command.CombinedOutput(); err != nil {
 			tb.Fatalf("%v\n%s", err, out)
 		}
 		return
