@@ -142,6 +142,25 @@ func TestBrokerIsStartedAgain(t *testing.T) {
 	t.Logf("%d requests for %d records", server.creates.Load(), len(want))
 }
 
+func TestFeedEndsWhileTheBrokerIsDown(t *testing.T) {
+	t.Parallel()
+	broker, server := journaltest.NewBroker(t, 2), newSvix(t)
+	onlyFake(t, broker)
+	cfg := config(broker)
+	cfg.CommitInterval = time.Hour // so that there is something to commit at the end
+	cfg.ShutdownTimeout = 5 * time.Second
+	feed := runBeside(t, cfg, server.client(t))
+	want := origins(t, broker, 0, 0, 100)
+	eventually(t, "all arrives", func() bool { return len(server.eventIDs()) == len(want) })
+	broker.Fake.Close()
+	began := time.Now()
+	feed.stop(t)
+	if took := time.Since(began); took > 2*cfg.ShutdownTimeout {
+		t.Errorf("it took %v to end", took)
+	}
+	checkStored(t, server, want)
+}
+
 func TestTopicIsDeletedAndCreatedAgain(t *testing.T) {
 	t.Parallel()
 	for name, byPosition := range map[string]bool{"ids of objects": false, "ids of positions": true} {
