@@ -57,8 +57,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// ShutdownTimeout is how long they may take when the feed ends. Zero: 20 s.
 	ShutdownTimeout time.Duration
-	// MaxDeadInARow ends the feed when so many records in a row are refused although the schemas of
-	// [webhooks.DefaultEventTypes] allow them: the registered ones are wrong then. Zero: 100.
+	// MaxDeadInARow ends the feed when so many records in a row of one event type are refused although
+	// its schema in [webhooks.DefaultEventTypes] allows them: the registered one is wrong then. Zero: 100.
 	MaxDeadInARow int
 	// DeadLetter says where records go that cannot be sent.
 	DeadLetter DeadLetterConfig

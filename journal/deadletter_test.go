@@ -242,8 +242,13 @@ func TestWrongSchemasEndTheFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	broker.Produce(t, &kgo.Record{Topic: broker.Topic("origin"), Value: journaltest.Broken}) // does not count
-	origins(t, broker, 0, 0, 500)
+	for i := range 20 {                                                                      // the others are taken
+		origins(t, broker, 0, 10*i, 10*i+10)
+		status := journaltest.Status(originURL(i), 1, 0, "full")
+		broker.Produce(t, &kgo.Record{Topic: broker.Topic("origin_visit_status"), Value: status})
+	}
 	cfg := config(broker)
+	cfg.Concurrency = 4
 	cfg.DeadLetter.File = filepath.Join(t.TempDir(), "dead.ndjson")
 	cfg.MaxDeadInARow = 10
 	_, err := run(t, cfg, client)

@@ -88,8 +88,8 @@ type Feed struct {
 	stopping   bool // no more records are taken
 	ended      bool // no more records are sent
 	failure    error
-	deadInARow int
-	gateSince  time.Time // when the gate was closed; zero: it is open
+	deadInARow map[string]int // by event type
+	gateSince  time.Time      // when the gate was closed; zero: it is open
 	gateLogged time.Time
 	counts     counts
 }
@@ -150,6 +150,7 @@ func New(cfg Config, to Sender, opts ...Option) (*Feed, error) {
 		positions:    make(chan struct{}, 1),
 		startTimeout: startTimeout,
 		counts:       newCounts(),
+		deadInARow:   map[string]int{},
 	}
 	f.workers.L, f.room.L, f.idle.L = &f.mu, &f.mu, &f.mu
 	for _, position := range cfg.DeadLetter.Force {

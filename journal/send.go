@@ -85,7 +85,7 @@ func (f *Feed) sendEvent(e *entry, ev webhooks.Event) {
 	case err == nil && message.IsZero():
 		f.settle(e, outcomeUnheard)
 	case err == nil:
-		f.sent(e, time.Since(began))
+		f.sent(e, ev.Type, time.Since(began))
 	case e.Record.partition.ctx.Err() != nil:
 		f.drop(e)
 	case fault:
@@ -95,11 +95,11 @@ func (f *Feed) sendEvent(e *entry, ev webhooks.Event) {
 	}
 }
 
-func (f *Feed) sent(e *entry, took time.Duration) {
+func (f *Feed) sent(e *entry, eventType string, took time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.counts.send(took)
-	f.deadInARow = 0
+	f.deadInARow[eventType] = 0
 	f.settleLocked(e, outcomeSent)
 }
 
@@ -186,13 +186,13 @@ func (f *Feed) refused(e *entry, ev webhooks.Event, class string, err error) {
 	e.Record.dead = newDeadLetter(e.Record.record, ev.ID, class, err)
 	if f.schemas.allow(e.Record.partition.ctx, ev) {
 		f.mu.Lock()
-		f.deadInARow++
-		inARow := f.deadInARow
+		f.deadInARow[ev.Type]++
+		inARow := f.deadInARow[ev.Type]
 		f.mu.Unlock()
 		if inARow >= f.cfg.MaxDeadInARow {
-			f.fail(stopped("%d events in a row were refused although the archive's own schemas allow them: "+
-				"are the right ones registered (swh-webhooks event-type register-defaults)? the last one, %s: %w",
-				inARow, e.Record.record.Position(), err))
+			f.fail(stopped("%d %s events in a row were refused although the archive's own schema allows them: "+
+				"is the right one registered (swh-webhooks event-type register-defaults)? the last one, %s: %w",
+				inARow, ev.Type, e.Record.record.Position(), err))
 			f.drop(e)
 			return
 		}
