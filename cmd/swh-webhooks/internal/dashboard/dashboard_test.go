@@ -275,7 +275,7 @@ func TestMessageShowsPayloadAndAttempts(t *testing.T) {
 	page := v.get("/message?type=origin.visit&id="+id, http.StatusOK)
 	v.has(page, id, "&#34;origin_url&#34;: &#34;", "503 Service Unavailable", "the database is being vacuumed", "{&#34;received&#34;:true}",
 		"Webhook-Signature", "v1,", "X-Swh-Event", `<circle class="bad"`, `<circle class="ok"`, ">Resend<")
-	r := v.request(http.MethodGet, "/find?type=origin.visit&id="+id, nil)
+	r := v.request(http.MethodGet, "/find?type=origin.visit&id=%20"+id+"%0A", nil)
 	if found := v.do(r, http.StatusOK); found.path != "/message" {
 		t.Errorf("looking for the message leads to %s", found.path)
 	}

@@ -24,6 +24,9 @@ func TestPagesOfALargeServer(t *testing.T) {
 	v := visit(t, s)
 	all := s.Endpoint(t, webhooks.TypeOriginVisit, "https://all.example.org/")
 	deliveries := v.get("/deliveries?type=origin.visit", http.StatusOK)
+	if answer := v.do(v.request(http.MethodGet, "/live?type=origin.visit&since="+time.Now().UTC().Format(time.RFC3339), nil), http.StatusNoContent); answer.text != "" {
+		t.Errorf("all of many endpoints are followed: %s", answer.text)
+	}
 	message := regexp.MustCompile(`msg_[A-Za-z0-9]+`).FindString(deliveries)
 	pages := map[string]struct {
 		path     string

@@ -42,7 +42,7 @@ func (d *Dashboard) live(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if many, err := d.hasMany(r.Context(), s); err != nil || many {
-		http.Error(w, "This cannot be followed.", http.StatusNoContent) // so that the browser does not try again
+		w.WriteHeader(http.StatusNoContent) // so that the browser does not try again
 		return
 	}
 	ctx, cancel := context.WithCancel(r.Context())

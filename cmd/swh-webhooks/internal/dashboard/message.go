@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/softwareheritage/webhooks"
 )
@@ -45,7 +46,8 @@ func (d *Dashboard) message(ctx context.Context, r *http.Request) (view, error) 
 
 // find leads to the message that has an id.
 func (d *Dashboard) find(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, link("/message", "type", r.FormValue("type"), "id", r.FormValue("id")), http.StatusSeeOther)
+	id := strings.TrimSpace(r.FormValue("id")) // it may be pasted
+	http.Redirect(w, r, link("/message", "type", r.FormValue("type"), "id", id), http.StatusSeeOther)
 }
 
 // payload sends a payload as a file: a page shows the beginning only.
