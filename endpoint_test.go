@@ -560,8 +560,8 @@ func TestEnsureEndpointKeepsSecretAndState(t *testing.T) {
 	}
 }
 
-// TestEndpointOfAKilledCreatorIsCompleted by whoever ensures or creates it next, however far the first
-// one came: it must not stay disabled as if somebody had wanted that.
+// TestEndpointOfAKilledCreatorIsCompleted by whoever ensures or creates it next, however far the
+// first one came: it must not stay disabled as if somebody had wanted that.
 func TestEndpointOfAKilledCreatorIsCompleted(t *testing.T) {
 	t.Parallel()
 	for requests := range 3 {

@@ -712,8 +712,10 @@ func TestPanicOfTheInputGoesOnInTheLoop(t *testing.T) {
 func TestTransportThatIsOfNoUse(t *testing.T) {
 	t.Parallel()
 	tests := map[string]harness.RoundTripFunc{
-		"neither response nor error": func(*http.Request) (*http.Response, error) { return nil, nil }, //nolint:nilnil // that is it
-		"a panic":                    func(*http.Request) (*http.Response, error) { panic("no route") },
+		"neither response nor error": func(*http.Request) (*http.Response, error) {
+			return nil, nil
+		}, //nolint:nilnil // that is it
+		"a panic": func(*http.Request) (*http.Response, error) { panic("no route") },
 	}
 	for name, transport := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -747,12 +749,15 @@ func listsEndpoints(r *http.Request) bool {
 	return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/endpoint")
 }
 
-// TestOneAnswerIsNotEnoughToLoseAnEvent: that the application is not there, as a server may say that
-// is being replaced, is looked at again.
+// TestOneAnswerIsNotEnoughToLoseAnEvent: that the application is not there, as a server may say
+// that is being replaced, is looked at again.
 func TestOneAnswerIsNotEnoughToLoseAnEvent(t *testing.T) {
 	t.Parallel()
 	missing := func(only func(*http.Request) bool) svixmock.Fault {
-		return svixmock.Fault{Status: http.StatusNotFound, Body: `{"code":"not_found","detail":"Entity not found"}`, Only: only}
+		return svixmock.Fault{
+			Status: http.StatusNotFound,
+			Body:   `{"code":"not_found","detail":"Entity not found"}`, Only: only,
+		}
 	}
 	wasSent := func(t *testing.T, message webhooks.Message, err error) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/parser"
+	"go/printer"
 	"go/token"
 	"io/fs"
 	"os"
@@ -162,22 +163,33 @@ func isSession(t *testing.T, text string) {
 	}
 }
 
-// isPicture wants a box for each package of the project, and arrows for imports only.
+// isPicture wants each package of the project in a box, and arrows for imports only.
 func isPicture(t *testing.T, text string) {
 	t.Helper()
-	packages := packageImports(t)
-	boxes := map[string]string{} // the package's folder by the name of the box
-	for _, box := range regexp.MustCompile(`(?m)\b(\w+)\["([^"<]+)`).FindAllStringSubmatch(text, -1) {
-		boxes[box[1]] = box[2]
-		if _, exists := packages[box[2]]; !exists {
-			t.Errorf("the picture has the box %s, and there is no such package", box[2])
+	imports := packageImports(t)
+	boxes := map[string][]string{} // the packages in it, by the name of the box
+	drawn := map[string]bool{}
+	for _, box := range regexp.MustCompile(`\b(\w+)\["([^"]+)"\]`).FindAllStringSubmatch(text, -1) {
+		boxes[box[1]] = strings.Split(box[2], "<br>")
+		for _, name := range boxes[box[1]] {
+			drawn[name] = true
+			if imports[name] == nil {
+				t.Errorf("the picture in the README shows %s, and there is no such package", name)
+			}
 		}
 	}
-	for _, arrow := range regexp.MustCompile(`(?m)^\s*(\w+) -->(?:\|[^|]*\|)? ([\w &]+)$`).FindAllStringSubmatch(text,
-		-1) {
+	for name := range imports {
+		if !drawn[name] {
+			t.Errorf("the picture in the README does not show the package %s: put it in a box", name)
+		}
+	}
+	arrows := regexp.MustCompile(`(?m)^\s*(\w+) --> ([\w &]+)$`)
+	for _, arrow := range arrows.FindAllStringSubmatch(text, -1) {
 		for to := range strings.SplitSeq(arrow[2], " & ") {
-			if from := boxes[arrow[1]]; !packages[from][boxes[to]] {
-				t.Errorf("the picture has an arrow from %s to %s, which is not imported", from, boxes[to])
+			if !slices.ContainsFunc(boxes[arrow[1]], func(from string) bool {
+				return slices.ContainsFunc(boxes[to], func(to string) bool { return imports[from][to] })
+			}) {
+				t.Errorf("the picture in the README has an arrow from %s to %s, and no such import", arrow[1], to)
 			}
 		}
 	}
@@ -264,6 +276,92 @@ func checkGolden(t *testing.T, name, got string) {
 	}
 }
 
+// TestPublicInterface compares the exported names and their signatures with the golden files, so
+// that a review sees each change of them.
+func TestPublicInterface(t *testing.T) {
+	t.Parallel()
+	for name, dir := range map[string]string{"webhooks": ".", "webhookstest": "webhookstest", "journal": "journal"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			checkGolden(t, filepath.Join("testdata", "api", name+".txt"), publicInterface(t, dir))
+		})
+	}
+}
+
+// publicInterface are the exported declarations of a package, sorted, without comments.
+func publicInterface(t *testing.T, dir string) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fset := token.NewFileSet()
+	var decls []string
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.FileExports(file)
+		for _, decl := range file.Decls {
+			if f, ok := decl.(*ast.FuncDecl); ok && f.Recv != nil && !isExported(f.Recv.List[0].Type) {
+				continue
+			}
+			decls = append(decls, declarations(t, decl)...)
+		}
+	}
+	slices.Sort(decls)
+	return strings.Join(decls, "\n") + "\n"
+}
+
+// isExported tells whether the type of a receiver is exported.
+func isExported(receiver ast.Expr) bool {
+	switch r := receiver.(type) {
+	case *ast.StarExpr:
+		return isExported(r.X)
+	case *ast.IndexExpr:
+		return isExported(r.X)
+	case *ast.Ident:
+		return r.IsExported()
+	}
+	return false
+}
+
+// declarations are the texts of what a declaration declares, one for each specification.
+func declarations(t *testing.T, decl ast.Decl) []string {
+	t.Helper()
+	var nodes []any
+	switch d := decl.(type) {
+	case *ast.FuncDecl:
+		d.Body = nil
+		nodes = append(nodes, d)
+	case *ast.GenDecl:
+		for _, spec := range d.Specs {
+			switch s := spec.(type) {
+			case *ast.ImportSpec:
+				continue
+			case *ast.ValueSpec:
+				if d.Tok == token.VAR {
+					s.Values = nil
+				}
+			}
+			nodes = append(nodes, &ast.GenDecl{Tok: d.Tok, Specs: []ast.Spec{spec}})
+		}
+	}
+	var texts []string
+	for _, node := range nodes {
+		var text bytes.Buffer
+		if err := printer.Fprint(&text, token.NewFileSet(), node); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, text.String())
+	}
+	return texts
+}
+
 // TestDependencies: who imports the library, or tests with it, gets nothing but these modules.
 func TestDependencies(t *testing.T) {
 	t.Parallel()
@@ -308,4 +406,63 @@ func anchors(page string) []string {
 		names = append(names, strings.ReplaceAll(plain, " ", "-"))
 	}
 	return names
+}
+
+// TestLayout: each file of the root package has one noun and at most one twin.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		base, isTest := strings.CutSuffix(name, "_test.go")
+		if isTest && !slices.Contains([]string{"bench", "example", "fuzz", "harness", "project"}, base) &&
+			!slices.Contains(files, base+".go") {
+			t.Errorf("%s is the twin of no file", name)
+		}
+	}
+}
+
+// texts are the lines of all files that people write and read, by name.
+func texts(t *testing.T) map[string][]string {
+	t.Helper()
+	lines := map[string][]string{}
+	err := filepath.WalkDir(".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == "testdata" || entry.Name() == ".git") {
+			return fs.SkipDir
+		}
+		switch {
+		case entry.IsDir() || name == "go.sum":
+			return nil
+		case slices.Contains([]string{".go", ".md", ".yml", ".yaml", ".html", ".css", ".js", ".mod", ""},
+			filepath.Ext(name)):
+			lines[filepath.ToSlash(name)] = strings.Split(readFile(t, name), "\n")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lines
+}
+
+// TestNothingIsCitedThatIsNotHere: what a text or the name of a test refers to is in the project.
+func TestNothingIsCitedThatIsNotHere(t *testing.T) {
+	t.Parallel()
+	elsewhere := regexp.MustCompile(`design\.md|behaviour\.md|svix-contrac[t]|sdk-note[s]|\.\./shared`)
+	numbered := regexp.MustCompile(`^func (Test|Fuzz|Benchmark|Example)[A-Za-z_]*[0-9]{2}`)
+	for name, lines := range texts(t) {
+		for i, line := range lines {
+			if elsewhere.MatchString(line) {
+				t.Errorf("%s:%d cites a document that its readers do not have: %s", name, i+1, line)
+			}
+			if numbered.MatchString(line) {
+				t.Errorf("%s:%d names a test by a number: %s", name, i+1, line)
+			}
+		}
+	}
 }

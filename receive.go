@@ -129,7 +129,8 @@ func (d Delivery) Decode(v any) error {
 // A payload that cannot be decoded is an [ErrInvalidPayload], so that the sender tries again:
 // until then a new version of the receiver may have mended it. To drop such deliveries, use Decode
 // and wrap [ErrDiscard].
-func DecodePayload[T any](receive func(ctx context.Context, d Delivery, payload T) error) func(ctx context.Context, d Delivery) error {
+func DecodePayload[T any](receive func(ctx context.Context, d Delivery, payload T) error) func(ctx context.Context,
+	d Delivery) error {
 	if receive == nil {
 		return nil
 	}
@@ -167,7 +168,9 @@ func DecodePayload[T any](receive func(ctx context.Context, d Delivery, payload 
 // tries again until that is mended.
 //
 // It is safe for concurrent use, and calls receive concurrently.
-func NewHandler(secrets []string, receive func(ctx context.Context, d Delivery) error, opts ...HandlerOption) http.Handler {
+func NewHandler(secrets []string, receive func(ctx context.Context, d Delivery) error,
+	opts ...HandlerOption,
+) http.Handler {
 	h := &handler{
 		receive:   receive,
 		maxBody:   defaultMaxBody,

@@ -436,8 +436,8 @@ func TestFollowSentEventsAsksEachEndpointOnce(t *testing.T) {
 	})
 }
 
-// TestFollowSentEventsOutlivesTheServer: what the server cannot answer now it can later, and nothing
-// is lost or given twice.
+// TestFollowSentEventsOutlivesTheServer: what the server cannot answer now it can later, and
+// nothing is lost or given twice.
 func TestFollowSentEventsOutlivesTheServer(t *testing.T) {
 	t.Parallel()
 	harness.InBubble(t, func(t *testing.T) {
@@ -498,13 +498,28 @@ func TestFollowSentEventsEnds(t *testing.T) {
 			events    int
 			want      error // nil: none
 		}{
-			"limit":           {eventType, webhooks.SentEventQuery{After: hourAgo, Limit: 1}, none, 1, nil},
-			"before":          {eventType, webhooks.SentEventQuery{Before: time.Now()}, none, 0, webhooks.ErrInvalidQuery},
-			"deleted":         {eventType, webhooks.SentEventQuery{IncludeDeleted: true}, none, 0, webhooks.ErrInvalidQuery},
-			"negative limit":  {eventType, webhooks.SentEventQuery{Limit: -1}, none, 0, webhooks.ErrInvalidQuery},
-			"type not there":  {"origin.none", webhooks.SentEventQuery{}, none, 0, webhooks.ErrEventTypeNotFound},
-			"not a type":      {"origin", webhooks.SentEventQuery{}, none, 0, webhooks.ErrEventTypeNotFound},
-			"token refused":   {eventType, webhooks.SentEventQuery{After: hourAgo}, refused, 0, webhooks.ErrUnauthorized},
+			"limit": {eventType, webhooks.SentEventQuery{After: hourAgo, Limit: 1}, none, 1, nil},
+			"before": {
+				eventType,
+				webhooks.SentEventQuery{Before: time.Now()},
+				none, 0,
+				webhooks.ErrInvalidQuery,
+			},
+			"deleted": {
+				eventType,
+				webhooks.SentEventQuery{IncludeDeleted: true},
+				none, 0,
+				webhooks.ErrInvalidQuery,
+			},
+			"negative limit": {eventType, webhooks.SentEventQuery{Limit: -1}, none, 0, webhooks.ErrInvalidQuery},
+			"type not there": {"origin.none", webhooks.SentEventQuery{}, none, 0, webhooks.ErrEventTypeNotFound},
+			"not a type":     {"origin", webhooks.SentEventQuery{}, none, 0, webhooks.ErrEventTypeNotFound},
+			"token refused": {
+				eventType,
+				webhooks.SentEventQuery{After: hourAgo},
+				refused, 0,
+				webhooks.ErrUnauthorized,
+			},
 			"another server":  {eventType, webhooks.SentEventQuery{After: hourAgo}, login, 0, new(webhooks.APIError)},
 			"without a limit": {eventType, webhooks.SentEventQuery{After: hourAgo}, none, 1, context.DeadlineExceeded},
 		}

@@ -5,8 +5,8 @@ import "context"
 // A Tracer is told of the work of a client ([WithTracer]) and of a handler ([WithHandlerTracer]).
 // Package otelwebhooks, a module of its own, makes spans and metrics of OpenTelemetry of it.
 //
-// It is told neither of channels, URLs and payloads nor of secrets, but for what the texts of errors
-// say: those of the network name the server's address.
+// It is told neither of channels, URLs and payloads nor of secrets, but for what the texts of
+// errors say: those of the network name the server's address.
 type Tracer interface {
 	// Start is called when something begins. The context it returns, derived from ctx, is the
 	// one that goes on: to what is done for it, and to the receive function of a handler. The
@@ -50,7 +50,10 @@ const (
 	SpanReceive
 )
 
-var spanKinds = [...]string{SpanSend: "send", SpanTry: "try", SpanWait: "wait", SpanLookup: "lookup", SpanList: "list", SpanReceive: "receive"}
+var spanKinds = [...]string{
+	SpanSend: "send", SpanTry: "try", SpanWait: "wait",
+	SpanLookup: "lookup", SpanList: "list", SpanReceive: "receive",
+}
 
 // String returns "send", "try", "wait", "lookup", "list" or "receive", and else "unknown".
 func (k SpanKind) String() string {

@@ -68,10 +68,12 @@ func exampleClient(opts ...webhooks.Option) *webhooks.Client {
 // scrape does what Prometheus does, and says what it found of a metric.
 func scrape(metric string) string {
 	answer := httptest.NewRecorder()
-	http.DefaultServeMux.ServeHTTP(answer, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", http.NoBody))
+	http.DefaultServeMux.ServeHTTP(answer,
+		httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", http.NoBody))
 	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
 		if labels, value, ok := strings.Cut(lines.Text(), "} "); ok && strings.HasPrefix(labels, metric+"{") {
-			return fmt.Sprintf("sends of %s that are %s: %s", label(labels, "messaging_destination_name"), label(labels, "webhooks_outcome"), value)
+			return fmt.Sprintf("sends of %s that are %s: %s",
+				label(labels, "messaging_destination_name"), label(labels, "webhooks_outcome"), value)
 		}
 	}
 	return "nothing found of " + metric + " in: " + answer.Body.String()

@@ -11,8 +11,8 @@
 // # Spans
 //
 //   - "send <event type>" (producer): a SendEvent, from its call to its return.
-//   - "try" (client): one try of a request, with the status of the answer, and how often the request
-//     was sent before (http.request.resend_count).
+//   - "try" (client): one try of a request, with the status of the answer, and how often the
+//     request was sent before (http.request.resend_count).
 //   - "wait": the time between two tries.
 //   - "lookup <event type>": what a send has to ask before it can send.
 //   - "list <what>": one page of a listing.
@@ -90,7 +90,8 @@ type Tracer struct {
 // Start implements [webhooks.Tracer].
 func (t *Tracer) Start(ctx context.Context, s webhooks.Span) (context.Context, func(webhooks.End)) {
 	begin := time.Now()
-	ctx, span := t.tracer.Start(ctx, spanName(s), trace.WithSpanKind(spanKind(s.Kind)), trace.WithAttributes(startAttributes(s)...))
+	ctx, span := t.tracer.Start(ctx, spanName(s), trace.WithSpanKind(spanKind(s.Kind)),
+		trace.WithAttributes(startAttributes(s)...))
 	t.instruments.started(ctx, s)
 	return ctx, func(e webhooks.End) {
 		t.instruments.ended(ctx, s, e, time.Since(begin))
@@ -209,7 +210,8 @@ type instruments struct {
 }
 
 func newInstruments(m metric.Meter) (instruments, error) {
-	seconds := metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+	seconds := metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+		0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 	var i instruments
 	var errs [4]error
 	i.sends, errs[0] = m.Float64Histogram("messaging.client.operation.duration", metric.WithUnit("s"), seconds,

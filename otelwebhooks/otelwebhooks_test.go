@@ -68,7 +68,8 @@ func newSetting(t *testing.T) *setting {
 			t.Fatal(err)
 		}
 	}
-	if err := plain.CreateEndpoint(t.Context(), webhooks.Endpoint{URL: receiverURL, EventType: webhooks.TypeOriginCreate}, secret); err != nil {
+	if err := plain.CreateEndpoint(t.Context(),
+		webhooks.Endpoint{URL: receiverURL, EventType: webhooks.TypeOriginCreate}, secret); err != nil {
 		t.Fatal(err)
 	}
 	s.client = s.Client(webhooks.WithTracer(s.tracer))
@@ -134,21 +135,24 @@ func TestSpans(t *testing.T) {
 		},
 		"listing": func(t *testing.T, s *setting) {
 			t.Helper()
-			if _, err := webhooks.Collect(s.client.ListEndpoints(t.Context(), webhooks.TypeOriginCreate, webhooks.EndpointQuery{})); err != nil {
+			if _, err := webhooks.Collect(s.client.ListEndpoints(t.Context(),
+				webhooks.TypeOriginCreate, webhooks.EndpointQuery{})); err != nil {
 				t.Error(err)
 			}
 		},
 		"received": func(t *testing.T, s *setting) {
 			t.Helper()
 			calls := 0
-			s.Handle(receiverURL, webhooks.NewHandler([]string{secret}, func(ctx context.Context, _ webhooks.Delivery) error {
-				_, span := trace.SpanFromContext(ctx).TracerProvider().Tracer("receiver").Start(ctx, "index the origin")
-				defer span.End()
-				if calls++; calls == 1 {
-					return errors.New("the database is down")
-				}
-				return nil
-			}, webhooks.WithHandlerTracer(s.tracer)))
+			s.Handle(receiverURL, webhooks.NewHandler([]string{secret},
+				func(ctx context.Context, _ webhooks.Delivery) error {
+					tracer := trace.SpanFromContext(ctx).TracerProvider().Tracer("receiver")
+					_, span := tracer.Start(ctx, "index the origin")
+					defer span.End()
+					if calls++; calls == 1 {
+						return errors.New("the database is down")
+					}
+					return nil
+				}, webhooks.WithHandlerTracer(s.tracer)))
 			s.send(t, 1)
 			if err := s.WaitForDeliveries(t.Context(), 2); err != nil {
 				t.Error(err)
@@ -229,7 +233,9 @@ func TestSenderAndReceiverNameTheMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := newSetting(t)
-		s.Handle(receiverURL, webhooks.NewHandler([]string{secret}, func(context.Context, webhooks.Delivery) error { return nil },
+		s.Handle(receiverURL, webhooks.NewHandler([]string{secret}, func(context.Context, webhooks.Delivery) error {
+			return nil
+		},
 			webhooks.WithHandlerTracer(s.tracer)))
 		s.send(t, 1)
 		if err := s.WaitForDeliveries(t.Context(), 1); err != nil {
@@ -264,7 +270,8 @@ func TestMetrics(t *testing.T) {
 		s.FailNext(2, webhookstest.Fault{Status: http.StatusServiceUnavailable, Only: isCreateOfMessage})
 		s.send(t, 1)
 		s.send(t, 2)
-		if _, err := s.client.SendEvent(t.Context(), webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: 3}); err == nil {
+		if _, err := s.client.SendEvent(t.Context(),
+			webhooks.Event{Type: webhooks.TypeOriginCreate, Payload: 3}); err == nil {
 			t.Error("sent a number")
 		}
 		if err := s.WaitForDeliveries(t.Context(), 3); err != nil {
@@ -272,11 +279,17 @@ func TestMetrics(t *testing.T) {
 		}
 		got := counts(t, s.reader)
 		want := map[string]float64{
-			"messaging.client.operation.duration messaging.destination.name=origin.create messaging.operation.name=send messaging.system=svix webhooks.outcome=sent":                                         2,
-			"messaging.client.operation.duration error.type=webhooks.ErrInvalidPayload messaging.destination.name=origin.create messaging.operation.name=send messaging.system=svix webhooks.outcome=failed": 1,
-			"messaging.process.duration http.response.status_code=204 messaging.destination.name=origin.create messaging.operation.name=receive messaging.system=svix":                                       2,
-			"messaging.process.duration error.type=500 http.response.status_code=500 messaging.destination.name=origin.create messaging.operation.name=receive messaging.system=svix":                        1,
-			"webhooks.client.active_sends messaging.destination.name=origin.create messaging.operation.name=send messaging.system=svix":                                                                      0,
+			"messaging.client.operation.duration messaging.destination.name=origin.create " +
+				"messaging.operation.name=send messaging.system=svix webhooks.outcome=sent": 2,
+			"messaging.client.operation.duration error.type=webhooks.ErrInvalidPayload " +
+				"messaging.destination.name=origin.create messaging.operation.name=send " +
+				"messaging.system=svix webhooks.outcome=failed": 1,
+			"messaging.process.duration http.response.status_code=204 " +
+				"messaging.destination.name=origin.create messaging.operation.name=receive messaging.system=svix": 2,
+			"messaging.process.duration error.type=500 http.response.status_code=500 " +
+				"messaging.destination.name=origin.create messaging.operation.name=receive messaging.system=svix": 1,
+			"webhooks.client.active_sends messaging.destination.name=origin.create " +
+				"messaging.operation.name=send messaging.system=svix": 0,
 			"webhooks.client.retries": 2,
 		}
 		for key, n := range want {
@@ -304,7 +317,8 @@ func TestActiveSends(t *testing.T) {
 			}()
 		}
 		synctest.Wait()
-		const key = "webhooks.client.active_sends messaging.destination.name=origin.create messaging.operation.name=send messaging.system=svix"
+		const key = "webhooks.client.active_sends messaging.destination.name=origin.create " +
+			"messaging.operation.name=send messaging.system=svix"
 		if got := counts(t, s.reader)[key]; got != 3 {
 			t.Errorf("%v sends in flight, want 3", got)
 		}

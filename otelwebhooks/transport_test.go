@@ -29,7 +29,8 @@ func TestConnectionsThroughOtelHTTP(t *testing.T) {
 		opened.Add(1)
 		return dial(ctx, network, address)
 	}
-	client := srv.Client(webhooks.WithHTTPClient(&http.Client{Transport: otelhttp.NewTransport(transport)}), webhooks.WithoutListenerCheck())
+	client := srv.Client(webhooks.WithHTTPClient(&http.Client{Transport: otelhttp.NewTransport(transport)}),
+		webhooks.WithoutListenerCheck())
 	for _, et := range webhooks.DefaultEventTypes() {
 		if err := client.CreateEventType(t.Context(), et); err != nil {
 			t.Fatal(err)

@@ -7,8 +7,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/endpoint"
 )
 
-// An Audience are the channels, as Svix knows them, on which an enabled endpoint receives the events
-// of a type. The zero value has nobody.
+// An Audience are the channels, as Svix knows them, on which an enabled endpoint receives the
+// events of a type. The zero value has nobody.
 type Audience struct {
 	all      bool // one receives the events on every channel and on none
 	others   bool // there are more endpoints, at which nobody has looked

@@ -74,7 +74,9 @@ func New[V any](cfg Config[V]) *Cache[V] {
 // Callers that want the same key at once share one load. It has the values of the first one's
 // context, and ends when the contexts of all of them have ended; each waits no longer than its own
 // context allows. With a TTL of zero each Load loads for itself.
-func (c *Cache[V]) Load(ctx context.Context, key string, good func(value V, age time.Duration) bool, load func(ctx context.Context) (V, error)) (V, error) {
+func (c *Cache[V]) Load(ctx context.Context, key string, good func(value V, age time.Duration) bool,
+	load func(ctx context.Context) (V, error),
+) (V, error) {
 	if c.cfg.TTL <= 0 {
 		return load(ctx)
 	}
@@ -118,7 +120,9 @@ func endOf(ctx context.Context) error {
 
 // find returns the value under a key if it is usable, or else the load under way, which it starts
 // if there is none.
-func (c *Cache[V]) find(ctx context.Context, key string, usable func(answer[V]) bool, load func(context.Context) (V, error)) (V, *flight[V]) {
+func (c *Cache[V]) find(ctx context.Context, key string, usable func(answer[V]) bool,
+	load func(context.Context) (V, error),
+) (V, *flight[V]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.entries[key]

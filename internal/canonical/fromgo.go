@@ -68,8 +68,8 @@ func convertOther(v any, depth int) (any, *Error) {
 	}
 }
 
-// checkName refuses what the server's library keeps for itself: it takes an object with such a member
-// for a number, or for the text of a value.
+// checkName refuses what the server's library keeps for itself: it takes an object with such a
+// member for a number, or for the text of a value.
 func checkName(name string) *Error {
 	if strings.HasPrefix(name, "$serde_json::private::") {
 		return (&Error{Reason: "the server would read such a member as something else"}).in(name)

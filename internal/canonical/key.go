@@ -61,7 +61,8 @@ func decimal(n string) (digits string, exponent int) {
 	return digits, exponent - len(fraction) + len(all) - len(digits)
 }
 
-// Distinct returns the items without those that are equal to an earlier one. It may change the list.
+// Distinct returns the items without those that are equal to an earlier one. It may change the
+// list.
 func Distinct(items []any) []any {
 	known := make(map[string]bool, len(items))
 	return slices.DeleteFunc(items, func(item any) bool {

@@ -12,8 +12,8 @@ import (
 // maxSize is the size up to which a file is read, in bytes.
 const maxSize = 1 << 20
 
-// Read returns the text of the file at path, at most 1 MiB. A file that does not exist is looked for
-// once more with ".yml" appended.
+// Read returns the text of the file at path, at most 1 MiB. A file that does not exist is looked
+// for once more with ".yml" appended.
 func Read(path string) ([]byte, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrNotExist) {

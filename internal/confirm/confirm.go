@@ -1,9 +1,9 @@
 // Package confirm sees to it that a message which a server has stored is delivered.
 //
 // A Svix server drops the handler of a request where it stands when the client goes away. A message
-// may then be stored without being queued: the server refuses to create it again, since it is there,
-// and never delivers it. Only a resend does. But a resend cancels the retries that are planned for a
-// message that was queued, so there must be no doubt.
+// may then be stored without being queued: the server refuses to create it again, since it is
+// there, and never delivers it. Only a resend does. But a resend cancels the retries that are
+// planned for a message that was queued, so there must be no doubt.
 package confirm
 
 import (
@@ -38,9 +38,9 @@ type Message interface {
 	Waiting(ctx context.Context) (end func())
 }
 
-// Delivered returns nil once the message, which was stored at the given time of the server, is known
-// to be queued or is resent to all that should receive it. Until it is old enough for that it asks
-// for attempts again and again, with growing pauses: ten times at most.
+// Delivered returns nil once the message, which was stored at the given time of the server, is
+// known to be queued or is resent to all that should receive it. Until it is old enough for that it
+// asks for attempts again and again, with growing pauses: ten times at most.
 func Delivered(ctx context.Context, m Message, stored time.Time) error {
 	began := time.Now()
 	look := func() (queued bool, age time.Duration, err error) {

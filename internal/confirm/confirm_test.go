@@ -79,20 +79,47 @@ func TestDelivered(t *testing.T) {
 		resent []string
 		err    error
 	}{
-		"queued and attempted":                     {message: &message{queuedAt: 1, receivers: two}, old: hour, polls: 1},
-		"never queued, old":                        {message: &message{receivers: two}, old: hour, polls: 1, resent: two},
-		"never queued, nobody should have it":      {message: &message{}, old: 0, polls: 1},
-		"never queued, new":                        {message: &message{receivers: two}, old: 0, polls: 11, resent: two},
-		"never queued, new by an odd fraction":     {message: &message{receivers: two}, old: 4 * time.Millisecond, polls: 11, resent: two},
-		"never queued, half a minute old":          {message: &message{receivers: two}, old: 30 * time.Second, polls: 7, resent: two},
-		"never queued, server an hour ahead":       {message: &message{receivers: two, ahead: hour}, old: 0, polls: 11, resent: two},
-		"never queued, server an hour behind":      {message: &message{receivers: two, ahead: -hour}, old: 0, polls: 11, resent: two},
-		"never queued, no Date":                    {message: &message{receivers: two, noDate: true}, old: hour, polls: 11, resent: two},
-		"the first attempt ends with its time-out": {message: &message{receivers: two, queuedAt: 30 * time.Second}, old: 0, polls: 10},
+		"queued and attempted": {
+			message: &message{queuedAt: 1, receivers: two},
+			old:     hour, polls: 1,
+		},
+		"never queued, old": {
+			message: &message{receivers: two}, old: hour,
+			polls: 1, resent: two,
+		},
+		"never queued, nobody should have it": {message: &message{}, old: 0, polls: 1},
+		"never queued, new":                   {message: &message{receivers: two}, old: 0, polls: 11, resent: two},
+		"never queued, new by an odd fraction": {
+			message: &message{receivers: two},
+			old:     4 * time.Millisecond, polls: 11, resent: two,
+		},
+		"never queued, half a minute old": {
+			message: &message{receivers: two},
+			old:     30 * time.Second, polls: 7, resent: two,
+		},
+		"never queued, server an hour ahead": {
+			message: &message{receivers: two, ahead: hour},
+			old:     0, polls: 11, resent: two,
+		},
+		"never queued, server an hour behind": {
+			message: &message{receivers: two, ahead: -hour},
+			old:     0, polls: 11, resent: two,
+		},
+		"never queued, no Date": {
+			message: &message{receivers: two, noDate: true},
+			old:     hour, polls: 11, resent: two,
+		},
+		"the first attempt ends with its time-out": {
+			message: &message{receivers: two, queuedAt: 30 * time.Second},
+			old:     0, polls: 10,
+		},
 		"it is attempted while receivers are listed": {
 			message: &message{receivers: two, queuedAt: 30 * time.Second, slow: time.Minute}, old: 0, polls: 2,
 		},
-		"one receiver refuses": {message: &message{receivers: two, refuses: "ep_1"}, old: hour, polls: 1, resent: two[1:], err: errRefused},
+		"one receiver refuses": {
+			message: &message{receivers: two, refuses: "ep_1"}, old: hour,
+			polls: 1, resent: two[1:], err: errRefused,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +163,8 @@ func TestWaitEndsWithTheContext(t *testing.T) {
 		start := time.Now()
 		err := confirm.Delivered(ctx, m, m.stored)
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second || m.resent != nil {
-			t.Errorf("got %v after %v, resent to %v; want the deadline after 10s and nothing resent", err, time.Since(start), m.resent)
+			t.Errorf("got %v after %v, resent to %v; want the deadline after 10s and nothing resent",
+				err, time.Since(start), m.resent)
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package endpoint knows how an endpoint of the archive is kept on a Svix server, and how it is found
-// there again.
+// Package endpoint knows how an endpoint of the archive is kept on a Svix server, and how it is
+// found there again.
 package endpoint
 
 import (
@@ -59,8 +59,8 @@ func (d Description) SvixChannel() string {
 	return identity.Channel(d.Channel)
 }
 
-// StoredMetadata is the metadata with the readable name of the channel, which the Python module keeps
-// there too, under the name by which the server knows the channel.
+// StoredMetadata is the metadata with the readable name of the channel, which the Python module
+// keeps there too, under the name by which the server knows the channel.
 func (d Description) StoredMetadata(svixChannel string) map[string]string {
 	stored := maps.Clone(d.Metadata)
 	if stored == nil {
@@ -72,8 +72,8 @@ func (d Description) StoredMetadata(svixChannel string) map[string]string {
 	return stored
 }
 
-// SettingUp describes an endpoint that is created and not yet complete. Nothing else tells one whose
-// creator was killed before it could enable it from one that somebody has disabled.
+// SettingUp describes an endpoint that is created and not yet complete. Nothing else tells one
+// whose creator was killed before it could enable it from one that somebody has disabled.
 const SettingUp = "being set up by swh-webhooks; creating it again completes it"
 
 // New returns what creates the endpoint, disabled and [SettingUp]. An empty secret is left to the
@@ -94,7 +94,8 @@ func (d Description) New(secret string) models.EndpointIn {
 	return in
 }
 
-// Check refuses what the server would refuse or could not keep. The error does not show the metadata.
+// Check refuses what the server would refuse or could not keep. The error does not show the
+// metadata.
 func (d Description) Check() error {
 	if err := hookurl.Check(d.URL); err != nil {
 		return fmt.Errorf("URL %s: %w", foreign.Quote(d.URL), err)

@@ -27,18 +27,21 @@ type Server struct {
 	NotFound func(err error) bool
 }
 
-// At returns the described endpoint if it is the one with an id or uid: else the error of Get, or an
-// [*OtherError].
+// At returns the described endpoint if it is the one with an id or uid: else the error of Get, or
+// an [*OtherError].
 func (s Server) At(ctx context.Context, d Description, address string) (Stored, error) {
 	stored, err := s.Get(ctx, address)
 	if err == nil && !d.Is(stored) {
-		return Stored{}, &OtherError{Description{EventType: d.EventType, URL: stored.URL, Channel: stored.ChannelName()}}
+		return Stored{}, &OtherError{Description{
+			EventType: d.EventType, URL: stored.URL,
+			Channel: stored.ChannelName(),
+		}}
 	}
 	return stored, err
 }
 
-// Find returns the described endpoint, under its uid, under that of its URL's other spelling, or from
-// the list. If it is nowhere, it returns the error for its uid.
+// Find returns the described endpoint, under its uid, under that of its URL's other spelling, or
+// from the list. If it is nowhere, it returns the error for its uid.
 func (s Server) Find(ctx context.Context, d Description) (Stored, error) {
 	found, errUID := s.At(ctx, d, d.UID())
 	if !s.notThere(errUID) {

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// A Stored endpoint is one as the server gives it ("EndpointOut"). Its lists are sets, which come in
-// any order.
+// A Stored endpoint is one as the server gives it ("EndpointOut"). Its lists are sets, which come
+// in any order.
 type Stored struct {
 	ID          string            `json:"id"`
 	URL         string            `json:"url"`
@@ -17,8 +17,8 @@ type Stored struct {
 	Metadata    map[string]string `json:"metadata"`
 }
 
-// ReceivesType reports whether it receives messages of an event type; together with Receives, this is
-// the rule by which the server picks the recipients of a message.
+// ReceivesType reports whether it receives messages of an event type; together with Receives, this
+// is the rule by which the server picks the recipients of a message.
 func (s Stored) ReceivesType(eventType string) bool {
 	return len(s.FilterTypes) == 0 || slices.Contains(s.FilterTypes, eventType)
 }
@@ -42,8 +42,8 @@ func (s Stored) Channel() string {
 	return slices.Min(s.Channels)
 }
 
-// ChannelName returns the channel under its own name, which is kept in the metadata, or else as Svix
-// knows it.
+// ChannelName returns the channel under its own name, which is kept in the metadata, or else as
+// Svix knows it.
 func (s Stored) ChannelName() string {
 	channel := s.Channel()
 	if name := s.Metadata[channel]; channel != "" && name != "" {

@@ -19,10 +19,16 @@ func TestRecipients(t *testing.T) {
 		create, onlyCreate, onGit bool
 		onNone                    bool
 	}{
-		"everything":          {endpoint.Stored{}, true, false, true, true},
-		"empty lists":         {endpoint.Stored{FilterTypes: []string{}, Channels: []string{}}, true, false, true, true},
-		"one type":            {endpoint.Stored{FilterTypes: []string{"origin.create"}}, true, true, true, true},
-		"two types":           {endpoint.Stored{FilterTypes: []string{"origin.visit", "origin.create"}}, true, false, true, true},
+		"everything": {endpoint.Stored{}, true, false, true, true},
+		"empty lists": {
+			endpoint.Stored{FilterTypes: []string{}, Channels: []string{}},
+			true, false, true, true,
+		},
+		"one type": {endpoint.Stored{FilterTypes: []string{"origin.create"}}, true, true, true, true},
+		"two types": {
+			endpoint.Stored{FilterTypes: []string{"origin.visit", "origin.create"}},
+			true, false, true, true,
+		},
 		"another type":        {endpoint.Stored{FilterTypes: []string{"origin.visit"}}, false, false, true, true},
 		"one of two channels": {endpoint.Stored{Channels: []string{linux, git}}, true, false, true, false},
 		"on another channel":  {endpoint.Stored{Channels: []string{linux}}, true, false, false, false},
@@ -30,7 +36,10 @@ func TestRecipients(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := test.stored
-			got := [...]bool{e.ReceivesType("origin.create"), e.ReceivesOnly("origin.create"), e.Receives(git), e.Receives("")}
+			got := [...]bool{
+				e.ReceivesType("origin.create"), e.ReceivesOnly("origin.create"),
+				e.Receives(git), e.Receives(""),
+			}
 			if want := [...]bool{test.create, test.onlyCreate, test.onGit, test.onNone}; got != want {
 				t.Errorf("got %v, want %v", got, want)
 			}

@@ -95,8 +95,8 @@ func (e *shownError) Error() string        { return e.text }
 func (e *shownError) Is(target error) bool { return errors.Is(e.cause, target) }
 func (e *shownError) As(target any) bool   { return errors.As(e.cause, target) }
 
-// Quote returns a name or URL as it can be shown: as it is if that is harmless, else quoted, at most
-// [MaxText] bytes of it, without secrets and passwords.
+// Quote returns a name or URL as it can be shown: as it is if that is harmless, else quoted, at
+// most [MaxText] bytes of it, without secrets and passwords.
 func Quote(text string) string {
 	text = endpointSecret.ReplaceAllString(text, Redacted)
 	text = shorten(userInfo.ReplaceAllString(text, "${1}"+Redacted+"@"), MaxText)

@@ -69,8 +69,12 @@ func Operations() map[string]Operation {
 		"CreateEndpoint, existing": func(ctx context.Context, c *webhooks.Client) error {
 			return c.CreateEndpoint(ctx, KnownEndpoint(), SecretB)
 		},
-		"EnsureEndpoint, new":      func(ctx context.Context, c *webhooks.Client) error { return c.EnsureEndpoint(ctx, NewEndpoint()) },
-		"EnsureEndpoint, existing": func(ctx context.Context, c *webhooks.Client) error { return c.EnsureEndpoint(ctx, KnownEndpoint()) },
+		"EnsureEndpoint, new": func(ctx context.Context, c *webhooks.Client) error {
+			return c.EnsureEndpoint(ctx, NewEndpoint())
+		},
+		"EnsureEndpoint, existing": func(ctx context.Context, c *webhooks.Client) error {
+			return c.EnsureEndpoint(ctx, KnownEndpoint())
+		},
 		"GetEndpointStats": func(ctx context.Context, c *webhooks.Client) error {
 			_, err := c.GetEndpointStats(ctx, KnownEndpoint(), time.Time{}, time.Time{})
 			return err

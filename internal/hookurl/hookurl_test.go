@@ -11,7 +11,8 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	for _, good := range []string{
 		"https://hooks.example.org", "http://127.0.0.1:8080/hook?a=b#c", " https://example.org ", "https:example.org",
-		"https://example.org/%zz", "https://example.org/100%", "HTTPS://EXAMPLE.ORG:443/a/../b", "https://münchen.example/",
+		"https://example.org/%zz", "https://example.org/100%", "HTTPS://EXAMPLE.ORG:443/a/../b",
+		"https://münchen.example/",
 		"https://swh:hunter2@example.org", "http://[::1]/",
 	} {
 		if err := hookurl.Check(good); err != nil {
@@ -19,8 +20,10 @@ func TestCheck(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "example.org", "/hook", "ftp://example.org", "https://", "http:///", "https://exa mple.org/", "https://example.org:99999",
-		"https://example.org/caf\xe9", "javascript:alert(1)", "https://[::1", "https://example.org/" + strings.Repeat("a", 1<<20),
+		"", "example.org", "/hook", "ftp://example.org", "https://", "http:///",
+		"https://exa mple.org/", "https://example.org:99999",
+		"https://example.org/caf\xe9", "javascript:alert(1)", "https://[::1",
+		"https://example.org/" + strings.Repeat("a", 1<<20),
 	} {
 		err := hookurl.Check(bad)
 		if err == nil {
@@ -73,7 +76,10 @@ func TestOtherSpelling(t *testing.T) {
 			t.Errorf("%q and %q differ", spelling, other)
 		}
 	}
-	for _, none := range []string{"https://example.org/hook", "https://example.org/hook/", "", "https:example.org", "ftp://example.org"} {
+	for _, none := range []string{
+		"https://example.org/hook", "https://example.org/hook/", "",
+		"https:example.org", "ftp://example.org",
+	} {
 		if got, ok := hookurl.OtherSpelling(none); ok {
 			t.Errorf("OtherSpelling(%q) = %q", none, got)
 		}

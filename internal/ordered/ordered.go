@@ -9,15 +9,18 @@ import (
 // Map returns the results of f for the items, in the order of the items. f is called for up to n
 // items at once, n being at least 1, in goroutines of their own.
 //
-// An item is taken only if fewer than n are with f or wait for their result to be taken. When ctx is
-// done no more items are taken, and each that was taken still gives its result. When the loop over
-// the results is left, the context of the calls of f ends. The items are read in a goroutine of its
-// own; the loop ends when that has returned. A panic of items goes on in the goroutine of the loop,
-// after the results of what was taken before.
+// An item is taken only if fewer than n are with f or wait for their result to be taken. When ctx
+// is done no more items are taken, and each that was taken still gives its result. When the loop
+// over the results is left, the context of the calls of f ends. The items are read in a goroutine
+// of its own; the loop ends when that has returned. A panic of items goes on in the goroutine of
+// the loop, after the results of what was taken before.
 func Map[T, R any](ctx context.Context, items iter.Seq[T], n int, f func(ctx context.Context, item T) R) iter.Seq[R] {
 	return func(yield func(R) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		r := &run[T, R]{ctx: ctx, f: f, slots: make(chan struct{}, n), results: make(chan chan R, n), done: make(chan struct{})}
+		r := &run[T, R]{
+			ctx: ctx, f: f, slots: make(chan struct{}, n),
+			results: make(chan chan R, n), done: make(chan struct{}),
+		}
 		go r.takeAll(items)
 		defer func() {
 			<-r.done

@@ -107,7 +107,9 @@ func TestPanicOfTheItemsGoesOnInTheLoop(t *testing.T) {
 
 func TestItemsThatEndTheirGoroutineEndTheLoop(t *testing.T) {
 	t.Parallel()
-	got := slices.Collect(ordered.Map(t.Context(), numbers(2, runtime.Goexit), 3, func(_ context.Context, i int) int { return i }))
+	got := slices.Collect(ordered.Map(t.Context(), numbers(2, runtime.Goexit), 3, func(_ context.Context, i int) int {
+		return i
+	}))
 	if diff := cmp.Diff([]int{0, 1}, got); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)
 	}

@@ -15,8 +15,8 @@ import (
 // Max is the most bytes of the text given, if it is one, and of the canonical text.
 const Max = 1 << 20
 
-// scratch holds buffers that have grown to the size of what is sent, so that a text takes the memory
-// that it needs and no more.
+// scratch holds buffers that have grown to the size of what is sent, so that a text takes the
+// memory that it needs and no more.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 // Encode returns a value that encodes to a JSON object as a validator takes it and as canonical

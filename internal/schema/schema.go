@@ -73,7 +73,8 @@ func Check(text []byte) error {
 
 // Validate checks a value made by [canonical.Parse] or [canonical.FromGo]. If the schema refuses it
 // the error is an [*Error] whose violations point into the value; it is one as well if validating
-// the value would take more than about half a second. If the context ends first it is the context's.
+// the value would take more than about half a second. If the context ends first it is the
+// context's.
 func (s *Schema) Validate(ctx context.Context, v any) error { return s.evaluate(ctx, v, false) }
 
 func parse(text []byte) (any, error) {
