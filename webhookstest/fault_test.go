@@ -95,39 +95,31 @@ func meet(t *testing.T, srv *webhookstest.Server) (got met) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
 	begin := time.Now()
-	answer, body, err := request(ctx, srv, http.MethodPost, `{"name":"application"}`)
-	got.Took, got.Error = time.Since(begin), err
-	if answer != nil {
-		got.Status, got.Header = answer.StatusCode, answer.Header.Get("X-Proxy")
-		if strings.Contains(body, "application") {
-			body = "application"
-		}
-		got.Body = body
+	got = request(ctx, srv, http.MethodPost, `{"name":"application"}`)
+	got.Took = time.Since(begin)
+	if strings.Contains(got.Body, "application") {
+		got.Body = "application"
 	}
-	_, list, err := request(t.Context(), srv, http.MethodGet, "")
-	if err != nil {
-		t.Fatal(err)
+	list := request(t.Context(), srv, http.MethodGet, "")
+	if list.Error != nil {
+		t.Fatal(list.Error)
 	}
-	got.Stored = strings.Contains(list, "application")
+	got.Stored = strings.Contains(list.Body, "application")
 	return got
 }
 
 // request makes a request without the library.
-func request(
-	ctx context.Context,
-	srv *webhookstest.Server,
-	method, body string,
-) (*http.Response, string, error) {
+func request(ctx context.Context, srv *webhookstest.Server, method, body string) met {
 	req, err := http.NewRequestWithContext(ctx, method, srv.URL+"/api/v1/app", strings.NewReader(body))
 	if err != nil {
-		return nil, "", err
+		return met{Error: err}
 	}
 	req.Header.Set("Authorization", "Bearer "+srv.Token)
 	resp, err := srv.RoundTripper().RoundTrip(req)
 	if err != nil {
-		return nil, "", err
+		return met{Error: err}
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return resp, string(text), err
+	return met{Status: resp.StatusCode, Header: resp.Header.Get("X-Proxy"), Body: string(text), Error: err}
 }
