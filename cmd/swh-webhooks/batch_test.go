@@ -225,19 +225,36 @@ func TestBatchWhoseFileChanged(t *testing.T) {
 	server.checkStored(t, 501, func(n int) int { return 1 + sentIf(n == 500) })
 }
 
+// TestExitStatusOfASignal is that of a shell's convention, but for commands that are to run until
+// they are told to end.
 func TestExitStatusOfASignal(t *testing.T) {
 	t.Parallel()
-	for signal, want := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143} {
-		server := newBatchServer(t)
-		ctx, cancel := context.WithCancel(t.Context())
-		t.Cleanup(cancel)
-		hang := svixmock.Fault{Hang: true, Only: func(*http.Request) bool { cancel(); return true }}
-		server.mock.FailNext(1, hang)
-		cmd := server.program(ctx, "event-type", "list")
-		cmd.Cancel = func() error { return cmd.Process.Signal(signal) }
-		if stderr, status := runToEnd(t, cmd); status != want || stderr != "Error: Interrupted\n" {
-			t.Errorf("%v: exit status %d, want %d: %s", signal, status, want, stderr)
-		}
+	tests := map[string]struct {
+		args   string
+		signal syscall.Signal
+		status int
+		stderr string
+	}{
+		"interrupted":            {"event-type list", syscall.SIGINT, 130, "Error: Interrupted\n"},
+		"terminated":             {"event-type list", syscall.SIGTERM, 143, "Error: Interrupted\n"},
+		"following, interrupted": {"event follow a.b", syscall.SIGINT, 0, ""},
+		"following, terminated":  {"event follow", syscall.SIGTERM, 0, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newBatchServer(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			t.Cleanup(cancel)
+			hang := svixmock.Fault{Hang: true, Only: func(*http.Request) bool { cancel(); return true }}
+			server.mock.FailNext(1, hang)
+			cmd := server.program(ctx, strings.Fields(test.args)...)
+			cmd.Cancel = func() error { return cmd.Process.Signal(test.signal) }
+			stderr, status := runToEnd(t, cmd)
+			if status != test.status || stderr != test.stderr {
+				t.Errorf("exit status %d and %q, want %d and %q", status, stderr, test.status, test.stderr)
+			}
+		})
 	}
 }
 
@@ -474,7 +491,8 @@ func runToEnd(t *testing.T, cmd *exec.Cmd) (stderr string, status int) {
 	var text bytes.Buffer
 	cmd.Stderr = &text
 	err := cmd.Run()
-	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+	toldToEnd := errors.Is(err, context.Canceled) // and it ended well
+	if exit := (*exec.ExitError)(nil); err != nil && !toldToEnd && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}
 	return text.String(), cmd.ProcessState.ExitCode()

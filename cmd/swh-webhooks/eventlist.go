@@ -20,8 +20,8 @@ func newEventListCommand(s *settings) *cobra.Command {
 		Use:   "list [EVENT_TYPE_NAME]",
 		Short: "Show the attempts to deliver events, newest first",
 		Long: `Show the attempts to deliver events of a type, or of all types if none is named,
-newest first: to all of its endpoints, or to the one with the given URL or id,
-where --channel is then that of the endpoint.
+newest first: to all of its endpoints, or to the one with the given URL or id;
+--channel is then that of the endpoint.
 
 Printed is an array of objects with the members
 ` + sentEventHelp + `.

@@ -38,7 +38,7 @@ func appendJSON(dst []byte, value any, prefix string) ([]byte, error) {
 	return appendASCII(dst, pretty.Bytes()), nil
 }
 
-// appendASCII escapes what is not ASCII in a JSON text, where it occurs in strings only. DEL is
+// appendASCII escapes what is not ASCII in a JSON text, which is in strings only. DEL is
 // ASCII to terminals too.
 func appendASCII(dst, text []byte) []byte {
 	for len(text) > 0 {
