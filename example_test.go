@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
@@ -670,4 +671,31 @@ func ExampleNewMemoryReplayGuard() {
 	// received
 	// answer: 204
 	// answer: 204
+}
+
+// Events from a file with one on each line. A line that is none is told of, and reading goes on.
+func ExampleEventReader() {
+	file := strings.NewReader(`{"type": "origin.create", "payload": {"origin_url": "https://a.org"}}
+{"type": "origin.create", "chanel": "https://b.org", "payload": {"origin_url": "https://b.org"}}
+{"type": "origin.create", "payload": {"origin_url": "https://c.org"}}
+`)
+	events := webhooks.NewEventReader(file)
+	for {
+		event, err := events.Read()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if bad, ok := errors.AsType[*webhooks.LineError](err); ok {
+			fmt.Println("skipped:", bad)
+			continue
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s %s\n", event.Type, event.Payload)
+	}
+	// Output:
+	// origin.create {"origin_url": "https://a.org"}
+	// skipped: line 2: webhooks: invalid event: the member "chanel" is none of type, payload, channel, id
+	// origin.create {"origin_url": "https://c.org"}
 }
