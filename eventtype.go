@@ -69,7 +69,7 @@ func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 			"on both sides, no '-' in front and at most %d bytes",
 			ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
-	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) }) //nolint:contextcheck // see there
+	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) }) //nolint:contextcheck // see inBackground
 	if _, err := check(ctx); err != nil {
 		return schemaError(err)
 	}
@@ -273,13 +273,13 @@ func (c *Client) registered(ctx context.Context, name string) (*registeredType, 
 		if err != nil {
 			return nil, err
 		}
-		compile := func() (*schema.Schema, error) {
+		compile := func() (*schema.Schema, error) { //nolint:contextcheck // see inBackground
 			if et.Schema == nil {
 				return schema.Compile(anyObject)
 			}
 			return schema.Compile(et.Schema)
 		}
-		compiled := inBackground(compile) //nolint:contextcheck // see there
+		compiled := inBackground(compile)
 		return &registeredType{EventType: et, app: identity.Application(name), schema: compiled}, nil
 	})
 }
