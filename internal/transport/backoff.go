@@ -53,7 +53,7 @@ func retryAfter(value string) (time.Duration, bool) {
 }
 
 // RetryAfter returns how long the server asked to wait; zero if it did not.
-func (a Answer) RetryAfter() time.Duration {
+func (a *Answer) RetryAfter() time.Duration {
 	asked, _ := retryAfter(a.Header.Get("Retry-After"))
 	return asked
 }
