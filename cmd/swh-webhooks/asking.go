@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // errNotAgreed is that whoever was asked did not say yes.
@@ -30,7 +32,7 @@ func agrees(cmd *cobra.Command, question string, args ...any) bool {
 	if !ok || !term.IsTerminal(int(in.Fd())) || !isTerminal(cmd.ErrOrStderr()) {
 		return true
 	}
-	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", printable(fmt.Sprintf(question, args...)))
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "%s [y/N] ", foreign.Printable(fmt.Sprintf(question, args...)))
 	reply, _ := bufio.NewReader(in).ReadString('\n') // what cannot be read is no yes
 	switch strings.ToLower(strings.TrimSpace(reply)) {
 	case "y", "yes":

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // A checkup is what was found, in the documented form.
@@ -144,8 +145,8 @@ func printConfiguration(w io.Writer, found checkup) error {
 	}
 	_, err := fmt.Fprintf(w,
 		"configuration file  %s\nserver              %s, from %s\ntoken               from %s\n",
-		printable(file), printable(found.ServerURL), printable(found.URLFrom),
-		printable(found.TokenFrom))
+		foreign.Printable(file), foreign.Printable(found.ServerURL), foreign.Printable(found.URLFrom),
+		foreign.Printable(found.TokenFrom))
 	return err
 }
 
@@ -166,7 +167,7 @@ func printFindings(w io.Writer, found checkup) error {
 		}
 	}
 	for _, warning := range found.Warnings {
-		if err := printLine(w, bold(w, "Warning:")+" "+printable(warning)); err != nil {
+		if err := printLine(w, bold(w, "Warning:")+" "+foreign.Printable(warning)); err != nil {
 			return err
 		}
 	}

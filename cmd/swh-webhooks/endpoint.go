@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 func newEndpointCommand(s *settings) *cobra.Command {
@@ -204,7 +205,7 @@ func printSecret(w io.Writer, output format, secret string) error {
 	if output != formatText {
 		return output.print(w, map[string]string{"secret": secret})
 	}
-	return printLine(w, printable(secret))
+	return printLine(w, foreign.Printable(secret))
 }
 
 func newEndpointListCommand(s *settings) *cobra.Command {
@@ -295,7 +296,7 @@ func nullable(text string) *string {
 
 func printEndpointURLs(w io.Writer, endpoints []webhooks.Endpoint) error {
 	for _, ep := range endpoints {
-		if err := printLine(w, printable(ep.URL)); err != nil {
+		if err := printLine(w, foreign.Printable(ep.URL)); err != nil {
 			return err
 		}
 	}
@@ -309,8 +310,8 @@ func printEndpoints(w io.Writer, eventType string, endpoints []webhooks.Endpoint
 	rows := make([][]string, len(endpoints))
 	for i, ep := range endpoints {
 		rows[i] = []string{
-			printable(ep.URL), printable(cmp.Or(ep.Channel, "-")), state(ep),
-			printable(metadataText(ep.Metadata)),
+			foreign.Printable(ep.URL), foreign.Printable(cmp.Or(ep.Channel, "-")), state(ep),
+			foreign.Printable(metadataText(ep.Metadata)),
 		}
 	}
 	return printTable(w, []column{

@@ -131,7 +131,7 @@ func errorLine(err error) string {
 
 // inOneLine is errorLine as a part of a sentence.
 func inOneLine(err error) string {
-	return printable(strings.ReplaceAll(describeError(err), "\n", "; "))
+	return foreign.Printable(strings.ReplaceAll(describeError(err), "\n", "; "))
 }
 
 // describeError describes each of joined errors, and what is the same once.
@@ -237,15 +237,4 @@ func describeAnswer(err *webhooks.APIError) string {
 		text += " (try again later)"
 	}
 	return text
-}
-
-// printable replaces what would not print, a line break or the escape sequence of a terminal, say.
-// Names and texts come from the server and are other people's.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return utf8.RuneError
-	}, text)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // messageJSON is the documented form of a message and of what became of it.
@@ -150,8 +151,8 @@ func (s *settings) printMessage(
 		return err
 	}
 	_, err = fmt.Fprintf(w, "message  %s\nevent    %s\ntype     %s\nchannel  %s\nsent     %s\n\n%s\n%s\n\n",
-		printable(message.ID), printable(orDash(message.EventID)), printable(message.EventType),
-		printable(orDash(message.Channel)), timestamp(message.Timestamp),
+		foreign.Printable(message.ID), foreign.Printable(orDash(message.EventID)), foreign.Printable(message.EventType),
+		foreign.Printable(orDash(message.Channel)), timestamp(message.Timestamp),
 		bold(w, "Payload:"), indented(string(payload)))
 	if err != nil {
 		return err
@@ -196,7 +197,7 @@ func printHeaders(w io.Writer, attempt webhooks.SentEvent) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(attempt.Headers)) {
-		text := printable(name) + ": " + printable(attempt.Headers.Get(name))
+		text := foreign.Printable(name) + ": " + foreign.Printable(attempt.Headers.Get(name))
 		if err := printLine(w, indented(text)); err != nil {
 			return err
 		}

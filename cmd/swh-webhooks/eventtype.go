@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 func newEventTypeCommand(s *settings) *cobra.Command {
@@ -272,7 +273,7 @@ func printEventTypes(w io.Writer, types []webhooks.EventType) error {
 		return err
 	}
 	for _, et := range types {
-		if err := printLine(w, bold(w, printable(et.Name)+":")+
+		if err := printLine(w, bold(w, foreign.Printable(et.Name)+":")+
 			"\n"+indented(printableLines(et.Description))); err != nil {
 			return err
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/journal"
 )
 
@@ -122,7 +123,7 @@ func (j *journalClient) run(cmd *cobra.Command) error {
 		return err
 	}
 	for _, notice := range cfg.Notices {
-		cmd.PrintErrln("Notice:", printable(notice))
+		cmd.PrintErrln("Notice:", foreign.Printable(notice))
 	}
 	if j.dryRun {
 		outcomes, err := journal.DryRun(cmd.Context(), cfg)
@@ -203,7 +204,7 @@ func explainFeed(err error) error {
 func printOutcomes(w io.Writer, topics map[string]journal.Outcomes, sent string) error {
 	for _, topic := range slices.Sorted(maps.Keys(topics)) {
 		o := topics[topic]
-		line := fmt.Sprintf("%s: %d %s", printable(topic), o.Sent, sent)
+		line := fmt.Sprintf("%s: %d %s", foreign.Printable(topic), o.Sent, sent)
 		if o.Unheard > 0 {
 			line += fmt.Sprintf(", %d with no listener", o.Unheard)
 		}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 	"github.com/softwareheritage/webhooks/journal"
 )
 
@@ -87,7 +88,7 @@ func replay(cmd *cobra.Command, client *webhooks.Client, o journal.DecodeOptions
 			return
 		}
 		failed = append(failed, err)
-		cmd.PrintErrf("%s: %s\n", printable(position), inOneLine(err))
+		cmd.PrintErrf("%s: %s\n", foreign.Printable(position), inOneLine(err))
 	}
 	group.SetLimit(replayConcurrency)
 	ctx := cmd.Context()

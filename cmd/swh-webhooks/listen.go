@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 func newListenCommand(s *settings) *cobra.Command {
@@ -124,7 +125,7 @@ func (f *forwarder) run(cmd *cobra.Command, types []string, after time.Time) err
 		notes = cmd.ErrOrStderr()
 	}
 	_, err := fmt.Fprintf(notes, "Forwarding %s to %s\nSigned with %s; Ctrl-C ends it\n",
-		printable(strings.Join(types, ", ")), printable(f.target), printable(f.secret))
+		foreign.Printable(strings.Join(types, ", ")), foreign.Printable(f.target), foreign.Printable(f.secret))
 	if err != nil {
 		return err
 	}
@@ -233,7 +234,7 @@ func (f *forwarder) show(
 	}
 	err := printRow(w, forwardColumns, []string{
 		f.settings.tableTime(w, time.Now()), answer(webhooks.SentEvent{ResponseStatusCode: status}),
-		took(duration), printable(message.EventType), printable(message.ID), note,
+		took(duration), foreign.Printable(message.EventType), foreign.Printable(message.ID), note,
 	})
 	if err != nil || !f.print {
 		return err

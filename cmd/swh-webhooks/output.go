@@ -6,11 +6,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // confirm says that a command has done its work.
 func confirm(cmd *cobra.Command, text string, args ...any) error {
-	done := printable(fmt.Sprintf(text, args...))
+	done := foreign.Printable(fmt.Sprintf(text, args...))
 	return unprinted(done, printLine(cmd.OutOrStdout(), done))
 }
 
@@ -41,7 +43,7 @@ func indented(text string) string {
 func printableLines(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		lines[i] = printable(strings.TrimRight(line, "\r"))
+		lines[i] = foreign.Printable(strings.TrimRight(line, "\r"))
 	}
 	return strings.Join(lines, "\n")
 }

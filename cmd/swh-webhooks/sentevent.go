@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // sentEventHelp explains the members of sentEventJSON.
@@ -102,10 +103,10 @@ var sentEventColumns = []column{
 func (s *settings) sentEventRow(w io.Writer, ev webhooks.SentEvent, several bool) []string {
 	row := []string{
 		s.tableTime(w, ev.Timestamp), answer(ev), took(ev.Duration), "",
-		printable(ev.MessageID), printable(ev.EndpointURL), reason(ev),
+		foreign.Printable(ev.MessageID), foreign.Printable(ev.EndpointURL), reason(ev),
 	}
 	if several {
-		row[3] = printable(ev.EventType)
+		row[3] = foreign.Printable(ev.EventType)
 	}
 	return row
 }
@@ -125,7 +126,7 @@ func reason(ev webhooks.SentEvent) string {
 		return ""
 	}
 	text := strings.ToValidUTF8(ev.Response[:min(len(ev.Response), longest)], "")
-	return printable(strings.Join(strings.Fields(text), " "))
+	return foreign.Printable(strings.Join(strings.Fields(text), " "))
 }
 
 // took is a duration to the millisecond, as exact as the server knows it.

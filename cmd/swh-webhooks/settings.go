@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // Environment variables that stand for the options of the same name.
@@ -108,7 +109,7 @@ func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 	if named := os.Getenv(webhooks.ConfigFileVariable); named != "" {
 		if r.file != "" && r.file != named {
 			cmd.PrintErrf("Warning: %s is set, so that %s is read and not %s\n",
-				webhooks.ConfigFileVariable, printable(named), printable(r.file))
+				webhooks.ConfigFileVariable, foreign.Printable(named), foreign.Printable(r.file))
 		}
 		r.file = named
 	}

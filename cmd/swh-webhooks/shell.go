@@ -6,6 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // commandLine is what to type into a shell to give a command again as it was given. A token stays
@@ -42,7 +44,7 @@ func shellQuoted(word string) string {
 	switch {
 	case word != "" && strings.Trim(word, plain) == "":
 		return word
-	case printable(word) == word:
+	case foreign.Printable(word) == word:
 		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
 	var quoted strings.Builder

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/softwareheritage/webhooks"
+	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
 // patience is how long the server may take for an answer before a user is told that this is what the
@@ -45,7 +46,7 @@ func (t *teller) Start(
 		return ctx, func(end webhooks.End) { t.tell(span, end, began) }
 	}
 	timer := time.AfterFunc(patience, func() {
-		t.patient.Do(func() { t.say("Waiting for the answer of %s", printable(t.server)) })
+		t.patient.Do(func() { t.say("Waiting for the answer of %s", foreign.Printable(t.server)) })
 	})
 	return ctx, func(end webhooks.End) {
 		timer.Stop()
@@ -58,7 +59,7 @@ func (t *teller) tell(span webhooks.Span, end webhooks.End, began time.Time) {
 	if !t.all {
 		return
 	}
-	text := strings.TrimSpace(span.Kind.String() + " " + printable(span.Op+span.EventType))
+	text := strings.TrimSpace(span.Kind.String() + " " + foreign.Printable(span.Op+span.EventType))
 	if span.Try > 0 {
 		text += fmt.Sprintf(" %d", span.Try)
 	}

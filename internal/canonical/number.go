@@ -1,6 +1,11 @@
 package canonical
 
-import "fmt"
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // scanNumber returns the length of the JSON number at the start of s, or why
 // there is none that is within the limits.
@@ -65,4 +70,11 @@ func smallExponent(digits string) bool {
 		}
 	}
 	return true
+}
+
+// WrittenOut returns how many digits a number has at most if it is written without an exponent.
+func WrittenOut(number json.Number) int {
+	mantissa, power, _ := strings.Cut(strings.ToLower(string(number)), "e")
+	exponent, _ := strconv.Atoi(power) // 0 if there is none
+	return len(strings.Trim(mantissa, "-")) + max(exponent, -exponent)
 }

@@ -95,6 +95,17 @@ func (e *shownError) Error() string        { return e.text }
 func (e *shownError) Is(target error) bool { return errors.Is(e.cause, target) }
 func (e *shownError) As(target any) bool   { return errors.As(e.cause, target) }
 
+// Printable returns a text with U+FFFD in place of what does not print: a line break, the escape
+// sequence of a terminal, what changes the direction of writing.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return utf8.RuneError
+	}, text)
+}
+
 // Quote returns a name or URL as it can be shown: as it is if that is harmless, else quoted, at
 // most [MaxText] bytes of it, without secrets and passwords.
 func Quote(text string) string {

@@ -106,7 +106,7 @@ type cost struct {
 	size      int             // of all patterns
 	anchors   int             // to which dynamic references may lead
 	dynamic   bool            // whether there are any
-	beyond    string          // a keyword with a number beyond the range of a double
+	beyond    string          // why the server could not take a number or give it back
 }
 
 // survey sums up what the library would do to compile a document. It takes the repetitions out of
@@ -152,6 +152,11 @@ func (c *cost) value(v any, depth, path int) {
 			}
 			c.value(member, depth+1, path+len(name)+1)
 		}
+	case json.Number:
+		if c.beyond == "" && canonical.WrittenOut(v) > canonical.MaxDigits { // by the server, as it stores it
+			c.beyond = "a number of too many digits, zeros included"
+		}
+		return
 	case bool:
 	default:
 		return
@@ -188,7 +193,7 @@ func (c *cost) keyword(name string, member any) {
 		"maxLength", "minItems", "maxItems", "minProperties", "maxProperties":
 		number, _ := member.(json.Number)
 		if f, _ := number.Float64(); math.IsInf(f, 0) {
-			c.beyond = name
+			c.beyond = name + " is too large a number for the server"
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/softwareheritage/webhooks/internal/canonical"
 	"github.com/softwareheritage/webhooks/internal/foreign"
@@ -34,6 +33,10 @@ type Violation struct {
 	Message string
 }
 
+func violation(path, message string) Violation {
+	return Violation{canonical.Shorten(path, maxMessage), foreign.Printable(canonical.Shorten(message, maxMessage))}
+}
+
 // Error lists the violations.
 func (e *Error) Error() string {
 	texts := make([]string, len(e.Violations))
@@ -51,8 +54,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // refusal returns an error with one violation.
 func refusal(path, message string, err error) *Error {
-	v := Violation{Path: canonical.Shorten(path, maxMessage), Message: printable(message)}
-	return &Error{Violations: []Violation{v}, Err: err}
+	return &Error{Violations: []Violation{violation(path, message)}, Err: err}
 }
 
 // explain adds a violation at the place where the evaluation is.
@@ -63,7 +65,7 @@ func (e *evaluation) explain(format string, args ...any) {
 	}
 	message := fmt.Sprintf(format, args...)
 	e.Spend(50 + path.Len()/4 + 2*len(message))
-	e.add(Violation{Path: canonical.Shorten(path.String(), maxMessage), Message: printable(message)})
+	e.add(violation(path.String(), message))
 }
 
 // add keeps a violation if it is among the first.
@@ -76,15 +78,4 @@ func (e *evaluation) add(v Violation) {
 	}
 	e.found = slices.Insert(e.found, i, v)
 	e.found = e.found[:min(len(e.found), maxViolations)]
-}
-
-// printable returns the start of a text, without the characters of which a terminal or a log line
-// shows something else.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, canonical.Shorten(s, maxMessage))
 }

@@ -47,7 +47,8 @@ func Compile(text []byte) (*Schema, error) {
 
 // Check returns nil if [Compile] accepts a schema, and so does the server for an event type. The
 // server reads every schema as draft 7, whatever its $schema says. It wants an object without the
-// character U+0000, and no number beyond the range of a double where it compares numbers.
+// character U+0000, no number beyond the range of a double where it compares numbers, and gives all
+// numbers back without an exponent.
 func Check(text []byte) error {
 	document, err := parse(text)
 	if err != nil {
@@ -62,7 +63,7 @@ func Check(text []byte) error {
 	case bytes.Contains(escaped, []byte(`\u0000`)):
 		return refusal("", "has the character U+0000, which the server cannot store", nil)
 	case c.beyond != "":
-		return refusal("", c.beyond+" is too large a number for the server", nil)
+		return refusal("", c.beyond, nil)
 	}
 	draft := draftOf(document)
 	if _, err = compile(document, c, draft); err == nil && draft != draft7 {

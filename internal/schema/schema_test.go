@@ -93,6 +93,8 @@ func TestCheckRefuses(t *testing.T) {
 			`"exclusiveMaximum":true}`: "expected number, but got boolean",
 		`{"properties":{"a":{"multipleOf":1e309}}}`: "multipleOf is too large a number for the server",
 		`{"properties":{"a":{"maxLength":1e309}}}`:  "maxLength is too large a number for the server",
+		`{"default":1e400}`:                         "a number of too many digits, zeros included",
+		`{"examples":[{"a":-12e-399}]}`:             "a number of too many digits, zeros included",
 		`{"properties":{"a\u0000":{}}}`:             "has the character U+0000, which the server cannot store",
 		`{"const":"a\u0000"}`:                       "has the character U+0000, which the server cannot store",
 	} {
