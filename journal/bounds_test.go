@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,7 +79,7 @@ func idOf(t *testing.T, r *kgo.Record) string {
 // TestMemoryDoesNotGrowWithTheBacklog runs a feed against a slow server.
 func TestMemoryDoesNotGrowWithTheBacklog(t *testing.T) {
 	t.Parallel()
-	if underRace() {
+	if harness.UnderRace() {
 		t.Skip("the race detector takes memory, too")
 	}
 	const most = 128 << 20
@@ -147,10 +145,4 @@ func residentPeak(t *testing.T, pid int) int {
 		t.Fatal(err)
 	}
 	return kib << 10
-}
-
-// underRace tells whether this test binary has the race detector in it.
-func underRace() bool {
-	info, _ := debug.ReadBuildInfo()
-	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }

@@ -8,6 +8,8 @@ import (
 	"flag"
 	"net/http"
 	"net/http/httptest"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,3 +140,10 @@ func InBubble(t *testing.T, test func(t *testing.T)) {
 
 // SleepUntil sets the clock of a bubble of testing/synctest.
 func SleepUntil(at time.Time) { time.Sleep(time.Until(at)) }
+
+// UnderRace tells whether this test binary has the race detector in it, which takes time and memory
+// of its own.
+func UnderRace() bool {
+	info, _ := debug.ReadBuildInfo()
+	return info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}

