@@ -265,9 +265,10 @@ func FuzzSendEvent(f *testing.F) {
 			return message.Params.RawPayload, nil
 		}
 		text, err := send(json.RawMessage(payload))
-		if id != "" && (!wellFormed.MatchString(id) || strings.HasPrefix(id, "msg_") || id == "." || id == "..") {
+		badID := id != "" && (!wellFormed.MatchString(id) || strings.HasPrefix(id, "msg_") || id == "." || id == "..")
+		if badID || !utf8.ValidString(channel) {
 			if !errors.Is(err, webhooks.ErrInvalidEvent) {
-				t.Errorf("ID %q: got %v", id, err)
+				t.Errorf("ID %q, channel %q: got %v", id, channel, err)
 			}
 			return
 		}

@@ -36,7 +36,7 @@ func NewRange(before, after time.Time) Range { return Range{Before: before.UTC()
 // Check refuses a range in which there can be nothing.
 func (r Range) Check() error {
 	if !r.Before.IsZero() && !r.After.IsZero() && !r.After.Before(r.Before) {
-		return fmt.Errorf("After (%s) is not earlier than Before (%s)", //nolint:staticcheck // the names of fields
+		return fmt.Errorf("the bound After (%s) is not earlier than Before (%s)",
 			r.After.Format(time.RFC3339Nano), r.Before.Format(time.RFC3339Nano))
 	}
 	return nil
