@@ -460,8 +460,8 @@ func liveHeap() uint64 {
 }
 
 // BenchmarkGrowthEndpoints sends events that nobody listens to, of event types with more and more
-// endpoints on other channels, in turns with a client that does not ask whether anybody listens. Up to
-// 25 endpoints each event costs a look at them in place of being sent; beyond, it is sent.
+// endpoints on other channels, in turns with a client that does not ask whether anybody listens. Up
+// to 25 endpoints each event costs a look at them in place of being sent; beyond, it is sent.
 //
 //	go test -run '^$' -bench 'GrowthEndpoints$' -benchtime 10x .
 func BenchmarkGrowthEndpoints(b *testing.B) {
@@ -504,7 +504,8 @@ func hasEndpoints(b *testing.B, serverURL, token, eventType string, n int) {
 		b.Fatal(err)
 	}
 	for i := range n {
-		body := fmt.Sprintf(`{"url":"http://127.0.0.1:9/%d","channels":["other-%d"],"filterTypes":[%q]}`, i, i, eventType)
+		body := fmt.Sprintf(`{"url":"http://127.0.0.1:9/%d","channels":["other-%d"],"filterTypes":[%q]}`,
+			i, i, eventType)
 		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost,
 			serverURL+"/api/v1/app/"+identity.Application(eventType)+"/endpoint", strings.NewReader(body))
 		if err != nil {

@@ -56,12 +56,12 @@ type SvixConfig struct {
 	AuthToken Secret `yaml:"auth_token"`
 }
 
-// A Secret is a text that must not be seen: printed, logged or encoded it is "[redacted]". Convert it
-// to a string to use it.
+// A Secret is a text that must not be seen: printed, logged or encoded it is "[redacted]". Convert
+// it to a string to use it.
 //
-// Package fmt calls no method of a value in an unexported field: printing a struct that holds a Config
-// or a Secret in one with %+v shows the text. Keep it in an exported field, or behind a pointer or a
-// function.
+// Package fmt calls no method of a value in an unexported field: printing a struct that holds a
+// Config or a Secret in one with %+v shows the text. Keep it in an exported field, or behind a
+// pointer or a function.
 type Secret string
 
 const redacted = foreign.Redacted
@@ -248,8 +248,8 @@ func parseConfig(data []byte) (Config, []error) {
 	return cfg, append(mistakes, cfg.mistakes(urlKey, tokenKey)...)
 }
 
-// checkKeys returns what is wrong with the keys of the mappings in a file. The library, too, finds the
-// ones that are there twice, but compares each with all others and then tells each pair.
+// checkKeys returns what is wrong with the keys of the mappings in a file. The library, too, finds
+// the ones that are there twice, but compares each with all others and then tells each pair.
 func checkKeys(data []byte) []error {
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
@@ -283,8 +283,8 @@ func checkKeysOf(mistakes []error, node *yaml.Node) []error {
 	return mistakes
 }
 
-// plainKey shows a key, unless it may be something else: "auth_token:" without a blank after it makes
-// the token a part of the key.
+// plainKey shows a key, unless it may be something else: "auth_token:" without a blank after it
+// makes the token a part of the key.
 func plainKey(key string) string {
 	if !yamlPlainKey.MatchString(key) {
 		return ""

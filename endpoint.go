@@ -20,10 +20,10 @@ import (
 // An Endpoint is a URL that receives events of one event type. Event type, URL and channel tell
 // endpoints apart.
 //
-// Operations find an endpoint by its ID if that is set. Otherwise they find it by [Endpoint.UID], by
-// the UID of the URL with or without the slash that is its whole path, or, all but
-// [Client.CreateEndpoint] and [Client.EnsureEndpoint], by its URL as the server normalises it and its
-// channel. What they find has that URL and channel, or they return [ErrInvalidEndpoint].
+// Operations find an endpoint by its ID if that is set. Otherwise they find it by [Endpoint.UID],
+// by the UID of the URL with or without the slash that is its whole path, or, all but
+// [Client.CreateEndpoint] and [Client.EnsureEndpoint], by its URL as the server normalises it and
+// its channel. What they find has that URL and channel, or they return [ErrInvalidEndpoint].
 type Endpoint struct {
 	// URL is the http or https address that events are posted to. A listed endpoint has it as the
 	// server normalised it ("https://example.org" becomes "https://example.org/").
@@ -33,15 +33,15 @@ type Endpoint struct {
 	// Channel restricts it to the events sent on that channel; empty means all events, on whichever
 	// channel or none.
 	Channel string
-	// Metadata is what the server keeps with the endpoint for whoever manages it, at most 4096 bytes
-	// as JSON. It is nil if there is none.
+	// Metadata is what the server keeps with the endpoint for whoever manages it, at most 4096
+	// bytes as JSON. It is nil if there is none.
 	Metadata map[string]string
 	// Disabled means that nothing is delivered. The server disables an endpoint itself when
 	// deliveries to it have failed for days.
 	Disabled bool
 	// ID is the server's own id, set by [Client.ListEndpoints]. An endpoint on a channel named
-	// "None", which only other programs create, can be addressed by its ID alone: its UID is that of
-	// the endpoint on no channel.
+	// "None", which only other programs create, can be addressed by its ID alone: its UID is that
+	// of the endpoint on no channel.
 	ID string
 	// CreatedAt and UpdatedAt are in UTC and set by [Client.ListEndpoints]. Operations ignore them.
 	CreatedAt time.Time
@@ -49,8 +49,8 @@ type Endpoint struct {
 }
 
 // UID returns the id that is derived from the event type, the URL as it is written here and the
-// channel, and under which [Client.CreateEndpoint] and the Python module create the endpoint. That of
-// a listed endpoint may differ from the one it was created under: the server normalises URLs.
+// channel, and under which [Client.CreateEndpoint] and the Python module create the endpoint. That
+// of a listed endpoint may differ from the one it was created under: the server normalises URLs.
 func (e Endpoint) UID() string { return e.description().UID() }
 
 // An EndpointQuery selects endpoints. The zero value selects all, newest first.
@@ -78,9 +78,9 @@ const (
 // svixEndpointID is what the server's own ids look like.
 var svixEndpointID = regexp.MustCompile(`^ep_[a-zA-Z0-9]{1,250}$`)
 
-// CreateEndpoint creates an endpoint, with the given secret or, if that is empty, one that the server
-// generates ([Client.GetEndpointSecret] reads it). Deliveries start when all of it is set up; none
-// lacks the header X-Swh-Event, which holds the name of the event type.
+// CreateEndpoint creates an endpoint, with the given secret or, if that is empty, one that the
+// server generates ([Client.GetEndpointSecret] reads it). Deliveries start when all of it is set
+// up; none lacks the header X-Swh-Event, which holds the name of the event type.
 //
 // An endpoint that exists is updated: its metadata and Disabled become those of ep, it receives the
 // event type and no other, and X-Swh-Event joins its other custom headers. Its secret is set to the
@@ -89,15 +89,16 @@ var svixEndpointID = regexp.MustCompile(`^ep_[a-zA-Z0-9]{1,250}$`)
 // that is the current one changes nothing. An ep with an ID is always updated, never created.
 //
 // It returns
-//   - [ErrInvalidEndpoint], before any request, for a URL that is not an absolute http or https one,
-//     too much metadata, text that is not UTF-8 or has a NUL, an ID that cannot be one and, without an
-//     ID, the channel "None",
+//   - [ErrInvalidEndpoint], before any request, for a URL that is not an absolute http or https
+//     one, too much metadata, text that is not UTF-8 or has a NUL, an ID that cannot be one and,
+//     without an ID, the channel "None",
 //   - [ErrInvalidSecret], before any request,
 //   - [ErrEventTypeNotFound] or [ErrEventTypeArchived],
 //   - [ErrEndpointNotFound] for an ID that is gone,
 //   - [ErrInvalidEndpoint] if the ID or the derived uid belongs to an endpoint with another URL or
 //     channel; nothing is changed then,
-//   - [ErrSecretRotationLimit] if the secret was rotated too often; everything else is updated then,
+//   - [ErrSecretRotationLimit] if the secret was rotated too often; everything else is updated
+//     then,
 //   - an [*APIError] for any other answer.
 //
 // It can be repeated after any error: an endpoint that was only half set up delivers nothing until
@@ -124,10 +125,10 @@ func (c *Client) CreateEndpoint(ctx context.Context, ep Endpoint, secret string)
 	return errSecret
 }
 
-// EnsureEndpoint creates an endpoint if it is missing, as [Client.CreateEndpoint] does with an empty
-// secret. Of one that exists the secret and Disabled stay as they are; its metadata becomes that of
-// ep, it receives the event type and no other, and X-Swh-Event joins its other custom headers. So a
-// service can call it each time it starts.
+// EnsureEndpoint creates an endpoint if it is missing, as [Client.CreateEndpoint] does with an
+// empty secret. Of one that exists the secret and Disabled stay as they are; its metadata becomes
+// that of ep, it receives the event type and no other, and X-Swh-Event joins its other custom
+// headers. So a service can call it each time it starts.
 //
 // It returns the errors of [Client.CreateEndpoint] but [ErrInvalidSecret] and
 // [ErrSecretRotationLimit], and can be repeated after any error.
@@ -140,8 +141,8 @@ func (c *Client) EnsureEndpoint(ctx context.Context, ep Endpoint) error {
 	return halfDone(c.update(ctx, ep, stored, nil))
 }
 
-// createOrFind creates the endpoint, not yet to be delivered to, or finds the one that exists. It returns
-// it with its ID, and as the server has it.
+// createOrFind creates the endpoint, not yet to be delivered to, or finds the one that exists. It
+// returns it with its ID, and as the server has it.
 func (c *Client) createOrFind(
 	ctx context.Context, ep Endpoint, secret string,
 ) (_ Endpoint, stored endpoint.Stored, isNew bool, err error) {
@@ -164,8 +165,8 @@ func (c *Client) createOrFind(
 	return ep, stored, isNew, c.missing(ctx, ep, notThatOne(err))
 }
 
-// createDisabled creates the endpoint so that it does not receive anything before its header is set:
-// the server takes custom headers only afterwards.
+// createDisabled creates the endpoint so that it does not receive anything before its header is
+// set: the server takes custom headers only afterwards.
 func (c *Client) createDisabled(ctx context.Context, ep Endpoint, secret string) (endpoint.Stored, error) {
 	in := ep.description().New(secret)
 	create := func() (endpointBody, error) {
@@ -184,8 +185,8 @@ func (c *Client) createDisabled(ctx context.Context, ep Endpoint, secret string)
 	return body.Stored, err
 }
 
-// update sets the header, the metadata and the filter of an endpoint, and Disabled if that is given or if
-// the endpoint is not set up yet. What need not change is not sent.
+// update sets the header, the metadata and the filter of an endpoint, and Disabled if that is given
+// or if the endpoint is not set up yet. What need not change is not sent.
 func (c *Client) update(ctx context.Context, ep Endpoint, stored endpoint.Stored, disabled *bool) error {
 	if err := c.setEventHeader(ctx, ep); err != nil {
 		return err
@@ -237,8 +238,8 @@ func (c *Client) patchEndpoint(ctx context.Context, ep Endpoint, patch models.En
 	return c.missing(ctx, ep, err)
 }
 
-// GetEndpoint returns an endpoint as the server has it, with its ID and times. It works for endpoints
-// of an archived event type, too. It returns the errors of [Client.DeleteEndpoint].
+// GetEndpoint returns an endpoint as the server has it, with its ID and times. It works for
+// endpoints of an archived event type, too. It returns the errors of [Client.DeleteEndpoint].
 func (c *Client) GetEndpoint(ctx context.Context, ep Endpoint) (Endpoint, error) {
 	ep, err := c.find(ctx, ep)
 	if err != nil {
@@ -248,15 +249,15 @@ func (c *Client) GetEndpoint(ctx context.Context, ep Endpoint) (Endpoint, error)
 	return body.endpoint(ep.EventType), c.missing(ctx, ep, err)
 }
 
-// ListEndpoints returns the endpoints of an event type that q selects, disabled ones included. Their ID
-// is set, so that they can be passed to the other operations. An endpoint that another program created
-// has the channel and the metadata that can be made out: the first Svix channel in byte order if there
-// are several, under its own name unless the metadata does not tell it. One that does not receive the
-// event type is left out.
+// ListEndpoints returns the endpoints of an event type that q selects, disabled ones included.
+// Their ID is set, so that they can be passed to the other operations. An endpoint that another
+// program created has the channel and the metadata that can be made out: the first Svix channel in
+// byte order if there are several, under its own name unless the metadata does not tell it. One
+// that does not receive the event type is left out.
 //
 // Errors come as the last pair:
-//   - [ErrInvalidQuery], without a request, for a query that contradicts itself or a channel that is
-//     not UTF-8,
+//   - [ErrInvalidQuery], without a request, for a query that contradicts itself or a channel that
+//     is not UTF-8,
 //   - [ErrEventTypeNotFound] or [ErrEventTypeArchived],
 //   - an [*APIError] for any other answer.
 func (c *Client) ListEndpoints(ctx context.Context, eventType string, q EndpointQuery) iter.Seq2[Endpoint, error] {
@@ -308,11 +309,12 @@ func (q EndpointQuery) selects(body endpointBody, eventType string) bool {
 	return true
 }
 
-// GetEndpointSecret returns the secret with which deliveries to the endpoint are signed. It works for
-// endpoints of an archived event type, too. It returns
+// GetEndpointSecret returns the secret with which deliveries to the endpoint are signed. It works
+// for endpoints of an archived event type, too. It returns
 //   - [ErrEventTypeNotFound], without a request, for a name that cannot exist,
 //   - [ErrEndpointNotFound], also if the event type is what does not exist,
-//   - [ErrInvalidEndpoint] for one that cannot be addressed or is not the one described (see [Endpoint]),
+//   - [ErrInvalidEndpoint] for one that cannot be addressed or is not the one described (see
+//     [Endpoint]),
 //   - an [*APIError] for any other answer.
 func (c *Client) GetEndpointSecret(ctx context.Context, ep Endpoint) (string, error) {
 	ep, err := c.find(ctx, ep)
@@ -334,10 +336,10 @@ func (c *Client) getSecret(ctx context.Context, ep Endpoint) (string, error) {
 	return body.Key, err
 }
 
-// RotateEndpointSecret sets the secret of an endpoint to the given one or, if that is empty, to a new
-// one that the server generates; nothing else changes. Deliveries are signed with the former secrets,
-// too, for 24 hours each. A given secret that is the current one changes nothing. It works for
-// endpoints of an archived event type, too. It returns [ErrInvalidSecret] before any request,
+// RotateEndpointSecret sets the secret of an endpoint to the given one or, if that is empty, to a
+// new one that the server generates; nothing else changes. Deliveries are signed with the former
+// secrets, too, for 24 hours each. A given secret that is the current one changes nothing. It works
+// for endpoints of an archived event type, too. It returns [ErrInvalidSecret] before any request,
 // [ErrSecretRotationLimit], and the errors of [Client.DeleteEndpoint].
 func (c *Client) RotateEndpointSecret(ctx context.Context, ep Endpoint, secret string) error {
 	if err := checkSecret(secret); err != nil {
@@ -350,9 +352,9 @@ func (c *Client) RotateEndpointSecret(ctx context.Context, ep Endpoint, secret s
 	return c.setSecret(ctx, ep, secret)
 }
 
-// SetEndpointDisabled stops the deliveries to an endpoint, or starts them again; nothing else changes.
-// Attempts that are still to come when it is disabled are dropped. It works for endpoints of an
-// archived event type, too. It returns the errors of [Client.DeleteEndpoint].
+// SetEndpointDisabled stops the deliveries to an endpoint, or starts them again; nothing else
+// changes. Attempts that are still to come when it is disabled are dropped. It works for endpoints
+// of an archived event type, too. It returns the errors of [Client.DeleteEndpoint].
 func (c *Client) SetEndpointDisabled(ctx context.Context, ep Endpoint, disabled bool) error {
 	ep, err := c.find(ctx, ep)
 	if err != nil {
@@ -365,7 +367,8 @@ func (c *Client) SetEndpointDisabled(ctx context.Context, ep Endpoint, disabled 
 // DeleteEndpoint deletes an endpoint; attempts that are still to come are dropped. It works for
 // endpoints of an archived event type, too. It returns
 //   - [ErrEventTypeNotFound] or [ErrEndpointNotFound],
-//   - [ErrInvalidEndpoint] for one that cannot be addressed or is not the one described (see [Endpoint]),
+//   - [ErrInvalidEndpoint] for one that cannot be addressed or is not the one described (see
+//     [Endpoint]),
 //   - an [*APIError] for any other answer.
 func (c *Client) DeleteEndpoint(ctx context.Context, ep Endpoint) error {
 	ep, err := c.find(ctx, ep)
@@ -382,8 +385,9 @@ func (c *Client) DeleteEndpoint(ctx context.Context, ep Endpoint) error {
 	return c.missing(ctx, ep, err)
 }
 
-// EndpointStats counts the attempts to deliver to an endpoint by their status. A server that stores an
-// attempt only when it has ended, as the open-source one does, has none that is pending or sending.
+// EndpointStats counts the attempts to deliver to an endpoint by their status. A server that stores
+// an attempt only when it has ended, as the open-source one does, has none that is pending or
+// sending.
 type EndpointStats struct{ Succeeded, Failed, Pending, Sending int }
 
 const (
@@ -391,9 +395,10 @@ const (
 	maxRecoverRange = 14 * 24 * time.Hour
 )
 
-// GetEndpointStats counts the attempts to deliver to an endpoint in a range of time. A zero until means now; a
-// zero since means 28 days before until, the most that the server counts. It returns [ErrInvalidQuery],
-// before any request, for a longer or empty range, and the errors of [Client.DeleteEndpoint].
+// GetEndpointStats counts the attempts to deliver to an endpoint in a range of time. A zero until
+// means now; a zero since means 28 days before until, the most that the server counts. It returns
+// [ErrInvalidQuery], before any request, for a longer or empty range, and the errors of
+// [Client.DeleteEndpoint].
 func (c *Client) GetEndpointStats(ctx context.Context, ep Endpoint, since, until time.Time) (EndpointStats, error) {
 	if _, _, err := boundedRange(since, until, maxStatsRange); err != nil {
 		return EndpointStats{}, err
@@ -421,9 +426,9 @@ func (c *Client) GetEndpointStats(ctx context.Context, ep Endpoint, since, until
 	return EndpointStats{*stats.Success, stats.Fail, stats.Pending, stats.Sending}, nil
 }
 
-// RecoverEndpoint makes the server deliver once more what an endpoint failed to receive in a range of
-// time. It returns when the server has accepted that, not when it is done. A zero until means now; a
-// zero since means 14 days before until, the most that the server recovers. It returns
+// RecoverEndpoint makes the server deliver once more what an endpoint failed to receive in a range
+// of time. It returns when the server has accepted that, not when it is done. A zero until means
+// now; a zero since means 14 days before until, the most that the server recovers. It returns
 // [ErrInvalidQuery], before any request, for a longer or empty range, and the errors of
 // [Client.DeleteEndpoint].
 func (c *Client) RecoverEndpoint(ctx context.Context, ep Endpoint, since, until time.Time) error {

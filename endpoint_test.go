@@ -486,7 +486,8 @@ func TestGetEndpointIsWhatIsListed(t *testing.T) {
 	mock := harness.NewServer(t, svixmock.Config{})
 	client := harness.NewClient(t, mock.RoundTripper(), mock.Token())
 	ep := harness.NewEndpoint()
-	ep.Channel, ep.Metadata, ep.Disabled = "https://github.com/torvalds/linux", map[string]string{"team": "kernel"}, true
+	ep.Channel, ep.Metadata, ep.Disabled = "https://github.com/torvalds/linux",
+		map[string]string{"team": "kernel"}, true
 	if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil {
 		t.Fatal(err)
 	}
@@ -505,7 +506,8 @@ func TestGetEndpointIsWhatIsListed(t *testing.T) {
 		}
 	}
 	gone := webhooks.Endpoint{EventType: ep.EventType, ID: "ep_00000000000000000000000000"}
-	if got, err := client.GetEndpoint(t.Context(), gone); !errors.Is(err, webhooks.ErrEndpointNotFound) || got.ID != "" {
+	if got, err := client.GetEndpoint(t.Context(), gone); !errors.Is(err, webhooks.ErrEndpointNotFound) ||
+		got.ID != "" {
 		t.Errorf("one that is not there: %v, %v", got, err)
 	}
 }

@@ -21,9 +21,11 @@ import (
 var (
 	// ErrInvalidConfig: the configuration or an option is wrong; the text names every mistake.
 	ErrInvalidConfig = errors.New("invalid configuration")
-	// ErrInvalidEventTypeName: [Client.CreateEventType] was given a name that is not "<group>.<event>".
+	// ErrInvalidEventTypeName: [Client.CreateEventType] was given a name that is not
+	// "<group>.<event>".
 	ErrInvalidEventTypeName = errors.New("invalid event type name")
-	// ErrInvalidEventType: an [EventType] cannot be registered as it is described; nothing was changed.
+	// ErrInvalidEventType: an [EventType] cannot be registered as it is described; nothing was
+	// changed.
 	ErrInvalidEventType = errors.New("invalid event type")
 	// ErrInvalidSchema: a JSON Schema is refused; the error is a [*SchemaError].
 	ErrInvalidSchema = errors.New("invalid JSON Schema")
@@ -31,13 +33,14 @@ var (
 	// received one cannot be decoded; where the schema refuses it the error is a
 	// [*PayloadError].
 	ErrInvalidPayload = errors.New("invalid payload")
-	// ErrInvalidEvent: an [Event] has an ID that cannot be used, so that nothing was sent, or a text
-	// is no event.
+	// ErrInvalidEvent: an [Event] has an ID that cannot be used, so that nothing was sent, or a
+	// text is no event.
 	ErrInvalidEvent = errors.New("invalid event")
-	// ErrInvalidEndpoint: an [Endpoint] cannot be created or found as described; nothing was changed.
+	// ErrInvalidEndpoint: an [Endpoint] cannot be created or found as described; nothing was
+	// changed.
 	ErrInvalidEndpoint = errors.New("invalid endpoint")
-	// ErrInvalidSecret: a secret is not "whsec_" and the base64 text of a key, or, of an endpoint to be
-	// created, of one of 24 to 75 bytes.
+	// ErrInvalidSecret: a secret is not "whsec_" and the base64 text of a key, or, of an endpoint
+	// to be created, of one of 24 to 75 bytes.
 	ErrInvalidSecret = errors.New("invalid endpoint secret")
 	// ErrInvalidQuery: a query contradicts itself or has a negative limit; nothing was requested.
 	ErrInvalidQuery = errors.New("invalid query")
@@ -49,7 +52,8 @@ var (
 	ErrEndpointNotFound = errors.New("endpoint does not exist")
 	// ErrMessageNotFound: the event type has no such message.
 	ErrMessageNotFound = errors.New("message does not exist")
-	// ErrPayloadExpired: the server no longer has the payload of a message, so it cannot be sent again.
+	// ErrPayloadExpired: the server no longer has the payload of a message, so it cannot be sent
+	// again.
 	ErrPayloadExpired = errors.New("payload of the message has expired")
 	// ErrSecretRotationLimit: the server keeps ten former secrets of an endpoint
 	// for 24 hours each and refuses to rotate once more.
@@ -72,7 +76,8 @@ type APIError struct {
 	Code string
 	// Detail is the server's explanation, shortened; of a 422 the joined messages.
 	Detail string
-	// RetryAfter is how long the server asked to wait, in its header Retry-After; zero if it did not.
+	// RetryAfter is how long the server asked to wait, in its header Retry-After; zero if it did
+	// not.
 	RetryAfter time.Duration
 
 	err error // why a 2xx answer was refused, or an earlier error of the same call

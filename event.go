@@ -134,9 +134,9 @@ type Message struct {
 func (m Message) IsZero() bool { return m == Message{} }
 
 // SendEvent checks the payload of an event against the JSON Schema of its type and hands it to the
-// server, which delivers it to the endpoints. If no enabled endpoint would receive the event, nothing
-// is sent and the Message is zero. Of an event type with more than 25 endpoints that is not looked
-// at, since it would cost more than to send the event; see [WithNobodyListensTTL] and
+// server, which delivers it to the endpoints. If no enabled endpoint would receive the event,
+// nothing is sent and the Message is zero. Of an event type with more than 25 endpoints that is not
+// looked at, since it would cost more than to send the event; see [WithNobodyListensTTL] and
 // [WithoutListenerCheck]. While event type and listeners are cached, a send takes one request.
 //
 // However often the request is retried, the event is stored once: each call draws an id for the
@@ -144,9 +144,9 @@ func (m Message) IsZero() bool { return m == Message{} }
 // forgotten by the server.
 //
 // A server that has the id already may have lost the way to deliver the message: it drops what it
-// does for a client that goes away in the middle. SendEvent then looks for an attempt to deliver the
-// message, and has it resent to each endpoint that should have received it if there is none. That
-// must wait until the message is 35 seconds old. The server tries a resent message only once.
+// does for a client that goes away in the middle. SendEvent then looks for an attempt to deliver
+// the message, and has it resent to each endpoint that should have received it if there is none.
+// That must wait until the message is 35 seconds old. The server tries a resent message only once.
 //
 // When ctx ends SendEvent returns at once. A request that has begun is then finished in the
 // background, see [Client.Drain].
@@ -219,7 +219,9 @@ func (c *Client) send(ctx context.Context, ev Event, object map[string]any, body
 	return c.createMessage(ctx, et.app, ev, channels, body)
 }
 
-func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string, body []byte) (Message, error) {
+func (c *Client) createMessage(ctx context.Context, app string, ev Event, channels []string,
+	body []byte,
+) (Message, error) {
 	if ev.ID == "" {
 		ev.ID = uuid.NewString()
 	}
@@ -252,7 +254,9 @@ var (
 )
 
 // postMessage creates the message of an event. The answer's Unclear tells that there may be one.
-func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string, body []byte) (Message, transport.Answer, error) {
+func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels []string,
+	body []byte,
+) (Message, transport.Answer, error) {
 	in := models.MessageIn{
 		EventType: ev.Type, EventId: &ev.ID, Channels: channels, PayloadRetentionPeriod: &c.retention,
 		Payload: noPayload, TransformationsParams: &rawPayload,
@@ -260,7 +264,8 @@ func (c *Client) postMessage(ctx context.Context, app string, ev Event, channels
 	const op = "message create"
 	answer, err := c.finish(ctx, op, body, func(ctx context.Context) error {
 		// The key saves the SDK drawing one; the transport takes it off.
-		_, err := c.svix.Message.Create(ctx, app, in, &svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withoutContent})
+		_, err := c.svix.Message.Create(ctx, app, in,
+			&svix.MessageCreateOptions{IdempotencyKey: &ev.ID, WithContent: &withoutContent})
 		return err
 	})
 	if err != nil {
@@ -309,19 +314,19 @@ const maxConcurrency = 1 << 16
 // event that fails does not stop the others.
 //
 // An event is taken from the input only when fewer than concurrency are on their way or waiting for
-// their result to be taken, so that a slow consumer slows the input down, which may be endless. With
-// a concurrency of 1 the events are sent in the order of the input; with more, those within that
-// distance, also of one channel, may reach the server in any order.
+// their result to be taken, so that a slow consumer slows the input down, which may be endless.
+// With a concurrency of 1 the events are sent in the order of the input; with more, those within
+// that distance, also of one channel, may reach the server in any order.
 //
 // The payload of an event is read before the next event is taken: the input may use the memory of a
 // buffer, map or struct again for each. The Event of a result has a copy of a json.RawMessage, and
 // else the Payload that it was given.
 //
 // When ctx is done no more events are taken, and each that was taken still gets its result: of one
-// that was not sent, or not known to be, Err wraps the error of the context. Breaking out of the loop
-// ends the context of what is on its way. The input is read in a goroutine of its own, and the loop
-// ends when that has returned: an input that waits for events should itself heed ctx. If it panics,
-// the panic goes on in the goroutine of the loop.
+// that was not sent, or not known to be, Err wraps the error of the context. Breaking out of the
+// loop ends the context of what is on its way. The input is read in a goroutine of its own, and the
+// loop ends when that has returned: an input that waits for events should itself heed ctx. If it
+// panics, the panic goes on in the goroutine of the loop.
 //
 // The sequence may be ranged more than once if the input may.
 func (c *Client) SendEvents(ctx context.Context, events iter.Seq[Event], concurrency int) iter.Seq[SendResult] {
@@ -370,9 +375,9 @@ const (
 	maxCachedChannels = 1 << 20
 )
 
-// listens reports whether an enabled endpoint may receive the events of a type that are sent on these
-// Svix channels, of which there is one at most. A no is never older than the question, unless the
-// client was told that it may be: no event is dropped that somebody listens to.
+// listens reports whether an enabled endpoint may receive the events of a type that are sent on
+// these Svix channels, of which there is one at most. A no is never older than the question, unless
+// the client was told that it may be: no event is dropped that somebody listens to.
 func (c *Client) listens(ctx context.Context, eventType string, channels []string) (bool, error) {
 	found, err := c.listeners.Load(ctx, eventType,
 		func(a audience.Audience, age time.Duration) bool {
@@ -387,8 +392,8 @@ func (c *Client) listens(ctx context.Context, eventType string, channels []strin
 	return found.MayHear(channels), err
 }
 
-// findListeners lists the endpoints of an event type: as many as cost no more than to send an event,
-// or all if the answer that nobody listens may be kept.
+// findListeners lists the endpoints of an event type: as many as cost no more than to send an
+// event, or all if the answer that nobody listens may be kept.
 func (c *Client) findListeners(ctx context.Context, eventType string) (audience.Audience, error) {
 	limit := uint64(listenerPage)
 	if c.nobodyListensTTL > 0 {
@@ -418,7 +423,9 @@ func (c *Client) findListeners(ctx context.Context, eventType string) (audience.
 }
 
 // listenerPage lists endpoints. That the application is not there is not taken for a list of none.
-func (c *Client) listenerPage(ctx context.Context, eventType string, limit uint64, iterator *string) (Page[endpointBody], error) {
+func (c *Client) listenerPage(ctx context.Context, eventType string, limit uint64,
+	iterator *string,
+) (Page[endpointBody], error) {
 	r := pageRequest{op: "endpoint list", iterator: iterator, limit: limit}
 	page, err := listPage[endpointBody](ctx, c, r, func(ctx context.Context, limit *uint64) error {
 		options := svix.EndpointListOptions{Limit: limit, Iterator: iterator}

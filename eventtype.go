@@ -53,8 +53,8 @@ func validEventTypeName(name string) bool {
 	return len(name) <= maxEventTypeName && eventTypeName.MatchString(name)
 }
 
-// CreateEventType registers an event type. If there is one of that name, it gets the new description
-// and schema; if it is archived, it is revived with the endpoints it had. It returns
+// CreateEventType registers an event type. If there is one of that name, it gets the new
+// description and schema; if it is archived, it is revived with the endpoints it had. It returns
 //   - [ErrInvalidEventTypeName] before any request, also for a name that begins with a hyphen: the
 //     server's listings, which go on from the last name, would never come past it,
 //   - a [*SchemaError] before any request,
@@ -69,7 +69,8 @@ func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 			"on both sides, no '-' in front and at most %d bytes",
 			ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
-	check := inBackground(func() (bool, error) { return true, schema.Check(et.Schema) }) //nolint:contextcheck // see inBackground
+	registrable := func() (bool, error) { return true, schema.Check(et.Schema) }
+	check := inBackground(registrable) //nolint:contextcheck // see inBackground
 	if _, err := check(ctx); err != nil {
 		return schemaError(err)
 	}
@@ -199,8 +200,8 @@ const (
 )
 
 // hyphenatedTypes returns those after a name that begins with a hyphen, as other programs may have
-// registered them, up to the names that do not. The server takes such a name for an iterator that goes
-// the other way, so they are read from their end.
+// registered them, up to the names that do not. The server takes such a name for an iterator that
+// goes the other way, so they are read from their end.
 func (c *Client) hyphenatedTypes(ctx context.Context, last string) (Page[eventTypeBody], error) {
 	next := afterHyphens
 	rest := Page[eventTypeBody]{Iterator: &next}
@@ -284,8 +285,9 @@ func (c *Client) registered(ctx context.Context, name string) (*registeredType, 
 	})
 }
 
-// inBackground returns a function that gives the result of f, which is called when it is first needed,
-// and then once. It cannot be stopped: a caller whose context ends leaves it to end by itself.
+// inBackground returns a function that gives the result of f, which is called when it is first
+// needed, and then once. It cannot be stopped: a caller whose context ends leaves it to end by
+// itself.
 func inBackground[T any](f func() (T, error)) func(context.Context) (T, error) {
 	var value T
 	var err error

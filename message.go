@@ -331,8 +331,8 @@ func readPayload(payload json.RawMessage) (json.RawMessage, map[string]any) {
 	return canonical.Append(nil, tree), members
 }
 
-// repeated returns the message of an event whose ID the server has already, as a conflict tells, once
-// it is known to be delivered or is resent.
+// repeated returns the message of an event whose ID the server has already, as a conflict tells,
+// once it is known to be delivered or is resent.
 func (c *Client) repeated(ctx context.Context, app string, ev Event, body []byte, conflict error) (Message, error) {
 	sent, err := c.getMessage(ctx, app, ev.ID, true)
 	switch {

@@ -405,7 +405,8 @@ func TestMessagesOfAServer(t *testing.T) {
 	s.must(s.ResendMessage(s.Context(), ep, event.ID))
 	events := s.sentEvents(2, s.ListSentEventsForMessage(s.Context(), s.originCreate, event.ID))
 	manual := events[0]
-	if !manual.Manual || events[1].Manual || manual.MessageID != sent.ID || manual.Status != webhooks.DeliverySucceeded {
+	if !manual.Manual || events[1].Manual || manual.MessageID != sent.ID ||
+		manual.Status != webhooks.DeliverySucceeded {
 		s.Errorf("got the attempts %+v, want a manual one first", events)
 	}
 	s.must(s.SetEndpointDisabled(s.Context(), ep, true))

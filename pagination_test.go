@@ -430,8 +430,8 @@ func TestPagesThatGoNowhere(t *testing.T) {
 	}
 }
 
-// TestMoreItemsThanAskedFor are refused while they are read: each takes two bytes of the answer, and
-// hundreds in memory.
+// TestMoreItemsThanAskedFor are refused while they are read: each takes two bytes of the answer,
+// and hundreds in memory.
 func TestMoreItemsThanAskedFor(t *testing.T) { //nolint:paralleltest // it measures memory
 	mock := harness.NewServer(t, svixmock.Config{})
 	for name, data := range map[string]string{

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
@@ -421,6 +422,9 @@ func TestLayout(t *testing.T) {
 			!slices.Contains(files, base+".go") {
 			t.Errorf("%s is the twin of no file", name)
 		}
+		if lines := strings.Count(readFile(t, name), "\n"); !isTest && lines >= 450 {
+			t.Errorf("%s has %d lines, want fewer than 450", name, lines)
+		}
 	}
 }
 
@@ -462,6 +466,26 @@ func TestNothingIsCitedThatIsNotHere(t *testing.T) {
 			}
 			if numbered.MatchString(line) {
 				t.Errorf("%s:%d names a test by a number: %s", name, i+1, line)
+			}
+		}
+	}
+}
+
+// TestCommentsWrap at 100 columns, tabs being four wide. How wide code may be is the linter's.
+func TestCommentsWrap(t *testing.T) {
+	t.Parallel()
+	const columns = 100
+	for name, lines := range texts(t) {
+		if filepath.Ext(name) != ".go" {
+			continue
+		}
+		printed := false // the output of an example is as wide as it is
+		for i, line := range lines {
+			text := strings.TrimSpace(line)
+			printed = text == "// Output:" || printed && line != "}"
+			wide := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "    ")) > columns
+			if wide && !printed && strings.HasPrefix(text, "// ") && !strings.Contains(text, "://") {
+				t.Errorf("%s:%d: the comment is wider than %d columns", name, i+1, columns)
 			}
 		}
 	}

@@ -34,8 +34,7 @@ var ErrDiscard = errors.New("delivery discarded")
 // Svix-Id and Svix-Timestamp, or in Webhook-Signature and so on: what [VerifyPayload] verifies.
 // Tests of a receiver need it. The scheme is the one that Svix publishes as Standard Webhooks.
 //
-// A secret is "whsec_" and the base64 of a key of any length; else the error is an
-// [ErrInvalidSecret].
+// A secret is "whsec_" and the base64 of a key of any length; any other is an [ErrInvalidSecret].
 func SignPayload(secret, messageID string, timestamp time.Time, body []byte) (string, error) {
 	key, err := signingKey(secret)
 	if err != nil {
@@ -65,10 +64,10 @@ func SignPayload(secret, messageID string, timestamp time.Time, body []byte) (st
 // proven that the webhook was not received before; [NewHandler] sees to that.
 func VerifyPayload(secret string, header http.Header, body []byte) (json.RawMessage, error) {
 	key, err := signingKey(secret)
-	if err != nil {
-		return nil, verificationError(err)
+	if err == nil {
+		err = signature.Verify(key, header, body, defaultTolerance)
 	}
-	if err := signature.Verify(key, header, body, defaultTolerance); err != nil {
+	if err != nil {
 		return nil, verificationError(err)
 	}
 	return body, nil
@@ -129,8 +128,9 @@ func (d Delivery) Decode(v any) error {
 // A payload that cannot be decoded is an [ErrInvalidPayload], so that the sender tries again:
 // until then a new version of the receiver may have mended it. To drop such deliveries, use Decode
 // and wrap [ErrDiscard].
-func DecodePayload[T any](receive func(ctx context.Context, d Delivery, payload T) error) func(ctx context.Context,
-	d Delivery) error {
+func DecodePayload[T any](
+	receive func(ctx context.Context, d Delivery, payload T) error,
+) func(ctx context.Context, d Delivery) error {
 	if receive == nil {
 		return nil
 	}
@@ -154,7 +154,6 @@ func DecodePayload[T any](receive func(ctx context.Context, d Delivery, payload 
 // all of them once.
 //
 // The answers, which never tell the sender more than their status:
-//
 //   - 204: received, now or before, or discarded
 //   - 400: a header is missing or malformed, the body is cut off or not JSON
 //   - 401: the timestamp is too old or too new, or no signature matches
@@ -183,8 +182,7 @@ func NewHandler(secrets []string, receive func(ctx context.Context, d Delivery) 
 	if h.guard == nil {
 		h.guard = NewMemoryReplayGuard(defaultMemory, 2*h.tolerance)
 	}
-	h.keys, h.unusable = signingKeys(secrets)
-	switch {
+	switch h.keys, h.unusable = signingKeys(secrets); {
 	case h.unusable != nil:
 	case len(secrets) == 0 && h.moreSecrets == nil:
 		h.unusable = errNoSecret
@@ -260,16 +258,15 @@ func WithReplayGuard(g ReplayGuard) HandlerOption {
 // it did not see the answer to the first delivery, and so may whoever got hold of a delivery, until
 // its timestamp is too old.
 type ReplayGuard interface {
-	// Once calls receive, at most once and before it returns, unless a message of this id was
-	// received: unless receive returned nil for it. Then, as after a success, it returns nil and
-	// the sender is told that the message was received. It returns the error of receive as it
-	// is; the message is then not received and the next delivery has its turn. Any other error,
-	// for instance because the message is just being received elsewhere, makes the sender try
-	// again too.
+	// Once calls receive, at most once and before it returns, unless receive returned nil for a
+	// message of this id before. Then, as after a success, it returns nil and the sender is told
+	// that the message was received. It returns the error of receive as it is; the message is then
+	// not received and the next delivery has its turn. Any other error, for instance because the
+	// message is just being received elsewhere, makes the sender try again too.
 	//
 	// The context given to receive should be derived from ctx, and may carry a transaction that
-	// covers both what receive does and the memory of the guard. Once is called concurrently.
-	// The receive it is given does not panic.
+	// covers both what receive does and the memory of the guard. Once is called concurrently, with
+	// a receive that does not panic.
 	Once(ctx context.Context, messageID string, receive func(ctx context.Context) error) error
 }
 

@@ -294,7 +294,8 @@ func (c *Client) FollowSentEvents(
 		for {
 			for event, err := range f.poll(ctx) {
 				if isPassing(err) && ctx.Err() == nil {
-					c.logger.WarnContext(ctx, "following sent events: trying again", "event_type", eventType, "error", err)
+					c.logger.WarnContext(ctx, "following sent events: trying again", "event_type",
+						eventType, "error", err)
 					f.asked = time.Time{} // a look-up of an endpoint may be what failed
 					break
 				}

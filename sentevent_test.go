@@ -105,7 +105,8 @@ func TestPagesBeginAtWhatTheLimitNeeds(t *testing.T) {
 						}
 						asked, _ := strconv.Atoi(query.Get("limit"))
 						ofMessages := strings.HasSuffix(r.Path, "/msg") && query.Has("iterator") // for payloads
-						if most := min(limit, 250); !strings.HasSuffix(r.Path, "/endpoint") && !ofMessages && asked > most {
+						if most := min(limit, 250); !strings.HasSuffix(r.Path, "/endpoint") &&
+							!ofMessages && asked > most {
 							t.Errorf("%s, %+v: asked for %d at %s", name, q, asked, r.Path)
 						}
 					}

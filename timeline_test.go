@@ -382,8 +382,8 @@ func manyServer(t *testing.T, endpoints int, times []time.Time, which []int) (
 	return mock, client, all
 }
 
-// TestListingsOfManyEndpointsMatchAModel: with After, the attempts to deliver to all endpoints are one
-// list, newest first; those to a deleted one are in it if they are asked for.
+// TestListingsOfManyEndpointsMatchAModel: with After, the attempts to deliver to all endpoints are
+// one list, newest first; those to a deleted one are in it if they are asked for.
 func TestListingsOfManyEndpointsMatchAModel(t *testing.T) {
 	t.Parallel()
 	for seed := range harness.Sized(3, 30) {

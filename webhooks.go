@@ -43,16 +43,16 @@
 //
 // # Reliability
 //
-// A Svix server drops a request where it stands when the client goes away: by a time-out, a cancelled
-// context or a broken connection, or because its process ends. An operation that fails without an
-// answer may have been carried out all the same, or by half. Each can be repeated:
+// A Svix server drops a request where it stands when the client goes away: by a time-out, a
+// cancelled context or a broken connection, or because its process ends. An operation that fails
+// without an answer may have been carried out all the same, or by half. Each can be repeated:
 //
 //   - SendEvent: the event may be stored without being queued for delivery. The repetition with the
 //     same ID, which a [SendError] tells, sees to that. The event is stored once and attempted at
 //     least once; the server tries a message that had to be resent only once.
 //   - CreateEventType: the application without the event type. Repeated, it makes both.
-//   - CreateEndpoint and EnsureEndpoint, new: the endpoint, disabled and perhaps without its header.
-//     It receives nothing. Repeated, they complete it.
+//   - CreateEndpoint and EnsureEndpoint, new: the endpoint, disabled and perhaps without its
+//     header. It receives nothing. Repeated, they complete it.
 //   - CreateEndpoint and EnsureEndpoint, existing: the secret changed, the rest perhaps as before.
 //     Repeated, they complete it; without a secret of your own it is rotated once more.
 //   - RotateEndpointSecret: rotated or not. Repeated with your own secret it changes nothing more,
@@ -250,10 +250,12 @@ func (o options) resolve() (Config, []error) {
 	}
 	mistakes := cfg.mistakes(urlFrom, tokenFrom)
 	if cfg.Svix.ServerURL == "" {
-		mistakes = append(mistakes, errors.New("the URL of the Svix server is missing: set svix.server_url or use WithServerURL"))
+		mistakes = append(mistakes,
+			errors.New("the URL of the Svix server is missing: set svix.server_url or use WithServerURL"))
 	}
 	if cfg.Svix.AuthToken == "" {
-		mistakes = append(mistakes, errors.New("the Svix authentication token is missing: set svix.auth_token or use WithAuthToken"))
+		mistakes = append(mistakes,
+			errors.New("the Svix authentication token is missing: set svix.auth_token or use WithAuthToken"))
 	}
 	return cfg, mistakes
 }
@@ -264,14 +266,17 @@ func (o options) newClient(cfg Config) (*Client, error) {
 		return nil, configError([]error{err})
 	}
 	if _, ok := http.DefaultTransport.(*http.Transport); !ok {
-		return nil, configError([]error{fmt.Errorf("http.DefaultTransport is a %T: the Svix SDK needs the *http.Transport of package net/http there; wrap the transport of one client instead, see WithHTTPClient", http.DefaultTransport)})
+		return nil, configError([]error{fmt.Errorf("http.DefaultTransport is a %T: the Svix SDK "+
+			"needs the *http.Transport of package net/http there; wrap the transport of one client "+
+			"instead, see WithHTTPClient", http.DefaultTransport)})
 	}
 	filter := foreign.NewFilter(string(cfg.Svix.AuthToken))
 	hc, carrier := o.wrappedHTTPClient(filter)
 	sdk, err := svix.New(string(cfg.Svix.AuthToken), &svix.SvixOptions{
-		ServerUrl:     serverURL,
-		HTTPClient:    hc,
-		RetrySchedule: &[]time.Duration{}, // the transport retries: the SDK waits microseconds, leaks bodies and heeds no context
+		ServerUrl:  serverURL,
+		HTTPClient: hc,
+		// the transport retries: the SDK waits microseconds, leaks bodies and heeds no context
+		RetrySchedule: &[]time.Duration{},
 	})
 	if err != nil {
 		return nil, configError([]error{err})
@@ -294,7 +299,9 @@ func (o options) newClient(cfg Config) (*Client, error) {
 			Shrink: func(a audience.Audience) audience.Audience { return a.AndOthers() },
 		}),
 		receivers: cache.New(cache.Config[[]confirm.Receiver]{
-			TTL: o.cacheTTL, Limit: maxCachedReceivers, Weight: func(r []confirm.Receiver) int { return max(1, len(r)) },
+			TTL: o.cacheTTL, Limit: maxCachedReceivers, Weight: func(r []confirm.Receiver) int {
+				return max(1, len(r))
+			},
 		}),
 		nobodyListensTTL: o.nobodyListensTTL,
 	}, nil
@@ -342,10 +349,11 @@ func (c *Client) Drain(ctx context.Context) error {
 //   - an [*APIError] for any other answer that is not that of a Svix server,
 //   - an error of the network or of ctx.
 func (c *Client) Ping(ctx context.Context) error {
-	_, err := listPage[eventTypeBody](ctx, c, pageRequest{op: "event type list", limit: 1}, func(ctx context.Context, limit *uint64) error {
-		_, err := c.svix.EventType.List(ctx, &svix.EventTypeListOptions{Limit: limit})
-		return err
-	})
+	_, err := listPage[eventTypeBody](ctx, c, pageRequest{op: "event type list", limit: 1},
+		func(ctx context.Context, limit *uint64) error {
+			_, err := c.svix.EventType.List(ctx, &svix.EventTypeListOptions{Limit: limit})
+			return err
+		})
 	return err
 }
 
@@ -358,18 +366,24 @@ func (c *Client) do(ctx context.Context, op string, request func(ctx context.Con
 
 // finish is [Client.do] for the request with a payload, which is finished in the background if ctx
 // ends while it is under way.
-func (c *Client) finish(ctx context.Context, op string, payload []byte, request func(ctx context.Context) error) (transport.Answer, error) {
+func (c *Client) finish(ctx context.Context, op string, payload []byte,
+	request func(ctx context.Context) error,
+) (transport.Answer, error) {
 	return c.answer(ctx, op, transport.Answer{Finish: true, Payload: payload}, request)
 }
 
-func (c *Client) answer(ctx context.Context, op string, answer transport.Answer, request func(ctx context.Context) error) (transport.Answer, error) {
+func (c *Client) answer(ctx context.Context, op string, answer transport.Answer,
+	request func(ctx context.Context) error,
+) (transport.Answer, error) {
 	err := request(transport.WithAnswer(ctx, &answer))
 	return answer, c.translate(ctx, op, &answer, err)
 }
 
 // exec makes one call of the SDK whose answer is a 204 without a body. Any
 // other 2xx is not from the API: the page of a login, say.
-func (c *Client) exec(ctx context.Context, op string, request func(ctx context.Context) error) (transport.Answer, error) {
+func (c *Client) exec(ctx context.Context, op string,
+	request func(ctx context.Context) error,
+) (transport.Answer, error) {
 	answer, err := c.do(ctx, op, request)
 	if err == nil && answer.Status != http.StatusNoContent {
 		err = &APIError{Op: op, StatusCode: answer.Status, Detail: notPromised}
@@ -384,7 +398,9 @@ type answerBody interface {
 }
 
 // query makes one call of the SDK and reads the body of the answer.
-func query[T answerBody](ctx context.Context, c *Client, op string, request func(ctx context.Context) error) (T, error) {
+func query[T answerBody](ctx context.Context, c *Client, op string,
+	request func(ctx context.Context) error,
+) (T, error) {
 	answer, err := c.do(ctx, op, request)
 	if err != nil {
 		var none T

@@ -728,7 +728,10 @@ func TestQueriesAreCheckedFirst(t *testing.T) {
 		"sent events of endpoint, unknown status":   {forEndpoint(badStatus), "status"},
 		"sent events of event type, unknown status": {forType(badStatus), "status"},
 		"messages, negative limit":                  {messages(webhooks.MessageQuery{Limit: -2}), "-2"},
-		"messages, before, after":                   {messages(webhooks.MessageQuery{Before: now, After: now.Add(1)}), "not earlier"},
+		"messages, before, after": {
+			messages(webhooks.MessageQuery{Before: now, After: now.Add(1)}),
+			"not earlier",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -1944,7 +1947,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 			},
 			[]string{
 				`POST ` + app + `/endpoint {"channels":["` + channels +
-					`"],"description":"` + settingUp + `","disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels +
+					`"],"description":"` + settingUp +
+					`","disabled":true,"filterTypes":["origin.create"],"metadata":{"` + channels +
 					`":"foo","team":"archive"},"secret":"` + harness.SecretB +
 					`","uid":"2a1f7da5-8958-56c4-904a-15829860258c","url":"` + hookURL + `","version":1}`,
 				`PATCH ` + hook + `/headers {"headers":{"X-Swh-Event":"origin.create"}}`,
@@ -2016,10 +2020,15 @@ func TestRequestsOnTheWire(t *testing.T) {
 		"C.11 sent events of an event type": {
 			func(ctx context.Context, c *webhooks.Client) error {
 				return collect(webhooks.Collect(c.ListSentEventsForEventType(ctx,
-					webhooks.TypeOriginCreate, webhooks.SentEventQuery{Channel: "foo", Before: before, After: before.Add(-time.Hour), IncludeDeleted: true})))
+					webhooks.TypeOriginCreate,
+					webhooks.SentEventQuery{
+						Channel: "foo", Before: before,
+						After: before.Add(-time.Hour), IncludeDeleted: true,
+					})))
 			},
 			[]string{
-				"GET " + app + "/msg?after=2026-10-30T09:00:00Z&before=2026-11-01T10:00:01Z&channel=" + channels + "&limit=250",
+				"GET " + app + "/msg?after=2026-10-30T09:00:00Z&before=2026-11-01T10:00:01Z&channel=" +
+					channels + "&limit=250",
 			},
 		},
 		"rotate": {

@@ -14,8 +14,8 @@ import (
 	"github.com/softwareheritage/webhooks/journal"
 )
 
-// BenchmarkFeed compares the feed with plain SendEvents, in turns: the same events, 64 at once, on a
-// server and a broker in processes of their own. It reports the median of the ratios of their
+// BenchmarkFeed compares the feed with plain SendEvents, in turns: the same events, 64 at once, on
+// a server and a broker in processes of their own. It reports the median of the ratios of their
 // throughput, and what the feed takes more of the CPU.
 func BenchmarkFeed(b *testing.B) {
 	events := harness.Sized(3_000, 50_000)

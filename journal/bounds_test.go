@@ -19,8 +19,8 @@ import (
 	"github.com/softwareheritage/webhooks/journal"
 )
 
-// TestLargeRecordsAreSentOrDeadLetters has one whose metadata is large, which is sent, and one whose
-// origin is, which no event can hold.
+// TestLargeRecordsAreSentOrDeadLetters has one whose metadata is large, which is sent, and one
+// whose origin is, which no event can hold.
 func TestLargeRecordsAreSentOrDeadLetters(t *testing.T) {
 	t.Parallel()
 	size := harness.Sized(12<<20, 100<<20) - 1<<10

@@ -46,7 +46,8 @@ func write(ctx context.Context, t *testing.T, b *journaltest.Broker, from int) [
 
 func TestLeadersAndCoordinatorsMoveUnderLoad(t *testing.T) {
 	t.Parallel()
-	// This broker calls records lost that were written under an epoch after which nothing was written.
+	// This broker calls records lost that were written under an epoch after which nothing was
+	// written.
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.OffsetForLeaderEpoch), -1)
 	broker, server := journaltest.NewBroker(t, partitions, kfake.NumBrokers(3), kfake.MaxVersions(versions)), newSvix(t)

@@ -28,7 +28,8 @@ func (f *Feed) commitRegularly(ctx context.Context) {
 
 type offsets = map[string]map[int32]kgo.EpochOffset
 
-// commit tells Kafka how far each partition is, if that has changed. What fails is tried the next time.
+// commit tells Kafka how far each partition is, if that has changed. What fails is tried the next
+// time.
 func (f *Feed) commit(ctx context.Context, timeout time.Duration) {
 	f.commits.Lock()
 	defer f.commits.Unlock()

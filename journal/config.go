@@ -20,19 +20,20 @@ const DefaultPrefix = "swh.journal.objects"
 type Config struct {
 	// Brokers are addresses "host:port" of the Kafka cluster. At least one is required.
 	Brokers []string
-	// GroupID is the consumer group under which Kafka keeps how far the feed is. Required. Feeds with
-	// one group share the work.
+	// GroupID is the consumer group under which Kafka keeps how far the feed is. Required. Feeds
+	// with one group share the work.
 	GroupID string
 	// Prefix of the topics' names. Empty: [DefaultPrefix].
 	Prefix string
 	// ObjectTypes are those whose topics are read: "origin", "origin_visit_status". Empty: both.
 	ObjectTypes []string
-	// FromLatest begins with what is written after the start if the group has no offset yet, so that
-	// nothing older is sent. By default the feed begins with the oldest record.
+	// FromLatest begins with what is written after the start if the group has no offset yet, so
+	// that nothing older is sent. By default the feed begins with the oldest record.
 	FromLatest bool
 	// StopAtEnd ends the feed when it has dealt with what was there when it got its partitions.
 	StopAtEnd bool
-	// StopAfterObjects ends the feed after this many records, tombstones not counted. Zero: no limit.
+	// StopAfterObjects ends the feed after this many records, tombstones not counted. Zero: no
+	// limit.
 	StopAfterObjects int
 	// CreateTopics creates missing topics, with the brokers' defaults.
 	CreateTopics bool
@@ -41,13 +42,14 @@ type Config struct {
 	// Kafka says how to reach the brokers.
 	Kafka KafkaConfig
 
-	// Namespace and ByPosition say how ids are made, see [DecodeOptions]. An empty Namespace is Prefix.
+	// Namespace and ByPosition say how ids are made, see [DecodeOptions]. An empty Namespace is
+	// Prefix.
 	Namespace  string
 	ByPosition bool
 	// Concurrency is how many events are on their way to the server at once. Zero: 64.
 	Concurrency int
-	// MaxInFlight and MaxInFlightBytes bound the records that are held: those on their way, and those
-	// that wait for an earlier one of their partition. Zero: 1024, and 64 MiB.
+	// MaxInFlight and MaxInFlightBytes bound the records that are held: those on their way, and
+	// those that wait for an earlier one of their partition. Zero: 1024, and 64 MiB.
 	MaxInFlight      int
 	MaxInFlightBytes int
 	// CommitInterval is the time between commits. Zero: 1 s.
@@ -57,8 +59,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	// ShutdownTimeout is how long they may take when the feed ends. Zero: 20 s.
 	ShutdownTimeout time.Duration
-	// MaxDeadInARow ends the feed when so many records in a row of one event type are refused although
-	// its schema in [webhooks.DefaultEventTypes] allows them: the registered one is wrong then. Zero: 100.
+	// MaxDeadInARow ends the feed when so many records in a row of one event type are refused
+	// although its schema in [webhooks.DefaultEventTypes] allows them: the registered one is wrong
+	// then. Zero: 100.
 	MaxDeadInARow int
 	// DeadLetter says where records go that cannot be sent.
 	DeadLetter DeadLetterConfig
@@ -96,8 +99,8 @@ type DeadLetterConfig struct {
 	Topic string
 	// File is appended to, one JSON object a line. Several processes may share it.
 	File string
-	// Force names positions, "topic/partition/offset", whose records become dead letters without being
-	// sent: it lets go of a record that the server never takes.
+	// Force names positions, "topic/partition/offset", whose records become dead letters without
+	// being sent: it lets go of a record that the server never takes.
 	Force []string
 }
 

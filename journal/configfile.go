@@ -15,17 +15,19 @@ import (
 )
 
 // InstanceVariable is the environment variable that makes a feed a static member of its group, as
-// Config.Kafka.InstanceID does, and wins over the configuration file. The Python command reads it, too.
+// Config.Kafka.InstanceID does, and wins over the configuration file. The Python command reads it,
+// too.
 const InstanceVariable = "KAFKA_GROUP_INSTANCE_ID"
 
 // LoadConfig reads the configuration of a feed from the file that the environment variable
-// SWH_CONFIG_FILENAME names or, if that is unset or empty, from the file at path; with an empty path
-// too it reads none. A file that does not exist is looked for once more with ".yml" appended.
+// SWH_CONFIG_FILENAME names or, if that is unset or empty, from the file at path; with an empty
+// path too it reads none. A file that does not exist is looked for once more with ".yml" appended.
 //
-// The file is YAML, at most 1 MiB. Of its top-level keys two are read. Below "journal" stands what the
-// Python command reads, with the settings of librdkafka in "consumer_settings" or beside the others;
-// below "journal_feed" stands what is of this package only, since the Python command ends with an error
-// at a key that it does not know. Other programs share the file: all other top-level keys are ignored.
+// The file is YAML, at most 1 MiB. Of its top-level keys two are read. Below "journal" stands what
+// the Python command reads, with the settings of librdkafka in "consumer_settings" or beside the
+// others; below "journal_feed" stands what is of this package only, since the Python command ends
+// with an error at a key that it does not know. Other programs share the file: all other top-level
+// keys are ignored.
 //
 // Every error is a [webhooks.ErrInvalidConfig] that names the file and every mistake in it with its
 // line: keys that are not known and values that cannot be. It never shows a password. What may be
@@ -74,7 +76,8 @@ func parseConfig(text []byte) (Config, []error) {
 	return p.cfg, p.mistakes
 }
 
-// yamlLine returns the line that an error of the YAML library names. The rest of it may quote a secret.
+// yamlLine returns the line that an error of the YAML library names. The rest of it may quote a
+// secret.
 func yamlLine(err error) string {
 	var line int
 	if _, scanErr := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); scanErr != nil {
@@ -98,7 +101,8 @@ func (p *configParser) wrong(node *yaml.Node, format string, args ...any) {
 	}
 }
 
-// mapping calls each with the keys of a mapping and their values, aliases resolved and null left out.
+// mapping calls each with the keys of a mapping and their values, aliases resolved and null left
+// out.
 func (p *configParser) mapping(node *yaml.Node, each func(key string, value *yaml.Node) bool) {
 	node = resolve(node)
 	if node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null" {

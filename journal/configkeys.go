@@ -47,7 +47,8 @@ var journalKeys = map[string]keyReader{
 	},
 }
 
-// kafkaKeys are names of librdkafka, below "consumer_settings" or, as in old files, beside the others.
+// kafkaKeys are names of librdkafka, below "consumer_settings" or, as in old files, beside the
+// others.
 var kafkaKeys = map[string]keyReader{
 	"security.protocol":         text(func(c *Config) *string { return &c.Kafka.Protocol }),
 	"sasl.mechanism":            text(func(c *Config) *string { return &c.Kafka.SASLMechanism }),

@@ -10,7 +10,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
-// A date is an instant of the years 1 to 9999 in the zone that it was written with, to the microsecond.
+// A date is an instant of the years 1 to 9999 in the zone that it was written with, to the
+// microsecond.
 type date struct{ time time.Time }
 
 // newDate cuts t to microseconds.

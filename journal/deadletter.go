@@ -17,16 +17,17 @@ type DeadLetter struct {
 
 	// EventID is the id that the event has; empty if the record is broken.
 	EventID string
-	// Class is one of [ClassMalformed], [ClassMember], [ClassRefused], [ClassRejected], [ClassForced].
+	// Class is one of [ClassMalformed], [ClassMember], [ClassRefused], [ClassRejected],
+	// [ClassForced].
 	Class string
 	// Reason is the error in words, shortened.
 	Reason string
 }
 
-// DeadLetters is a store of dead letters. Store returns nil when the letter is durable: the offset of
-// its record is committed then. After an error it is called again with the same letter. It is called
-// from several goroutines. A process that is killed may store a letter twice, once before and once
-// after; its position tells.
+// DeadLetters is a store of dead letters. Store returns nil when the letter is durable: the offset
+// of its record is committed then. After an error it is called again with the same letter. It is
+// called from several goroutines. A process that is killed may store a letter twice, once before
+// and once after; its position tells.
 type DeadLetters interface {
 	Store(ctx context.Context, l DeadLetter) error
 }

@@ -118,9 +118,9 @@ func (line deadLetterLine) deadLetter() (DeadLetter, error) {
 	}, nil
 }
 
-// ReadDeadLetters yields the dead letters of a file that a feed wrote. A line that is none, such as one
-// that a process did not finish, yields an error that names it; reading goes on. An error of r is the
-// last pair.
+// ReadDeadLetters yields the dead letters of a file that a feed wrote. A line that is none, such as
+// one that a process did not finish, yields an error that names it; reading goes on. An error of r
+// is the last pair.
 func ReadDeadLetters(r io.Reader) iter.Seq2[DeadLetter, error] {
 	return func(yield func(DeadLetter, error) bool) {
 		lines := bufio.NewReader(r)

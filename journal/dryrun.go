@@ -8,9 +8,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// DryRun reads the topics as they are when it is called, from their beginning, and counts what would
-// become of each record, by topic: Sent counts events that would be sent and Dead what would become a
-// dead letter by the archive's own schemas. It joins no group and sends nothing. StopAfterObjects counts.
+// DryRun reads the topics as they are when it is called, from their beginning, and counts what
+// would become of each record, by topic: Sent counts events that would be sent and Dead what would
+// become a dead letter by the archive's own schemas. It joins no group and sends nothing.
+// StopAfterObjects counts.
 //
 // If the brokers fail or ctx ends it returns that error, with what was counted until then.
 func DryRun(ctx context.Context, cfg Config, opts ...kgo.Opt) (map[string]Outcomes, error) {

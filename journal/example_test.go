@@ -14,8 +14,8 @@ import (
 	"github.com/softwareheritage/webhooks/journal"
 )
 
-// A service that feeds webhooks until it is asked to end, configured by the file that the environment
-// variable SWH_CONFIG_FILENAME names.
+// A service that feeds webhooks until it is asked to end, configured by the file that the
+// environment variable SWH_CONFIG_FILENAME names.
 func Example() { //nolint:testableexamples // needs a Kafka cluster
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()

@@ -1,13 +1,13 @@
-// Package journal feeds webhooks from the journal of the Software Heritage archive: it reads the Kafka
-// topics of origins and of visit statuses and sends an event for each record.
+// Package journal feeds webhooks from the journal of the Software Heritage archive: it reads the
+// Kafka topics of origins and of visit statuses and sends an event for each record.
 //
 // # The promise
 //
-// Every record that stands for an event ends as exactly one message on the Svix server, or in the dead
-// letters, before its offset is committed. That holds with any number of processes, killed at any
-// point, through rebalances, restarts of the brokers and outages of the server, in bounded memory.
-// Kafka's offsets alone would repeat records after a crash; that no event is doubled is due to their
-// ids, which are made of what the records say, see [Decode].
+// Every record that stands for an event ends as exactly one message on the Svix server, or in the
+// dead letters, before its offset is committed. That holds with any number of processes, killed at
+// any point, through rebalances, restarts of the brokers and outages of the server, in bounded
+// memory. Kafka's offsets alone would repeat records after a crash; that no event is doubled is due
+// to their ids, which are made of what the records say, see [Decode].
 //
 // No order across records is promised: the journal has none to keep, and the server keeps none.
 //
@@ -20,8 +20,8 @@
 //   - The server or the network fails, also if the server refuses the token: it is tried again, for
 //     ever. While everything fails, one record is tried at a time.
 //
-// A [Feed] is configured by a file that the Python command "swh webhooks journal-client" reads, too,
-// see [LoadConfig].
+// A [Feed] is configured by a file that the Python command "swh webhooks journal-client" reads,
+// too, see [LoadConfig].
 package journal
 
 import (
@@ -120,9 +120,9 @@ func WithDeadLetters(d DeadLetters) Option {
 
 // New returns a feed. It makes no connection.
 //
-// The client that is given as to should be made with [webhooks.WithoutListenerCheck], so that events
-// are stored also while nobody listens to them, and with a [webhooks.RetryPolicy] of one try: the feed
-// has a schedule of its own for what fails.
+// The client that is given as to should be made with [webhooks.WithoutListenerCheck], so that
+// events are stored also while nobody listens to them, and with a [webhooks.RetryPolicy] of one
+// try: the feed has a schedule of its own for what fails.
 //
 // An error is a [webhooks.ErrInvalidConfig] that names every mistake.
 func New(cfg Config, to Sender, opts ...Option) (*Feed, error) {
@@ -165,8 +165,8 @@ func New(cfg Config, to Sender, opts ...Option) (*Feed, error) {
 	return f, nil
 }
 
-// defaultBackoff draws the whole wait at random, so that feeds that failed together do not come back
-// together.
+// defaultBackoff draws the whole wait at random, so that feeds that failed together do not come
+// back together.
 func defaultBackoff() journaltrack.Backoff {
 	return journaltrack.Backoff{Min: 500 * time.Millisecond, Max: time.Minute, Jitter: rand.N[time.Duration]}
 }

@@ -24,8 +24,8 @@ const (
 	classDeadLetter = "dead_letter"
 )
 
-// judge says what an error of SendEvent is about, and whether it is the record's own fault. If it is
-// not, the same event may be taken later.
+// judge says what an error of SendEvent is about, and whether it is the record's own fault. If it
+// is not, the same event may be taken later.
 func judge(err error) (class string, fault bool) {
 	api, isAnswer := errors.AsType[*webhooks.APIError](err)
 	network, isNetwork := errors.AsType[net.Error](err)

@@ -25,7 +25,8 @@ import (
 const (
 	// rebalanceTimeout is how long Kafka waits for a member that has to give partitions away.
 	rebalanceTimeout = 60 * time.Second
-	// maxRecord is more than the archive's writer lets a record be, 100 MiB. An answer holds one at least.
+	// maxRecord is more than the archive's writer lets a record be, 100 MiB. An answer holds one at
+	// least.
 	maxRecord = 128 << 20
 	// startTimeout is how long the brokers may take to answer at the start.
 	startTimeout = 30 * time.Second
@@ -202,8 +203,8 @@ func kafkaError(ctx context.Context, err error) error {
 	return fmt.Errorf("kafka: %w", err)
 }
 
-// A kafkaLogger hands on what the Kafka client has to say of its connections, for those who look for a
-// fault: it mends by itself what the feed does not tell of.
+// A kafkaLogger hands on what the Kafka client has to say of its connections, for those who look
+// for a fault: it mends by itself what the feed does not tell of.
 type kafkaLogger struct{ log *slog.Logger }
 
 func (kafkaLogger) Level() kgo.LogLevel { return kgo.LogLevelWarn }

@@ -31,7 +31,8 @@ type fleet struct {
 	random *rand.Rand
 }
 
-// newFleet writes a load of that many records; no process runs yet. The seed of what is random is logged.
+// newFleet writes a load of that many records; no process runs yet. The seed of what is random is
+// logged.
 func newFleet(t *testing.T, records, processes int) *fleet {
 	t.Helper()
 	seed := uint64(time.Now().UnixNano())
@@ -68,8 +69,8 @@ func (fl *fleet) start(t *testing.T, slot int) {
 	fl.slots[slot] = start(t, job)
 }
 
-// disturb runs all processes until everything is committed, and disturbs one that is drawn at that many
-// points that are drawn, too.
+// disturb runs all processes until everything is committed, and disturbs one that is drawn at that
+// many points that are drawn, too.
 func (fl *fleet) disturb(t *testing.T, points int, do func(slot int)) {
 	t.Helper()
 	for slot := range fl.slots {
@@ -176,9 +177,9 @@ func TestFaultsAndKillsLoseAndDoubleNothing(t *testing.T) {
 	fl.check(t)
 }
 
-// TestKilledProcessesLeaveNoEventUndelivered has an endpoint that listens to everything. What a killed
-// process was sending is stored and never queued, as on a real server: it is found and sent again, once
-// it is 35 seconds old by the server's clock, which therefore runs fast here.
+// TestKilledProcessesLeaveNoEventUndelivered has an endpoint that listens to everything. What a
+// killed process was sending is stored and never queued, as on a real server: it is found and sent
+// again, once it is 35 seconds old by the server's clock, which therefore runs fast here.
 func TestKilledProcessesLeaveNoEventUndelivered(t *testing.T) {
 	t.Parallel()
 	fl := newFleet(t, harness.Sized(2_000, 20_000), 2)

@@ -16,8 +16,8 @@ import (
 // members are the encoded values of an object's members, by name.
 type members map[string][]byte
 
-// readMembers returns those members of an encoded map that have one of the names. Of a member that is
-// there twice the last counts. What is in the others may be anything.
+// readMembers returns those members of an encoded map that have one of the names. Of a member that
+// is there twice the last counts. What is in the others may be anything.
 func readMembers(value []byte, names ...string) (members, error) {
 	if kind := msgp.NextType(value); kind != msgp.MapType {
 		if kind == msgp.InvalidType {
@@ -49,8 +49,8 @@ func readMembers(value []byte, names ...string) (members, error) {
 	return m, nil
 }
 
-// skip returns what follows the next value. Unlike msgp.Skip it does not recurse: how deep values are
-// nested is for who wrote them to say.
+// skip returns what follows the next value. Unlike msgp.Skip it does not recurse: how deep values
+// are nested is for who wrote them to say.
 func skip(b []byte) (rest []byte, err error) {
 	for values := uint64(1); values > 0; values-- {
 		var size uint32
@@ -145,7 +145,8 @@ func (m members) hash(name string) (string, error) {
 	return hex.EncodeToString(hash), nil
 }
 
-// date returns a member that is a date: a timestamp or, in old records, a map with an ISO 8601 text.
+// date returns a member that is a date: a timestamp or, in old records, a map with an ISO 8601
+// text.
 func (m members) date(name string) (date, error) {
 	value, err := m.value(name)
 	if err != nil {
@@ -169,8 +170,8 @@ func (m members) date(name string) (date, error) {
 // timestampExtension is the type of timestamps among the extensions of msgpack.
 const timestampExtension = -1
 
-// readTimestamp reads the extension of msgpack for timestamps: seconds since 1970 in 4 bytes; 30 bits
-// of nanoseconds and 34 of seconds; or 4 bytes of nanoseconds and 8 of seconds.
+// readTimestamp reads the extension of msgpack for timestamps: seconds since 1970 in 4 bytes; 30
+// bits of nanoseconds and 34 of seconds; or 4 bytes of nanoseconds and 8 of seconds.
 func readTimestamp(value []byte) (date, error) {
 	extension := msgp.RawExtension{Type: timestampExtension}
 	if _, err := msgp.ReadExtensionBytes(value, &extension); err != nil {

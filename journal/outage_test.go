@@ -61,7 +61,8 @@ func testOutage(t *testing.T, fault svixmock.Fault) {
 	joined := time.Since(began) - length/2
 	time.Sleep(max(length-time.Since(began), 0))
 	took := time.Since(began)
-	// Two members, each with one probe at a time; the second begins with as many as it may send at once.
+	// Two members, each with one probe at a time; the second begins with as many as it may send at
+	// once.
 	if got, bound := server.all.Load()-requests, 2*int64(took/most)+64+20; got > bound {
 		t.Errorf("%d requests in %v, want at most %d", got, took, bound)
 	}
@@ -105,8 +106,8 @@ func (p *poisoned) SendEvent(ctx context.Context, ev webhooks.Event) (webhooks.M
 	return p.Sender.SendEvent(ctx, ev)
 }
 
-// TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly has such a record at the head of all partitions but
-// one, and a window that one partition alone could fill.
+// TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly has such a record at the head of all
+// partitions but one, and a window that one partition alone could fill.
 func TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly(t *testing.T) {
 	t.Parallel()
 	const count, window = 8, 64
@@ -176,8 +177,8 @@ func TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly(t *testing.T) {
 	}
 }
 
-// TestARecordThatFailsAloneIsStuckAndThenGoesOn has one partition wait for a record that the server takes
-// in the end.
+// TestARecordThatFailsAloneIsStuckAndThenGoesOn has one partition wait for a record that the server
+// takes in the end.
 func TestARecordThatFailsAloneIsStuckAndThenGoesOn(t *testing.T) {
 	t.Parallel()
 	broker, server := journaltest.NewBroker(t, 2), newSvix(t)

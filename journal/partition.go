@@ -10,8 +10,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/journaltrack"
 )
 
-// triesBeforeParking is how often the first record of a partition fails before what is behind it has to
-// make room.
+// triesBeforeParking is how often the first record of a partition fails before what is behind it
+// has to make room.
 const triesBeforeParking = 8
 
 type partitionKey struct {
@@ -146,8 +146,8 @@ func (f *Feed) assignment() []*partition {
 	return all
 }
 
-// remove forgets partitions and ends the sends of their records. They are sent again by the member that
-// has them now, under the same ids.
+// remove forgets partitions and ends the sends of their records. They are sent again by the member
+// that has them now, under the same ids.
 func (f *Feed) remove(partitions []*partition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,9 +164,9 @@ func (f *Feed) remove(partitions []*partition) {
 	f.wakePoll()
 }
 
-// drain waits until the records of partitions that were begun are dealt with, and those before them, so
-// that all of that can be committed. It leaves what is behind. While sending fails, or if the feed has,
-// it waits only for what is on its way.
+// drain waits until the records of partitions that were begun are dealt with, and those before
+// them, so that all of that can be committed. It leaves what is behind. While sending fails, or if
+// the feed has, it waits only for what is on its way.
 func (f *Feed) drain(partitions []*partition, timeout time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -202,8 +202,8 @@ func (f *Feed) forget(e *entry) {
 	}
 }
 
-// current returns what the records belong to: the partition as it is known or, if the log was cut off,
-// one that begins anew. What was taken of the former is sent all the same.
+// current returns what the records belong to: the partition as it is known or, if the log was cut
+// off, one that begins anew. What was taken of the former is sent all the same.
 func (f *Feed) current(p *partition, topicID [16]byte, fetched kgo.FetchPartition) *partition {
 	first := fetched.Records[0].Offset
 	switch {
@@ -245,8 +245,9 @@ func (f *Feed) add(p *partition, r *kgo.Record) {
 	}
 }
 
-// parkFailing makes room when there is none: a partition whose first record fails again and again keeps
-// that record alone. What is behind it is read again later, and sent again under the same ids.
+// parkFailing makes room when there is none: a partition whose first record fails again and again
+// keeps that record alone. What is behind it is read again later, and sent again under the same
+// ids.
 func (f *Feed) parkFailing() {
 	for _, p := range f.partitions {
 		first := p.tracker.First()
@@ -272,7 +273,8 @@ func (f *Feed) wantsToReadOn() bool {
 	return false
 }
 
-// readOn reads parked partitions from behind the record that held them up. Rebalances are kept away.
+// readOn reads parked partitions from behind the record that held them up. Rebalances are kept
+// away.
 func (f *Feed) readOn() {
 	for _, p := range f.unpark() {
 		head, _ := p.tracker.Head()

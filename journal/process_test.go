@@ -26,7 +26,8 @@ import (
 	"github.com/softwareheritage/webhooks/journal"
 )
 
-// feedProcess is the environment variable under which a test binary runs the feed that it describes.
+// feedProcess is the environment variable under which a test binary runs the feed that it
+// describes.
 const feedProcess = "JOURNAL_TEST_FEED"
 
 // A feedJob is what a process of its own does.

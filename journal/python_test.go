@@ -10,12 +10,12 @@ import (
 	"github.com/softwareheritage/webhooks/internal/journaltest"
 )
 
-// pythonVariable is the environment variable that names a Python in which the package swh.journal is
-// installed.
+// pythonVariable is the environment variable that names a Python in which the package swh.journal
+// is installed.
 const pythonVariable = "SWH_JOURNAL_PYTHON"
 
-// TestPythonWritesAndAPythonGroupIsTakenOver has the archive's own packages write the journal and read a
-// part of it; the feed goes on from there.
+// TestPythonWritesAndAPythonGroupIsTakenOver has the archive's own packages write the journal and
+// read a part of it; the feed goes on from there.
 func TestPythonWritesAndAPythonGroupIsTakenOver(t *testing.T) {
 	t.Parallel()
 	if os.Getenv(pythonVariable) == "" {

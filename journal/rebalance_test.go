@@ -74,8 +74,8 @@ func TestMembersJoinAndLeaveUnderLoad(t *testing.T) {
 	)
 }
 
-// watchOffsets looks at the committed offsets again and again until ctx ends: they never go back. The
-// function that it returns waits for that.
+// watchOffsets looks at the committed offsets again and again until ctx ends: they never go back.
+// The function that it returns waits for that.
 func watchOffsets(ctx context.Context, t *testing.T, broker *journaltest.Broker) (wait func()) {
 	t.Helper()
 	var watching sync.WaitGroup

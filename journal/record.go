@@ -42,8 +42,8 @@ type DecodeOptions struct {
 	ByPosition bool
 }
 
-// ErrSkip is returned by [Decode] for a record that stands for no event: a tombstone, a value that is
-// nil, an object of another type than origin and origin_visit_status.
+// ErrSkip is returned by [Decode] for a record that stands for no event: a tombstone, a value that
+// is nil, an object of another type than origin and origin_visit_status.
 var ErrSkip = errors.New("the record stands for no event")
 
 // The classes of dead letters: whose fault it is that the record was not sent.

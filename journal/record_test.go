@@ -26,8 +26,8 @@ import (
 // sampleNamespace is the namespace in the ids of the samples.
 const sampleNamespace = "swh.journal.objects"
 
-// A sample is a record that the archive's own writer made, or one in an old or broken form, and what
-// becomes of it.
+// A sample is a record that the archive's own writer made, or one in an old or broken form, and
+// what becomes of it.
 type sample struct {
 	Topic string `json:"topic"`
 	Key   []byte `json:"key"`

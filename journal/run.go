@@ -16,14 +16,14 @@ import (
 // each turn costs something.
 const gatherTime = 5 * time.Millisecond
 
-// Run sends events until ctx is done, or StopAfterObjects or StopAtEnd are fulfilled, and returns nil
-// then. Before it returns, what is on its way has ShutdownTimeout to arrive, and the offsets of what
-// has are committed. It can be called once.
+// Run sends events until ctx is done, or StopAfterObjects or StopAtEnd are fulfilled, and returns
+// nil then. Before it returns, what is on its way has ShutdownTimeout to arrive, and the offsets of
+// what has are committed. It can be called once.
 //
 // Run returns
-//   - an error that wraps [ErrStopped] if the server refuses the token or an event type at the start, a
-//     record cannot be sent and there is no place for dead letters, Kafka refuses the member for good,
-//     or the registered schemas are wrong (MaxDeadInARow),
+//   - an error that wraps [ErrStopped] if the server refuses the token or an event type at the
+//     start, a record cannot be sent and there is no place for dead letters, Kafka refuses the
+//     member for good, or the registered schemas are wrong (MaxDeadInARow),
 //   - any other error if the brokers cannot be reached at the start or a topic is missing.
 func (f *Feed) Run(ctx context.Context) error {
 	if f.ran.Swap(true) {
@@ -157,8 +157,8 @@ func (f *Feed) poll(ctx context.Context) {
 	}
 }
 
-// awaitRoom waits until records can be taken, and returns how many, with the context of the poll; false
-// at the end.
+// awaitRoom waits until records can be taken, and returns how many, with the context of the poll;
+// false at the end.
 func (f *Feed) awaitRoom(ctx context.Context) (context.Context, int, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -240,8 +240,8 @@ func (f *Feed) takePartition(topic kgo.FetchTopic, fetched kgo.FetchPartition) {
 	f.workers.Broadcast()
 }
 
-// fetchFailed decides whether an error of the Kafka client is of any consequence: most are mended by
-// what it does itself.
+// fetchFailed decides whether an error of the Kafka client is of any consequence: most are mended
+// by what it does itself.
 func (f *Feed) fetchFailed(topic string, partition int32, err error) {
 	session, ofGroup := errors.AsType[*kgo.ErrGroupSession](err)
 	_, isLoss := errors.AsType[*kgo.ErrDataLoss](err)

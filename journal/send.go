@@ -180,8 +180,8 @@ func (f *Feed) gateChanged(err error) {
 	}
 }
 
-// refused makes a dead letter of a record whose event cannot be sent, unless something is wrong with
-// the schemas that are registered.
+// refused makes a dead letter of a record whose event cannot be sent, unless something is wrong
+// with the schemas that are registered.
 func (f *Feed) refused(e *entry, ev webhooks.Event, class string, err error) {
 	e.Record.dead = newDeadLetter(e.Record.record, ev.ID, class, err)
 	if f.schemas.allow(e.Record.partition.ctx, ev) {
@@ -229,8 +229,8 @@ func (f *Feed) bury(e *entry) {
 	f.workers.Signal()
 }
 
-// preflight asks for what every send needs: a server that accepts the token and knows the event types.
-// It waits for a server that is down, and returns an error if one refuses.
+// preflight asks for what every send needs: a server that accepts the token and knows the event
+// types. It waits for a server that is down, and returns an error if one refuses.
 func (f *Feed) preflight(ctx context.Context) error {
 	for _, name := range f.cfg.eventTypes() {
 		for tries := 1; ; tries++ {

@@ -13,8 +13,8 @@ type Stats struct {
 	Topics map[string]Outcomes
 	// Partitions are those that this member of the group has, in order.
 	Partitions []PartitionStats
-	// Retries counts failures after which a record was tried again, by class: network, timeout, token,
-	// throttled, event_type, server, answer, dead_letter.
+	// Retries counts failures after which a record was tried again, by class: network, timeout,
+	// token, throttled, event_type, server, answer, dead_letter.
 	Retries map[string]int
 	// GateClosed: sending fails, so that one record at a time is tried.
 	GateClosed bool
@@ -48,10 +48,11 @@ type PartitionStats struct {
 	Partition int32
 	// Committed is the offset that Kafka has, -1 if it has none.
 	Committed int64
-	// Lag is how many offsets the feed was behind when it last read from the partition, less what it has
-	// dealt with since.
+	// Lag is how many offsets the feed was behind when it last read from the partition, less what
+	// it has dealt with since.
 	Lag int64
-	// OldestOpen is how long the first record that is not dealt with has been held; zero if there is none.
+	// OldestOpen is how long the first record that is not dealt with has been held; zero if there
+	// is none.
 	OldestOpen time.Duration
 }
 
@@ -120,7 +121,8 @@ func (c *counts) send(took time.Duration) {
 	}
 }
 
-// Stats returns a consistent snapshot. It may be called at any time, also before and after [Feed.Run].
+// Stats returns a consistent snapshot. It may be called at any time, also before and after
+// [Feed.Run].
 func (f *Feed) Stats() Stats {
 	f.mu.Lock()
 	defer f.mu.Unlock()

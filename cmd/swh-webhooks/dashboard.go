@@ -78,7 +78,8 @@ func (o *dashboardOptions) run(ctx context.Context, out, warnings io.Writer) err
 		return err
 	}
 	if o.config.Remote && !o.config.TLS {
-		fmt.Fprintln(warnings, "WARNING: without --tls-cert and --tls-key the key travels in the clear. Whoever is on the way can read it, see all and change all.")
+		fmt.Fprintln(warnings, "WARNING: without --tls-cert and --tls-key the key travels in the "+
+			"clear. Whoever is on the way can read it, see all and change all.")
 	}
 	if _, err := fmt.Fprintln(out, address); err != nil {
 		return err
@@ -135,7 +136,8 @@ func (o *dashboardOptions) start(ctx context.Context) (address string, wait func
 
 // startDashboard serves the dashboard of a server on some port of this machine.
 func startDashboard(ctx context.Context, url, token string) (address string, end func(), err error) {
-	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL(url), webhooks.WithAuthToken(token))
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL(url), webhooks.WithAuthToken(token))
 	if err != nil {
 		return "", nil, err
 	}
@@ -159,7 +161,8 @@ func listenOn(ctx context.Context, address string, allowRemote bool) (net.Listen
 		return nil, inputError{fmt.Errorf("--listen: %w", err)}
 	}
 	if !addr.IP.IsLoopback() && !allowRemote {
-		return nil, inputError{fmt.Errorf("--listen: other machines can reach %s: give a loopback address such as 127.0.0.1:%d, or --allow-remote", addr, addr.Port)}
+		return nil, inputError{fmt.Errorf("--listen: other machines can reach %s: give a loopback "+
+			"address such as 127.0.0.1:%d, or --allow-remote", addr, addr.Port)}
 	}
 	var lc net.ListenConfig
 	return lc.Listen(ctx, "tcp", addr.String())

@@ -106,7 +106,8 @@ func TestDashboardServes(t *testing.T) {
 	if got := p.get(t, base); !strings.Contains(got, "Open the address with the key") {
 		t.Errorf("without the key: %s", got)
 	}
-	if got := p.get(t, p.address); !strings.Contains(got, "https://example.org/webhook") || !strings.Contains(got, server.URL) {
+	if got := p.get(t, p.address); !strings.Contains(got, "https://example.org/webhook") ||
+		!strings.Contains(got, server.URL) {
 		t.Errorf("with the key: %s", got)
 	}
 	if warnings := p.stop(); warnings != "" {
@@ -143,9 +144,11 @@ func TestDashboardServesByHTTPS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	p := startDashboard(t, newPreparedServer(t), "--listen", "0.0.0.0:0", "--allow-remote", "--tls-cert", certFile, "--tls-key", keyFile)
+	p := startDashboard(t, newPreparedServer(t), "--listen", "0.0.0.0:0", "--allow-remote",
+		"--tls-cert", certFile, "--tls-key", keyFile)
 	p.client.Transport = certificates.Client().Transport
-	if got := p.get(t, p.address); !strings.HasPrefix(p.address, "https://") || !strings.Contains(got, "https://example.org/webhook") {
+	if got := p.get(t, p.address); !strings.HasPrefix(p.address, "https://") ||
+		!strings.Contains(got, "https://example.org/webhook") {
 		t.Errorf("%s shows %s", p.address, got)
 	}
 	if warnings := p.stop(); warnings != "" {

@@ -17,8 +17,8 @@ import (
 	"github.com/softwareheritage/webhooks/journal"
 )
 
-// A journalClient is the command that feeds webhooks from the archive's journal. What is given on the
-// command line wins over the configuration file.
+// A journalClient is the command that feeds webhooks from the archive's journal. What is given on
+// the command line wins over the configuration file.
 type journalClient struct {
 	settings *settings
 

@@ -40,7 +40,8 @@ type journalDemo struct {
 }
 
 // runJournalDemo writes sample records, starts a feed, kills it half-way, starts another one, and
-// returns an error unless each event is on the server once and each broken record in the dead letters.
+// returns an error unless each event is on the server once and each broken record in the dead
+// letters.
 func runJournalDemo(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "swh-webhooks-demo-")
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"github.com/softwareheritage/webhooks/journal"
 )
 
-// A feedCollector shows the statistics of a feed to Prometheus. No label holds an origin or a channel.
+// A feedCollector shows the statistics of a feed to Prometheus. No label holds an origin or a
+// channel.
 type feedCollector struct {
 	stats func() journal.Stats
 
@@ -98,7 +99,8 @@ func (c *feedCollector) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstHistogram(c.sends, s.SendSeconds.Count, s.SendSeconds.Sum, buckets)
 }
 
-// serveMetrics serves the metrics of a feed at an address, if that is not empty, until stop is called.
+// serveMetrics serves the metrics of a feed at an address, if that is not empty, until stop is
+// called.
 func serveMetrics(ctx context.Context, address string, allowRemote bool, stats func() journal.Stats) (
 	at net.Addr, stop func(), err error,
 ) {

@@ -18,8 +18,8 @@ const (
 	lookBack = time.Minute
 )
 
-// followMessages yields the messages of event types as they are stored, in the order of their times:
-// those after a time, or those that are not there yet. It waits for a server that is down.
+// followMessages yields the messages of event types as they are stored, in the order of their
+// times: those after a time, or those that are not there yet. It waits for a server that is down.
 func followMessages(
 	ctx context.Context, client *webhooks.Client, types []string, channel string, after time.Time,
 ) iter.Seq2[webhooks.SentMessage, error] {

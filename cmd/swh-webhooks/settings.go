@@ -128,8 +128,8 @@ func (s *settings) resolve(cmd *cobra.Command) (resolved, error) {
 		missing(r.Svix.ServerURL, "Svix server URL", "--svix-url", urlVariable, "server_url"))
 }
 
-// defaultConfigFile is the user's own configuration, empty if there is none. Nothing is read from the
-// working directory: a file in a downloaded folder must not send a token elsewhere.
+// defaultConfigFile is the user's own configuration, empty if there is none. Nothing is read from
+// the working directory: a file in a downloaded folder must not send a token elsewhere.
 func defaultConfigFile() string {
 	folder := os.Getenv("XDG_CONFIG_HOME")
 	if folder == "" {

@@ -21,8 +21,8 @@ type column struct {
 
 const columnGap = 2
 
-// printTable prints rows in columns, below their titles, so that no line is wider than the terminal.
-// Cells that are too wide are cut; columns without any text are left out.
+// printTable prints rows in columns, below their titles, so that no line is wider than the
+// terminal. Cells that are too wide are cut; columns without any text are left out.
 func printTable(w io.Writer, columns []column, rows [][]string) error {
 	t := table{columns: slices.Clone(columns), rows: make([][]string, len(rows))}
 	for i, row := range rows {
@@ -63,8 +63,8 @@ func (t *table) remove(i int) {
 	}
 }
 
-// fit makes the table no wider than limit, if that is not 0: it leaves out spare columns, then makes
-// the widest of those narrower that may be cut.
+// fit makes the table no wider than limit, if that is not 0: it leaves out spare columns, then
+// makes the widest of those narrower that may be cut.
 func (t *table) fit(limit int) {
 	t.measure()
 	if limit == 0 {

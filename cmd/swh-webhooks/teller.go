@@ -12,8 +12,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/foreign"
 )
 
-// patience is how long the server may take for an answer before a user is told that this is what the
-// command waits for.
+// patience is how long the server may take for an answer before a user is told that this is what
+// the command waits for.
 const patience = 5 * time.Second
 
 // A teller tells on standard error what a client does: everything, or only that it waits for long.

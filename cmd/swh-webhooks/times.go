@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// timestamp is the form in which times are printed for programs; --before and --after understand it.
+// timestamp is the form in which times are printed for programs; --before and --after understand
+// it.
 func timestamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000000Z07:00")
 }

@@ -71,8 +71,8 @@ func (f Filter) line(text string) string {
 }
 
 // Error returns an error with the text of err made fit to be shown, in at most ten times [MaxText]
-// bytes, in which [errors.Is] and [errors.As] find what they find in err. A nil err is returned as it
-// is.
+// bytes, in which [errors.Is] and [errors.As] find what they find in err. A nil err is returned as
+// it is.
 func (f Filter) Error(err error) error {
 	if err == nil {
 		return nil
@@ -85,7 +85,8 @@ func (f Filter) Error(err error) error {
 	return &shownError{text: shown, cause: err}
 }
 
-// A shownError has no Unwrap: whoever walks through the causes and shows each must not show this one.
+// A shownError has no Unwrap: whoever walks through the causes and shows each must not show this
+// one.
 type shownError struct {
 	text  string
 	cause error

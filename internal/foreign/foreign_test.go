@@ -18,17 +18,18 @@ func TestSecretsAreTakenOut(t *testing.T) {
 	t.Parallel()
 	filter := foreign.NewFilter(token, "")
 	for text, want := range map[string]string{ //nolint:gosec // they open nothing
-		"token " + token + " is wrong":                                   "token [redacted] is wrong",
-		fmt.Sprintf("malformed HTTP status code %q", token):              `malformed HTTP status code "[redacted]"`,
-		"GET /?t=eyJhbGciOiJIUzI1NiJ9.not%2Ba%2Freal%22token":            "GET /?t=[redacted]",
-		"url: http://swh:hunter2@hooks.example.org/new is not reachable": "url: http://[redacted]@hooks.example.org/new is not reachable",
-		"https:swh:hunter2@hooks.example.org":                            "https:[redacted]@hooks.example.org",
-		`HTTP:\\swh:hunter2@hooks.example.org`:                           `HTTP:\\[redacted]@hooks.example.org`,
-		"https://swh:hunter@2@hooks.example.org/@home":                   "https://[redacted]@hooks.example.org/@home",
-		"https://forge.example.org/@swh/repository":                      "https://forge.example.org/@swh/repository",
-		"key: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsk_Zm9v%2B":      "key: [redacted] [redacted]",
-		"unexpected header Authorization: Bearer another-token":          "unexpected header Authorization: Bearer [redacted]",
-		"a\r\nSet-Cookie: b\x1b[31m\u202e\u200b\u0000\u2028c":            "a Set-Cookie: b [31m c",
+		"token " + token + " is wrong":                              "token [redacted] is wrong",
+		fmt.Sprintf("malformed HTTP status code %q", token):         `malformed HTTP status code "[redacted]"`,
+		"GET /?t=eyJhbGciOiJIUzI1NiJ9.not%2Ba%2Freal%22token":       "GET /?t=[redacted]",
+		"url: http://swh:hunter2@hooks.example.org/new is down":     "url: http://[redacted]@hooks.example.org/new is down",
+		"https:swh:hunter2@hooks.example.org":                       "https:[redacted]@hooks.example.org",
+		`HTTP:\\swh:hunter2@hooks.example.org`:                      `HTTP:\\[redacted]@hooks.example.org`,
+		"https://swh:hunter@2@hooks.example.org/@home":              "https://[redacted]@hooks.example.org/@home",
+		"https://forge.example.org/@swh/repository":                 "https://forge.example.org/@swh/repository",
+		"key: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsk_Zm9v%2B": "key: [redacted] [redacted]",
+		"unexpected header Authorization: Bearer another-token": "unexpected header " +
+			"Authorization: Bearer [redacted]",
+		"a\r\nSet-Cookie: b\x1b[31m\u202e\u200b\u0000\u2028c": "a Set-Cookie: b [31m c",
 		"caf\xe9": "caf\uFFFD",
 		"nothing to hide in swh:1:dir:4b825dc642c": "nothing to hide in swh:1:dir:4b825dc642c",
 	} {

@@ -1,5 +1,5 @@
-// Package journaltest gives tests of the journal feed a Kafka cluster and records for it: one in the
-// process or, if the environment variable KAFKA_BROKERS names brokers, that one.
+// Package journaltest gives tests of the journal feed a Kafka cluster and records for it: one in
+// the process or, if the environment variable KAFKA_BROKERS names brokers, that one.
 package journaltest
 
 import (
@@ -20,7 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// BrokersVariable is the environment variable that names the brokers to test on, separated by commas.
+// BrokersVariable is the environment variable that names the brokers to test on, separated by
+// commas.
 const BrokersVariable = "KAFKA_BROKERS"
 
 // A Broker is a Kafka cluster of a test, with topics of its own.
@@ -34,8 +35,8 @@ type Broker struct {
 	admin *kadm.Client
 }
 
-// NewBroker returns a cluster with the topics of origins and visit statuses, empty and with that many
-// partitions. It ends with the test. Options are for the cluster in the process only.
+// NewBroker returns a cluster with the topics of origins and visit statuses, empty and with that
+// many partitions. It ends with the test. Options are for the cluster in the process only.
 func NewBroker(tb testing.TB, partitions int32, opts ...kfake.Opt) *Broker {
 	tb.Helper()
 	b := &Broker{}
@@ -111,20 +112,20 @@ func (b *Broker) CreateTopics(tb testing.TB, partitions int32, topics ...string)
 	}
 }
 
-// TryCreateTopic creates a topic and reports whether that worked: a real cluster takes a while to delete
-// one of the same name.
+// TryCreateTopic creates a topic and reports whether that worked: a real cluster takes a while to
+// delete one of the same name.
 func (b *Broker) TryCreateTopic(tb testing.TB, partitions int32, topic string) bool {
 	tb.Helper()
 	created, err := b.admin.CreateTopics(tb.Context(), partitions, 1, nil, topic)
 	return err == nil && created.Error() == nil
 }
 
-// RestartVariable is the environment variable that names a command with which a real broker crashes and
-// comes back.
+// RestartVariable is the environment variable that names a command with which a real broker crashes
+// and comes back.
 const RestartVariable = "KAFKA_RESTART"
 
-// Restart closes the cluster in the process and opens it again at the same address, with the options that
-// it had, a DataDir among them. A real one it lets crash.
+// Restart closes the cluster in the process and opens it again at the same address, with the
+// options that it had, a DataDir among them. A real one it lets crash.
 func (b *Broker) Restart(tb testing.TB, opts ...kfake.Opt) {
 	tb.Helper()
 	if b.Fake == nil {
@@ -200,7 +201,8 @@ func (b *Broker) Offsets(tb testing.TB, group string) map[Partition]int64 {
 	return offsets
 }
 
-// isNewGroup tells the errors of a group that never committed, and of a cluster that had no group yet.
+// isNewGroup tells the errors of a group that never committed, and of a cluster that had no group
+// yet.
 func isNewGroup(err error) bool {
 	return errors.Is(err, kerr.GroupIDNotFound) || errors.Is(err, kerr.CoordinatorNotAvailable) ||
 		errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NotCoordinator)

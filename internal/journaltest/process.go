@@ -11,11 +11,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 )
 
-// brokerProcess is the environment variable under which a test binary is the broker of StartProcess.
+// brokerProcess is the environment variable under which a test binary is the broker of
+// StartProcess.
 const brokerProcess = "JOURNAL_TEST_BROKER"
 
-// StartProcess is NewBroker in a process of its own: this test binary, run again. The package's TestMain
-// has to call ServeIfAsked first.
+// StartProcess is NewBroker in a process of its own: this test binary, run again. The package's
+// TestMain has to call ServeIfAsked first.
 func StartProcess(tb testing.TB, partitions int32) *Broker {
 	tb.Helper()
 	broker := exec.CommandContext(tb.Context(), os.Args[0]) //nolint:gosec // this test binary
@@ -41,8 +42,9 @@ func StartProcess(tb testing.TB, partitions int32) *Broker {
 	return b
 }
 
-// ServeIfAsked is the broker of StartProcess if this process is meant to be one, and then returns true
-// when it is over, as it is at the latest with the process that has the other end of standard input.
+// ServeIfAsked is the broker of StartProcess if this process is meant to be one, and then returns
+// true when it is over, as it is at the latest with the process that has the other end of standard
+// input.
 func ServeIfAsked() bool {
 	if os.Getenv(brokerProcess) == "" {
 		return false

@@ -30,8 +30,8 @@ func Status(origin string, visit int, seconds uint32, status string) []byte {
 // Broken is a value that is not msgpack.
 var Broken = []byte("not msgpack at all")
 
-// A Load is many records as the journal has them: origins and statuses, of which some are broken, some
-// tombstones and some a second copy of another.
+// A Load is many records as the journal has them: origins and statuses, of which some are broken,
+// some tombstones and some a second copy of another.
 type Load struct {
 	Records  []*kgo.Record
 	Events   int // different ones that the records stand for
@@ -39,8 +39,8 @@ type Load struct {
 	Nothings int // tombstones
 }
 
-// NewLoad returns n records for the topics of a broker with that many partitions: 1 in 1000 broken, 1 in
-// 500 a tombstone, 1 in 50 a second copy of an earlier one, in another partition.
+// NewLoad returns n records for the topics of a broker with that many partitions: 1 in 1000 broken,
+// 1 in 500 a tombstone, 1 in 50 a second copy of an earlier one, in another partition.
 func (b *Broker) NewLoad(n int, partitions int32) Load {
 	var l Load
 	for i := range n {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A Backoff is how long to wait after failures: Min after the first, doubling up to Max, and of that a
-// share that Jitter draws.
+// A Backoff is how long to wait after failures: Min after the first, doubling up to Max, and of
+// that a share that Jitter draws.
 type Backoff struct {
 	Min, Max time.Duration
 	Jitter   func(most time.Duration) time.Duration
@@ -22,12 +22,13 @@ func (b Backoff) After(failures int) time.Duration {
 	return b.Jitter(min(wait, b.Max))
 }
 
-// A Schedule says which record is to be sent next, and when. Records come in order first and, if they
-// fail, again after a wait of their own.
+// A Schedule says which record is to be sent next, and when. Records come in order first and, if
+// they fail, again after a wait of their own.
 //
-// It has a gate for all. If several records in a row fail it closes: then only one at a time is tried,
-// at first at once and then after growing waits, until one succeeds. So a server that is down is asked
-// once in a while, not by each record. A record that fails while others succeed has no part in that.
+// It has a gate for all. If several records in a row fail it closes: then only one at a time is
+// tried, at first at once and then after growing waits, until one succeeds. So a server that is
+// down is asked once in a while, not by each record. A record that fails while others succeed has
+// no part in that.
 type Schedule[R any] struct {
 	backoff Backoff
 
@@ -43,8 +44,8 @@ type Schedule[R any] struct {
 	failures int // of probes, in a row
 }
 
-// failuresInARow is how many close the gate. Fewer would let a server that fails now and then, and takes
-// most, be treated as one that is down.
+// failuresInARow is how many close the gate. Fewer would let a server that fails now and then, and
+// takes most, be treated as one that is down.
 const failuresInARow = 8
 
 // NewSchedule returns an empty schedule whose gate is open.
@@ -56,8 +57,8 @@ func (s *Schedule[R]) Add(e *Entry[R]) { s.fresh = append(s.fresh, e) }
 // Closed reports whether the gate is closed.
 func (s *Schedule[R]) Closed() bool { return s.closed }
 
-// Next returns the record that is to be sent now. If there is none it returns when there may be one;
-// the zero time means that something else has to happen first.
+// Next returns the record that is to be sent now. If there is none it returns when there may be
+// one; the zero time means that something else has to happen first.
 func (s *Schedule[R]) Next(now time.Time) (*Entry[R], time.Time) {
 	if s.closed {
 		return s.nextProbe(now)
@@ -120,8 +121,8 @@ func (s *Schedule[R]) Succeeded(e *Entry[R]) {
 // Done notes that a record is dealt with, without a word of the server.
 func (s *Schedule[R]) Done(e *Entry[R]) { s.end(e) }
 
-// Failed notes that the server or the way to it failed, and schedules the record again, not before the
-// wait that the server asked for.
+// Failed notes that the server or the way to it failed, and schedules the record again, not before
+// the wait that the server asked for.
 func (s *Schedule[R]) Failed(e *Entry[R], now time.Time, wait time.Duration) {
 	probe := s.probing == e
 	s.end(e)

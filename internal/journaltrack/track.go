@@ -1,12 +1,12 @@
 // Package journaltrack keeps account of the records of a partitioned log that are on their way: how
-// far each partition is done, how many records are held at most, and which one is to be sent next. It
-// knows no clock, no lock and no Kafka: times are given to it, and its users take turns.
+// far each partition is done, how many records are held at most, and which one is to be sent next.
+// It knows no clock, no lock and no Kafka: times are given to it, and its users take turns.
 package journaltrack
 
 import "time"
 
-// A Window bounds the records that are held, in number and bytes. They may pass the bytes by what is
-// added at once.
+// A Window bounds the records that are held, in number and bytes. They may pass the bytes by what
+// is added at once.
 type Window struct {
 	places, maxPlaces int
 	bytes, maxBytes   int
@@ -38,7 +38,8 @@ func (w *Window) free(size int) {
 	w.bytes -= size
 }
 
-// An Offset is a position in a partition: that of the next record, and the epoch of the one before it.
+// An Offset is a position in a partition: that of the next record, and the epoch of the one before
+// it.
 type Offset struct {
 	Next  int64
 	Epoch int32
@@ -78,9 +79,9 @@ func (e *Entry[R]) Lonely() int { return e.lonely }
 // Forgotten reports that nobody waits for the entry any more.
 func (e *Entry[R]) Forgotten() bool { return e.forgotten }
 
-// A Tracker holds the records of one partition, in the order of their offsets. The place of a record
-// in the window is freed when all before it are settled, too, so that finished ones cannot pile up
-// behind one that is not.
+// A Tracker holds the records of one partition, in the order of their offsets. The place of a
+// record in the window is freed when all before it are settled, too, so that finished ones cannot
+// pile up behind one that is not.
 type Tracker[R any] struct {
 	window  *Window
 	entries []*Entry[R]
@@ -118,8 +119,8 @@ func (t *Tracker[R]) Settle(e *Entry[R]) bool {
 	return true
 }
 
-// Head returns the offset up to which everything is settled, which is what may be committed; false if
-// nothing was settled yet.
+// Head returns the offset up to which everything is settled, which is what may be committed; false
+// if nothing was settled yet.
 func (t *Tracker[R]) Head() (Offset, bool) { return t.head, t.moved }
 
 // First returns the first record that is not settled, nil if there is none.

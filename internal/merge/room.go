@@ -20,8 +20,8 @@ type Rewinder[T any] interface {
 	GoOnBehind(item T)
 }
 
-// Bounded returns the source, of which no more waits than there is room for, though always one item:
-// the rest of a page that is too large is dropped, to be read again.
+// Bounded returns the source, of which no more waits than there is room for, though always one
+// item: the rest of a page that is too large is dropped, to be read again.
 func Bounded[T any](source Rewinder[T], room *Room, size func(T) int64) Source[T] {
 	return &bounded[T]{source: source, room: room, size: size}
 }

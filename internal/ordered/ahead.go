@@ -7,9 +7,9 @@ import (
 )
 
 // Ahead returns the results of f for the items, in the order of the items, up to the first error. f
-// is called for up to as many items at once as atOnce says, which is asked each time an item could be
-// taken. An item is taken only when the loop waits for a result; when the loop is left, the context
-// of the calls of f ends.
+// is called for up to as many items at once as atOnce says, which is asked each time an item could
+// be taken. An item is taken only when the loop waits for a result; when the loop is left, the
+// context of the calls of f ends.
 func Ahead[T, R any](
 	ctx context.Context, items iter.Seq2[T, error], atOnce func() int, f func(ctx context.Context, item T) (R, error),
 ) iter.Seq2[R, error] {

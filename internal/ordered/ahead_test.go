@@ -29,8 +29,8 @@ func upTo(n int, last error) iter.Seq2[int, error] {
 	}
 }
 
-// TestAheadGivesResultsInOrder, though the later ones are ready earlier, and works on as many at once
-// as it may.
+// TestAheadGivesResultsInOrder, though the later ones are ready earlier, and works on as many at
+// once as it may.
 func TestAheadGivesResultsInOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,8 @@ type Error struct {
 
 // A Violation is one mistake.
 type Violation struct {
-	// Path is the JSON pointer (RFC 6901) to the mistake, empty for the whole value, at most 200 bytes.
+	// Path is the JSON pointer (RFC 6901) to the mistake, empty for the whole value, at most 200
+	// bytes.
 	Path string
 	// Message says what is wrong there, in at most 200 bytes, all of them printable.
 	Message string

@@ -292,7 +292,8 @@ func lookingAt(depth int) *rapid.Generator[any] {
 	}))
 }
 
-// TestUnevaluatedAsTheLibrary: what counts as looked at is what schemas that accept the value look at.
+// TestUnevaluatedAsTheLibrary: what counts as looked at is what schemas that accept the value look
+// at.
 func TestUnevaluatedAsTheLibrary(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -44,8 +44,8 @@ func (d *dice) upTo(limit time.Duration) time.Duration {
 // percent is true in so many of a hundred cases.
 func (d *dice) percent(p int64) bool { return d.upTo(100) < time.Duration(p) }
 
-// dropped are the ways in which a server drops the handler of a request, and leaves the client without
-// an answer.
+// dropped are the ways in which a server drops the handler of a request, and leaves the client
+// without an answer.
 func dropped() []svixmock.Fault {
 	return []svixmock.Fault{
 		{GoAway: svixmock.NothingStored}, {GoAway: svixmock.StoredNotQueued}, {GoAway: svixmock.StoredAndQueued},
@@ -64,9 +64,9 @@ func moody(d *dice) http.HandlerFunc {
 	}
 }
 
-// TestEveryEventIsAttempted sends while 30 % of all requests meet a fault, handlers are dropped, calls
-// are cancelled in the middle and receivers fail. What is repeated until it succeeds is stored once and
-// attempted at least once, and no retry that the server has planned is cancelled.
+// TestEveryEventIsAttempted sends while 30 % of all requests meet a fault, handlers are dropped,
+// calls are cancelled in the middle and receivers fail. What is repeated until it succeeds is
+// stored once and attempted at least once, and no retry that the server has planned is cancelled.
 func TestEveryEventIsAttempted(t *testing.T) {
 	t.Parallel()
 	random := chance(t)
@@ -108,7 +108,8 @@ func TestEveryEventIsAttempted(t *testing.T) {
 	})
 }
 
-// sendUntilItIsSent returns how many calls it takes. Every other first call is cancelled within 20 ms.
+// sendUntilItIsSent returns how many calls it takes. Every other first call is cancelled within 20
+// ms.
 func sendUntilItIsSent(t *testing.T, client *webhooks.Client, d *dice, event webhooks.Event) int {
 	t.Helper()
 	const enough = 50
@@ -138,7 +139,8 @@ func (s summary) String() string {
 		s.stored, s.delivered, s.twice, s.resent, s.given)
 }
 
-// checkAttempts holds what the server has against what a sender was promised. All retries must be over.
+// checkAttempts holds what the server has against what a sender was promised. All retries must be
+// over.
 func checkAttempts(t *testing.T, mock *svixmock.Server, n, known, retries int) summary {
 	t.Helper()
 	byMessage := map[string]*attempts{}

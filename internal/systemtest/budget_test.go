@@ -80,7 +80,9 @@ func TestRequestBudget(t *testing.T) {
 			[]webhooks.Option{webhooks.WithNobodyListensTTL(time.Minute)},
 		},
 		"SendEvent, sent before": {nil, operations["SendEvent"], operations["SendEvent, sent before"], 3, nil},
-		"Ping":                   {nil, nil, func(ctx context.Context, c *webhooks.Client) error { return c.Ping(ctx) }, 1, nil},
+		"Ping": {nil, nil, func(ctx context.Context, c *webhooks.Client) error {
+			return c.Ping(ctx)
+		}, 1, nil},
 		"SendEvent, without the check": {
 			nil, visit(""), visit(""), 1,
 			[]webhooks.Option{webhooks.WithoutListenerCheck()},
@@ -180,7 +182,8 @@ func hasEndpoints(n int) func(*testing.T, *svixmock.Server) {
 	return func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
 		for i := range n {
-			body := fmt.Sprintf(`{"url":"https://example.org/%d","channels":["channel-%d"],"disabled":%t}`, i, i, i%2 == 0)
+			body := fmt.Sprintf(`{"url":"https://example.org/%d","channels":["channel-%d"],"disabled":%t}`,
+				i, i, i%2 == 0)
 			for _, eventType := range []string{webhooks.TypeOriginCreate, webhooks.TypeOriginVisit} {
 				harness.RawPost(t, mock, "/app/"+identity.Application(eventType)+"/endpoint", body)
 			}

@@ -32,8 +32,8 @@ type repetition struct {
 	manual          int
 }
 
-// TestRepeatedEventIsDelivered: a server that has the ID of an event already may have lost the way to
-// deliver it. What was queued is never sent again, and what was not is resent once that is sure.
+// TestRepeatedEventIsDelivered: a server that has the ID of an event already may have lost the way
+// to deliver it. What was queued is never sent again, and what was not is resent once that is sure.
 func TestRepeatedEventIsDelivered(t *testing.T) {
 	t.Parallel()
 	cut := svixmock.Fault{GoAway: svixmock.StoredNotQueued, Only: createsMessage}
@@ -61,7 +61,8 @@ func TestRepeatedEventIsDelivered(t *testing.T) {
 	}
 	expunge := func(t *testing.T, mock *svixmock.Server) {
 		t.Helper()
-		if status, _ := harness.RawRequest(t, mock, http.MethodDelete, "/api/v1"+message+"/content", ""); status != http.StatusNoContent {
+		if status, _ := harness.RawRequest(t, mock, http.MethodDelete, "/api/v1"+message+"/content",
+			""); status != http.StatusNoContent {
 			t.Fatalf("deleting the payload: %d", status)
 		}
 	}
@@ -74,20 +75,41 @@ func TestRepeatedEventIsDelivered(t *testing.T) {
 		}
 	}
 	tests := map[string]repetition{
-		"delivered":                          {wait: time.Minute, requests: 3, scheduled: 1},
-		"delivered, at once":                 {requests: 3 + 1 + polls, latest: time.Second, scheduled: 1},
-		"failed, to be tried again":          {answers: 500, wait: time.Minute, requests: 3, scheduled: 2},
-		"under way":                          {slow: 20 * time.Second, soonest: 15 * time.Second, latest: soon, requests: 3 + 1 + polls, scheduled: 1},
-		"under way until it times out":       {slow: time.Minute, soonest: 30 * time.Second, latest: soon, requests: 3 + 1 + polls, scheduled: 2},
-		"never queued, a minute ago":         {fault: cut, wait: time.Minute, requests: 3 + 1 + 1, manual: 1},
-		"never queued, at once":              {fault: cut, soonest: settled, latest: soon, requests: 3 + 1 + polls + 1, manual: 1},
-		"never queued, 20 s ago":             {fault: cut, wait: 20 * time.Second, soonest: 15 * time.Second, latest: 18 * time.Second, requests: 3 + 1 + polls + 1, manual: 1},
+		"delivered":                 {wait: time.Minute, requests: 3, scheduled: 1},
+		"delivered, at once":        {requests: 3 + 1 + polls, latest: time.Second, scheduled: 1},
+		"failed, to be tried again": {answers: 500, wait: time.Minute, requests: 3, scheduled: 2},
+		"under way": {
+			slow: 20 * time.Second, soonest: 15 * time.Second,
+			latest: soon, requests: 3 + 1 + polls, scheduled: 1,
+		},
+		"under way until it times out": {
+			slow: time.Minute, soonest: 30 * time.Second,
+			latest: soon, requests: 3 + 1 + polls, scheduled: 2,
+		},
+		"never queued, a minute ago": {fault: cut, wait: time.Minute, requests: 3 + 1 + 1, manual: 1},
+		"never queued, at once": {
+			fault: cut, soonest: settled, latest: soon,
+			requests: 3 + 1 + polls + 1, manual: 1,
+		},
+		"never queued, 20 s ago": {
+			fault: cut, wait: 20 * time.Second,
+			soonest: 15 * time.Second, latest: 18 * time.Second, requests: 3 + 1 + polls + 1, manual: 1,
+		},
 		"never queued, nobody should get it": {fault: cut, between: disable, requests: 3 + 1},
 		"never queued, the endpoint is new":  {fault: cut, between: replace, requests: 3 + 1},
 		"never queued, the payload is gone":  {fault: cut, between: expunge, requests: 2},
-		"resent in vain":                     {fault: cut, answers: 500, between: resendInVain, wait: time.Minute, requests: 3 + 1 + 1, manual: 2},
-		"resent with success":                {fault: cut, between: resendInVain, wait: time.Minute, requests: 3, manual: 1},
-		"stored and queued, no answer":       {fault: svixmock.Fault{GoAway: svixmock.StoredAndQueued, Only: createsMessage}, wait: time.Minute, requests: 3, scheduled: 1},
+		"resent in vain": {
+			fault: cut, answers: 500, between: resendInVain,
+			wait: time.Minute, requests: 3 + 1 + 1, manual: 2,
+		},
+		"resent with success": {
+			fault: cut, between: resendInVain, wait: time.Minute,
+			requests: 3, manual: 1,
+		},
+		"stored and queued, no answer": {fault: svixmock.Fault{
+			GoAway: svixmock.StoredAndQueued,
+			Only:   createsMessage,
+		}, wait: time.Minute, requests: 3, scheduled: 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -15,9 +15,9 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestNoEventIsDropped sends while two other clients create and delete the endpoints that listen. An
-// event is sent if one listened when SendEvent was called; with a time for the answer that nobody
-// listens, if one has listened for that long.
+// TestNoEventIsDropped sends while two other clients create and delete the endpoints that listen.
+// An event is sent if one listened when SendEvent was called; with a time for the answer that
+// nobody listens, if one has listened for that long.
 func TestNoEventIsDropped(t *testing.T) {
 	t.Parallel()
 	for _, others := range []int{0, 40} { // endpoints on other channels
@@ -64,10 +64,11 @@ func checkNoneIsDropped(t *testing.T, d *dice, others int, ttl, nobody time.Dura
 				time.Sleep(time.Millisecond) // a send from memory takes no time
 				i := n % len(listening)
 				since, called := listening[i].Load(), time.Now()
-				message, err := sender.SendEvent(t.Context(), webhooks.Event{ //nolint:contextcheck // ctx only says when to stop
-					Type: webhooks.TypeOriginVisit, Channel: channel(i),
-					Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull},
-				})
+				message, err := sender.SendEvent(t.Context(),
+					webhooks.Event{ //nolint:contextcheck // ctx only says when to stop
+						Type: webhooks.TypeOriginVisit, Channel: channel(i),
+						Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull},
+					})
 				if err != nil {
 					t.Error(err)
 					return
@@ -87,16 +88,20 @@ func checkNoneIsDropped(t *testing.T, d *dice, others int, ttl, nobody time.Dura
 	running.Wait()
 	t.Logf("%d sent, %d of them had to be; %d dropped", sent.Load(), mustBe.Load(), dropped.Load())
 	if dropped.Load() > 0 || mustBe.Load() < 20 {
-		t.Errorf("%d of %d events were dropped although an endpoint listened; want none of many", dropped.Load(), mustBe.Load())
+		t.Errorf("%d of %d events were dropped although an endpoint listened; want none of many",
+			dropped.Load(), mustBe.Load())
 	}
 }
 
 // comeAndGo creates an endpoint and deletes it, again and again.
-func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Client, channel string, listening *atomic.Pointer[time.Time], nobody time.Duration) {
+func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Client, channel string,
+	listening *atomic.Pointer[time.Time], nobody time.Duration,
+) {
 	t.Helper()
 	ep := webhooks.Endpoint{URL: harness.NewHookURL, EventType: webhooks.TypeOriginVisit, Channel: channel}
 	for ctx.Err() == nil {
-		if err := client.CreateEndpoint(t.Context(), ep, ""); err != nil { //nolint:contextcheck // ctx only says when to stop
+		if err := client.CreateEndpoint(t.Context(), ep,
+			""); err != nil { //nolint:contextcheck // ctx only says when to stop
 			t.Error(err)
 			return
 		}
@@ -104,7 +109,8 @@ func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Clie
 		listening.Store(&since)
 		pause(ctx, nobody+d.upTo(40*time.Millisecond))
 		listening.Store(nil)
-		if err := client.DeleteEndpoint(t.Context(), ep); err != nil { //nolint:contextcheck // ctx only says when to stop
+		if err := client.DeleteEndpoint(t.Context(),
+			ep); err != nil { //nolint:contextcheck // ctx only says when to stop
 			t.Error(err)
 			return
 		}

@@ -17,8 +17,8 @@ import (
 	"github.com/softwareheritage/webhooks/internal/svixmock"
 )
 
-// TestCallsToAServerThatHangs: calls with short deadlines return in time, and what goes on without them
-// is bounded, however many there are.
+// TestCallsToAServerThatHangs: calls with short deadlines return in time, and what goes on without
+// them is bounded, however many there are.
 func TestCallsToAServerThatHangs(t *testing.T) {
 	const (
 		rate     = 1000 // calls a second
@@ -71,7 +71,8 @@ func TestCallsToAServerThatHangs(t *testing.T) {
 			start := time.Now()
 			_, err := client.SendEvent(ctx, harness.KnownEvent())
 			high(&slowest, int64(time.Since(start)))
-			if failed, ok := errors.AsType[*webhooks.SendError](err); ok && !failed.MaybeSent || !errors.Is(err, context.DeadlineExceeded) {
+			if failed, ok := errors.AsType[*webhooks.SendError](err); ok && !failed.MaybeSent ||
+				!errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("got %v, want the deadline", err)
 			}
 		})
@@ -82,8 +83,10 @@ func TestCallsToAServerThatHangs(t *testing.T) {
 		t.Error(err)
 	}
 	drained := time.Since(start)
-	t.Logf("%d calls, at most %d at once, the slowest took %v; at most %d connections and %d goroutines more than before, the server's included; drained after %v",
-		seconds*rate, mostCalling.Load(), time.Duration(slowest.Load()), mostOpen.Load(), mostGoroutines.Load()-int64(before), drained)
+	t.Logf("%d calls, at most %d at once, the slowest took %v; at most %d connections and %d "+
+		"goroutines more than before, the server's included; drained after %v",
+		seconds*rate, mostCalling.Load(), time.Duration(slowest.Load()), mostOpen.Load(),
+		mostGoroutines.Load()-int64(before), drained)
 	if got := mostOpen.Load(); got > mostCalling.Load()+finished+10 {
 		t.Errorf("%d connections, want no more than the calls at once, %d, and %d", got, mostCalling.Load(), finished)
 	}

@@ -51,11 +51,14 @@ func TestKilledSendersLoseNothing(t *testing.T) {
 	}
 }
 
-// slowServer is a server behind a socket whose handlers take some time, so that a client that goes away
-// leaves some of them half done. A hundred seconds of its clock are one of this machine's.
+// slowServer is a server behind a socket whose handlers take some time, so that a client that goes
+// away leaves some of them half done. A hundred seconds of its clock are one of this machine's.
 func slowServer(t *testing.T, d *dice, n int) (mock *svixmock.Server, address string) {
 	t.Helper()
-	mock = svixmock.New(svixmock.Config{RetrySchedule: []time.Duration{}, KeepRequests: 100 * n, KeepDeliveries: 100 * n})
+	mock = svixmock.New(svixmock.Config{
+		RetrySchedule: []time.Duration{}, KeepRequests: 100 * n,
+		KeepDeliveries: 100 * n,
+	})
 	srv := httptest.NewServer(mock)
 	t.Cleanup(srv.Close)
 	t.Cleanup(mock.Close)
@@ -80,7 +83,8 @@ type sender struct {
 
 func startSender(t *testing.T, address, token string, from, to int) *sender {
 	t.Helper()
-	s := &sender{Cmd: exec.CommandContext(t.Context(), os.Args[0], address, token, strconv.Itoa(from), strconv.Itoa(to))} //nolint:gosec // this test binary
+	s := &sender{Cmd: exec.CommandContext(t.Context(), os.Args[0], address, token,
+		strconv.Itoa(from), strconv.Itoa(to))} //nolint:gosec // this test binary
 	s.Env = append(os.Environ(), senderProcess+"=1")
 	s.Stderr = os.Stderr
 	var err error
@@ -93,8 +97,8 @@ func startSender(t *testing.T, address, token string, from, to int) *sender {
 	return s
 }
 
-// reported is how many events the sender has reported when it ends. It is killed some time after the
-// first, if it still lives.
+// reported is how many events the sender has reported when it ends. It is killed some time after
+// the first, if it still lives.
 func (s *sender) reported(life time.Duration) int {
 	n := 0
 	for lines := bufio.NewScanner(s.out); lines.Scan(); {
@@ -137,7 +141,8 @@ func runSender(args []string) error {
 	return nil
 }
 
-// TestProxyThatRestarts breaks all connections of a proxy in front of the server in the middle of sends.
+// TestProxyThatRestarts breaks all connections of a proxy in front of the server in the middle of
+// sends.
 func TestProxyThatRestarts(t *testing.T) {
 	t.Parallel()
 	d := &dice{rand: chance(t)}
@@ -149,7 +154,10 @@ func TestProxyThatRestarts(t *testing.T) {
 	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
 		webhooks.WithServerURL("http://"+proxy.Addr().String()), webhooks.WithAuthToken(mock.Token()),
 		webhooks.WithHTTPClient(&http.Client{Transport: transport}),
-		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 10, MinBackoff: 10 * time.Millisecond, MaxBackoff: 100 * time.Millisecond}))
+		webhooks.WithRetry(webhooks.RetryPolicy{
+			MaxAttempts: 10, MinBackoff: 10 * time.Millisecond,
+			MaxBackoff: 100 * time.Millisecond,
+		}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,9 +31,9 @@ type leftBehind struct {
 	Attempts    int    // that somebody asked for
 }
 
-// TestWhatADroppedChangeLeaves drops the handler of each request of a change once it has stored what it
-// had to, and so the change with it. Then it repeats the change. The package documentation has a row
-// for each of these.
+// TestWhatADroppedChangeLeaves drops the handler of each request of a change once it has stored
+// what it had to, and so the change with it. Then it repeats the change. The package documentation
+// has a row for each of these.
 func TestWhatADroppedChangeLeaves(t *testing.T) {
 	t.Parallel()
 	operations := harness.Operations()
@@ -52,7 +52,8 @@ func TestWhatADroppedChangeLeaves(t *testing.T) {
 	}{
 		"CreateEventType": {
 			func(ctx context.Context, c *webhooks.Client) error {
-				return c.CreateEventType(ctx, webhooks.EventType{Name: "new.type", Description: "new", Schema: []byte(`{}`)})
+				return c.CreateEventType(ctx,
+					webhooks.EventType{Name: "new.type", Description: "new", Schema: []byte(`{}`)})
 			},
 			[]leftBehind{
 				with(func(l *leftBehind) { l.Application = true }),

@@ -232,8 +232,8 @@ func TestSecretsAreNeitherLoggedNorShown(t *testing.T) {
 	}
 }
 
-// TestMalformedAnswersShowNoSecret: net/http quotes what it cannot read, and a broken proxy may send
-// back the request as its answer.
+// TestMalformedAnswersShowNoSecret: net/http quotes what it cannot read, and a broken proxy may
+// send back the request as its answer.
 func TestMalformedAnswersShowNoSecret(t *testing.T) {
 	t.Parallel()
 	all := harness.SpiedToken + " " + otherSecret + " https://user:" + otherSecret + "@example.org/"

@@ -13,8 +13,8 @@ import (
 
 const day = 24 * time.Hour
 
-// TestWindowsCoverTheRange without a gap or an overlap, in whole seconds, and none is longer than the
-// server looks.
+// TestWindowsCoverTheRange without a gap or an overlap, in whole seconds, and none is longer than
+// the server looks.
 func TestWindowsCoverTheRange(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -15,8 +15,8 @@ var noPayload = []byte(`"rawPayload":""`)
 var errNoPlace = errors.New("the SDK's request has no place for the payload")
 
 // withPayload returns a request with a payload in its body in place of the empty one. The SDK would
-// write six bytes for each <, > and &, so that a payload within the limits would not fit the request,
-// and would look at every byte of it three times.
+// write six bytes for each <, > and &, so that a payload within the limits would not fit the
+// request, and would look at every byte of it three times.
 func withPayload(req *http.Request, payload []byte) (*http.Request, error) {
 	if req.GetBody == nil {
 		return nil, errBodyUsedUp

@@ -11,8 +11,8 @@ import (
 	"github.com/softwareheritage/webhooks"
 )
 
-// Charts over time are drawn on a field of 1000 by 100, which the style sheet stretches. Texts stand
-// beside it, since they would be stretched, too.
+// Charts over time are drawn on a field of 1000 by 100, which the style sheet stretches. Texts
+// stand beside it, since they would be stretched, too.
 const (
 	chartWidth  = 1000.0
 	chartHeight = 100.0
@@ -48,7 +48,8 @@ func rowBar(s webhooks.EndpointStats, most int) []segment {
 			continue
 		}
 		width := max(8, chartWidth*float64(part.n)/float64(most))
-		segments = append(segments, segment{Class: part.class, X: number(x), Y: "0", Width: number(width), Height: number(chartHeight)})
+		segments = append(segments,
+			segment{Class: part.class, X: number(x), Y: "0", Width: number(width), Height: number(chartHeight)})
 		x += width
 	}
 	return segments
@@ -88,7 +89,8 @@ func newBarChart(counts []webhooks.EndpointStats, until time.Time, w window) bar
 			height := max(1.5, (chartHeight-4)*float64(part.n)/float64(c.Most))
 			y -= height
 			b.Segments = append(b.Segments, segment{
-				Class: part.class, X: number(float64(i)*width + width*0.12), Y: number(max(0, y)), Width: number(width * 0.76), Height: number(height),
+				Class: part.class, X: number(float64(i)*width + width*0.12), Y: number(max(0, y)),
+				Width: number(width * 0.76), Height: number(height),
 			})
 		}
 		c.Bars = append(c.Bars, b)
@@ -156,7 +158,11 @@ func newLatency(durations []time.Duration) latency {
 			}
 			points = append(points, number(x)+","+number(y(percentile(oldestFirst[max(0, end-stretch):end], p.share))))
 		}
-		l.Lines = append(l.Lines, line{Class: p.class, Title: p.class, Value: percentile(durations, p.share), Points: strings.Join(points, " ")})
+		l.Lines = append(l.Lines,
+			line{
+				Class: p.class, Title: p.class, Value: percentile(durations, p.share),
+				Points: strings.Join(points, " "),
+			})
 	}
 	return l
 }

@@ -136,12 +136,15 @@ func TestOverviewShowsEndpointsWithTheirStatistics(t *testing.T) {
 	s := filled(t)
 	v := visit(t, s)
 	page := v.get("/?type=origin.visit&window=week", http.StatusOK)
-	v.has(page, "origin.create", "origin.visit", "https://ci.kernel.example/software-heritage", "https://github.com/torvalds/linux",
-		`<span class="pill off">disabled</span>`, `<td class="n" data-label="delivered">40</td>`, dashboardtest.ServerURL)
+	v.has(page, "origin.create", "origin.visit", "https://ci.kernel.example/software-heritage",
+		"https://github.com/torvalds/linux",
+		`<span class="pill off">disabled</span>`, `<td class="n" data-label="delivered">40</td>`,
+		dashboardtest.ServerURL)
 	v.lacks(page, "almanac.example.org", s.Token())
 	first := v.get("/", http.StatusOK)
 	v.has(first, "almanac.example.org")
-	onChannel := v.get("/?type=origin.visit&channel="+url.QueryEscape("https://example.org/no-such-channel"), http.StatusOK)
+	onChannel := v.get("/?type=origin.visit&channel="+url.QueryEscape("https://example.org/no-such-channel"),
+		http.StatusOK)
 	v.has(onChannel, "https://notify.zenodo.example/")
 	v.lacks(onChannel, "https://ci.kernel.example/")
 }
@@ -150,7 +153,10 @@ func TestOverviewHasPages(t *testing.T) {
 	t.Parallel()
 	s := dashboardtest.New(t)
 	for i := range 120 {
-		ep := webhooks.Endpoint{URL: fmt.Sprintf("https://subscriber-%03d.example.org/", i), EventType: webhooks.TypeOriginVisit}
+		ep := webhooks.Endpoint{
+			URL:       fmt.Sprintf("https://subscriber-%03d.example.org/", i),
+			EventType: webhooks.TypeOriginVisit,
+		}
 		if err := s.Client.CreateEndpoint(t.Context(), ep, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +212,8 @@ func TestEndpointShowsChartsAndNewestDeliveries(t *testing.T) {
 		}
 	}
 	page := v.get("/endpoint?type=origin.visit&window=week&id="+ep.ID, http.StatusOK)
-	v.has(page, "https://hooks.inria.example/archive/visits", "team", "science", "enabled", `<polyline class="p50"`, `<polyline class="p99"`,
+	v.has(page, "https://hooks.inria.example/archive/visits", "team", "science", "enabled",
+		`<polyline class="p50"`, `<polyline class="p99"`,
 		"The newest 40 attempts", ">Disable<", ">Recover<", "delivered, 0 failed")
 	if got := strings.Count(page, `<tr id="atmpt_`); got != 12 {
 		t.Errorf("%d newest deliveries, want 12", got)
@@ -246,7 +253,8 @@ func TestDeliveriesHavePages(t *testing.T) {
 	s := filled(t)
 	v := visit(t, s)
 	want := map[string]bool{}
-	for ev, err := range s.Client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginVisit, webhooks.SentEventQuery{}) {
+	for ev, err := range s.Client.ListSentEventsForEventType(t.Context(), webhooks.TypeOriginVisit,
+		webhooks.SentEventQuery{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +282,8 @@ func TestMessageShowsPayloadAndAttempts(t *testing.T) {
 	v := visit(t, s)
 	id := s.Failed(t)
 	page := v.get("/message?type=origin.visit&id="+id, http.StatusOK)
-	v.has(page, id, "&#34;origin_url&#34;: &#34;", "503 Service Unavailable", "the database is being vacuumed", "{&#34;received&#34;:true}",
+	v.has(page, id, "&#34;origin_url&#34;: &#34;", "503 Service Unavailable",
+		"the database is being vacuumed", "{&#34;received&#34;:true}",
 		"Webhook-Signature", "v1,", "X-Swh-Event", `<circle class="bad"`, `<circle class="ok"`, ">Resend<")
 	r := v.request(http.MethodGet, "/find?type=origin.visit&id=%20"+id+"%0A", nil)
 	if found := v.do(r, http.StatusOK); found.path != "/message" {
@@ -322,16 +331,21 @@ func TestActions(t *testing.T) {
 	}
 	v.has(v.post(page, fields("recover"), http.StatusOK), "delivers once more what failed")
 
-	event := webhooks.Event{Type: webhooks.TypeOriginVisit, Channel: "https://github.com/torvalds/linux", Payload: webhooks.OriginVisit{
-		OriginURL: "https://github.com/torvalds/linux", VisitType: "git", VisitStatus: webhooks.VisitFull, VisitDate: webhooks.NewVisitDate(time.Now()),
-	}}
+	event := webhooks.Event{
+		Type:    webhooks.TypeOriginVisit,
+		Channel: "https://github.com/torvalds/linux", Payload: webhooks.OriginVisit{
+			OriginURL: "https://github.com/torvalds/linux", VisitType: "git",
+			VisitStatus: webhooks.VisitFull, VisitDate: webhooks.NewVisitDate(time.Now()),
+		},
+	}
 	message := s.Send(event)
 	page = v.get("/message?type=origin.visit&id="+message.ID, http.StatusOK)
 	resend := fields("resend")
 	resend["message"] = message.ID
 	v.has(v.post(page, resend, http.StatusOK), "delivers the message once more", message.ID)
 	manual := 0
-	for deadline := time.Now().Add(5 * time.Second); manual == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); manual == 0 &&
+		time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		for ev, err := range s.Client.ListSentEventsForMessage(t.Context(), webhooks.TypeOriginVisit, message.ID) {
 			if err != nil {
 				t.Fatal(err)
@@ -392,7 +406,8 @@ func TestLiveDeliveries(t *testing.T) {
 	failed := v.events("/live?type=origin.visit&status=bad" + since)
 	began := time.Now()
 	s.Send(webhooks.Event{Type: webhooks.TypeOriginVisit, Payload: webhooks.OriginVisit{
-		OriginURL: "https://git.example.org/new", VisitType: "git", VisitStatus: webhooks.VisitFull, VisitDate: webhooks.NewVisitDate(time.Now()),
+		OriginURL: "https://git.example.org/new", VisitType: "git", VisitStatus: webhooks.VisitFull,
+		VisitDate: webhooks.NewVisitDate(time.Now()),
 	}})
 	for name, events := range map[string]<-chan string{"of the event type": all, "of the endpoint": one} {
 		select {

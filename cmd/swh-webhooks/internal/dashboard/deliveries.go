@@ -23,7 +23,10 @@ type selection struct {
 }
 
 func selectionOf(r *http.Request) (selection, error) {
-	s := selection{Type: r.FormValue("type"), Endpoint: r.FormValue("endpoint"), Channel: r.FormValue("channel"), Status: r.FormValue("status")}
+	s := selection{
+		Type: r.FormValue("type"), Endpoint: r.FormValue("endpoint"),
+		Channel: r.FormValue("channel"), Status: r.FormValue("status"),
+	}
 	if text := r.FormValue("before"); text != "" {
 		before, err := time.Parse(time.RFC3339Nano, text)
 		if err != nil {

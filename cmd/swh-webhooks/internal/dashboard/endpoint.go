@@ -38,7 +38,10 @@ func (d *Dashboard) endpoint(ctx context.Context, r *http.Request) (view, error)
 	if err := g.Wait(); err != nil {
 		return view{}, err
 	}
-	return view{Template: "endpoint", Title: "Endpoint", Place: "endpoints", Type: ep.EventType, Refresh: 10, Data: data}, nil
+	return view{
+		Template: "endpoint", Title: "Endpoint", Place: "endpoints", Type: ep.EventType,
+		Refresh: 10, Data: data,
+	}, nil
 }
 
 // count asks for the statistics of each bar of the chart.

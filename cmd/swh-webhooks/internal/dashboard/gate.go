@@ -52,11 +52,14 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Query().Has(keyParam):
 		g.exchange(w, r)
 	case !g.isIn(r):
-		refuse(w, http.StatusForbidden, "Open the address with the key that the dashboard printed when it began. If you have, and followed a link to it, reload this page.")
+		refuse(w, http.StatusForbidden,
+			"Open the address with the key that the dashboard printed when it began. If you have, "+
+				"and followed a link to it, reload this page.")
 	case isFromElsewhere(r):
 		refuse(w, http.StatusForbidden, "Another site has asked for this.")
 	case r.Method == http.MethodPost && !g.isOurForm(w, r):
-		refuse(w, http.StatusForbidden, "This form is not from a page of the dashboard that runs now. Go back, reload, and try again.")
+		refuse(w, http.StatusForbidden,
+			"This form is not from a page of the dashboard that runs now. Go back, reload, and try again.")
 	default:
 		g.next.ServeHTTP(w, r)
 	}
@@ -64,8 +67,9 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // setHeaders forbids whatever the pages do not need.
 func setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
-		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy",
+		"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "+
+			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -116,7 +120,8 @@ func isFromElsewhere(r *http.Request) bool {
 	case "", "none", "same-origin":
 		return false
 	}
-	leads := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
+	leads := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" &&
+		r.Header.Get("Sec-Fetch-Dest") == "document"
 	return !leads
 }
 

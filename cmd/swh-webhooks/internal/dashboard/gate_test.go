@@ -14,7 +14,8 @@ import (
 )
 
 var everyPath = []string{
-	"/", "/endpoint?type=origin.visit&id=ep_x", "/deliveries", "/message?type=origin.visit&id=msg_x", "/payload?type=origin.visit&id=msg_x",
+	"/", "/endpoint?type=origin.visit&id=ep_x", "/deliveries",
+	"/message?type=origin.visit&id=msg_x", "/payload?type=origin.visit&id=msg_x",
 	"/find?id=x", "/live?type=origin.visit", "/assets/style.css", "/assets/icon.svg", "/nothing",
 }
 
@@ -60,8 +61,10 @@ func checkStatus(t *testing.T, answer *httptest.ResponseRecorder, want int) {
 		t.Errorf("answered %d, want %d", answer.Code, want)
 	}
 	for name, want := range map[string]string{
-		"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store",
-		"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin", "Cross-Origin-Opener-Policy": "same-origin",
+		"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff",
+		"X-Frame-Options": "DENY", "Cache-Control": "no-store",
+		"Referrer-Policy": "no-referrer", "Cross-Origin-Resource-Policy": "same-origin",
+		"Cross-Origin-Opener-Policy": "same-origin",
 	} {
 		if got := answer.Header().Get(name); !strings.Contains(got, want) {
 			t.Errorf("%s is %q, want %q", name, got, want)
@@ -89,7 +92,8 @@ func TestTheKeyBecomesACookie(t *testing.T) {
 	t.Parallel()
 	d := newDashboard(t, nil)
 	cookie := cookieOf(t, d)
-	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure || cookie.Path != "/" || strings.Contains(cookie.Value, d.Key()) {
+	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure ||
+		cookie.Path != "/" || strings.Contains(cookie.Value, d.Key()) {
 		t.Errorf("cookie %s", cookie)
 	}
 	checkStatus(t, ask(d, http.MethodGet, "/", "Cookie", cookie.Name+"="+cookie.Value), http.StatusOK)
@@ -103,7 +107,9 @@ func TestTheKeyBecomesACookie(t *testing.T) {
 func TestHostIsChecked(t *testing.T) {
 	t.Parallel()
 	local := newDashboard(t, nil)
-	remote := newDashboard(t, func(cfg *dashboard.Config) { cfg.Remote, cfg.Hosts = true, []string{"Hooks.example.org"} })
+	remote := newDashboard(t, func(cfg *dashboard.Config) {
+		cfg.Remote, cfg.Hosts = true, []string{"Hooks.example.org"}
+	})
 	for host, want := range map[string]struct{ local, remote bool }{
 		"127.0.0.1:8090":            {true, true},
 		"localhost:8090":            {true, true},
@@ -174,7 +180,8 @@ func TestOtherOriginsCannotAct(t *testing.T) {
 	v.post(foreign, disable, http.StatusForbidden) // of another run of the dashboard
 	page := v.get("/endpoint?type=origin.visit&id="+ep.ID, http.StatusOK)
 	for _, site := range []string{"cross-site", "same-site"} {
-		r := v.request(http.MethodPost, "/action", strings.NewReader("do=disable&type=origin.visit&id="+ep.ID+"&token="+tokenOf(page)))
+		r := v.request(http.MethodPost, "/action",
+			strings.NewReader("do=disable&type=origin.visit&id="+ep.ID+"&token="+tokenOf(page)))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Sec-Fetch-Site", site)
 		r.Header.Set("Sec-Fetch-Mode", "navigate")
@@ -204,10 +211,15 @@ func TestHostileTexts(t *testing.T) {
 	s := dashboardtest.New(t)
 	channel := "javascript:alert(1)//" + script + bidi
 	ep := webhooks.Endpoint{
-		URL: "https://hostile.example.org/" + `"onload=alert(1)%0d'><svg/onload=alert(1)>`, EventType: webhooks.TypeOriginVisit, Channel: channel,
+		URL:       "https://hostile.example.org/" + `"onload=alert(1)%0d'><svg/onload=alert(1)>`,
+		EventType: webhooks.TypeOriginVisit, Channel: channel,
 		Metadata: map[string]string{script: bidi, "team": `"><img src=x onerror=alert(1)>`},
 	}
-	if err := s.Client.CreateEventType(t.Context(), webhooks.EventType{Name: "group.hostile", Description: script + bidi, Schema: json.RawMessage(`{"type":"object"}`)}); err != nil {
+	if err := s.Client.CreateEventType(t.Context(),
+		webhooks.EventType{
+			Name: "group.hostile", Description: script + bidi,
+			Schema: json.RawMessage(`{"type":"object"}`),
+		}); err != nil {
 		t.Fatal(err)
 	}
 	ep.EventType = "group.hostile"
@@ -215,9 +227,15 @@ func TestHostileTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := script + bidi + "\x1b[31m" + strings.Repeat("A", 19_000)
-	s.Receive("https://hostile.example.org", func(w http.ResponseWriter) { http.Error(w, answer, http.StatusInternalServerError) })
+	s.Receive("https://hostile.example.org", func(w http.ResponseWriter) {
+		http.Error(w, answer, http.StatusInternalServerError)
+	})
 	message, err := s.Client.SendEvent(t.Context(), webhooks.Event{
-		Type: "group.hostile", Channel: channel, Payload: map[string]string{"</pre>" + script: bidi, "long": strings.Repeat("<b>", 10_000) + strings.Repeat("A", 900_000)},
+		Type: "group.hostile", Channel: channel,
+		Payload: map[string]string{
+			"</pre>" + script: bidi,
+			"long":            strings.Repeat("<b>", 10_000) + strings.Repeat("A", 900_000),
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -228,8 +246,10 @@ func TestHostileTexts(t *testing.T) {
 	v := visit(t, s)
 	listed := s.Endpoint(t, "group.hostile", "https://hostile")
 	for _, path := range []string{
-		"/?type=group.hostile", "/endpoint?type=group.hostile&id=" + listed.ID, "/deliveries?type=group.hostile", "/message?type=group.hostile&id=" + message.ID,
-		"/deliveries?type=group.hostile&channel=" + "%3Cscript%3Ealert(1)%3C/script%3E", "/?type=%3Cscript%3Ealert(1)%3C/script%3E",
+		"/?type=group.hostile", "/endpoint?type=group.hostile&id=" + listed.ID,
+		"/deliveries?type=group.hostile", "/message?type=group.hostile&id=" + message.ID,
+		"/deliveries?type=group.hostile&channel=" + "%3Cscript%3Ealert(1)%3C/script%3E",
+		"/?type=%3Cscript%3Ealert(1)%3C/script%3E",
 	} {
 		r := v.request(http.MethodGet, path, nil)
 		want := http.StatusOK
@@ -259,15 +279,20 @@ func TestTokenIsOnNoPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/", "/endpoint?type=origin.visit&id=" + ep.ID, "/deliveries?type=origin.visit", "/message?type=origin.visit&id=" + s.Failed(t)} {
+	for _, path := range []string{
+		"/", "/endpoint?type=origin.visit&id=" + ep.ID,
+		"/deliveries?type=origin.visit", "/message?type=origin.visit&id=" + s.Failed(t),
+	} {
 		v.lacks(v.get(path, http.StatusOK), s.Token(), secret)
 	}
 }
 
 func TestServerThatFails(t *testing.T) {
 	t.Parallel()
-	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}), webhooks.WithServerURL("https://svix.example.org"), webhooks.WithAuthToken("secret-token"),
-		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}), webhooks.WithHTTPClient(&http.Client{Transport: failing{}}))
+	client, err := webhooks.NewClient(webhooks.WithConfig(webhooks.Config{}),
+		webhooks.WithServerURL("https://svix.example.org"), webhooks.WithAuthToken("secret-token"),
+		webhooks.WithRetry(webhooks.RetryPolicy{MaxAttempts: 1}),
+		webhooks.WithHTTPClient(&http.Client{Transport: failing{}}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,8 @@ func (d *Dashboard) follow(ctx context.Context, s selection, since time.Time, fo
 		case <-ctx.Done():
 		}
 	}
-	events := d.client.FollowSentEvents(ctx, s.Type, webhooks.SentEventQuery{Channel: s.Channel, After: since.Add(-lookBack)})
+	events := d.client.FollowSentEvents(ctx, s.Type,
+		webhooks.SentEventQuery{Channel: s.Channel, After: since.Add(-lookBack)})
 	if s.Endpoint != "" {
 		events = d.followEndpoint(ctx, s)
 	}
@@ -110,7 +111,10 @@ func (d *Dashboard) followEndpoint(ctx context.Context, s selection) iter.Seq2[w
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
 		for {
-			query := webhooks.SentEventQuery{Channel: s.Channel, After: time.Now().Add(-lookBack - clockMargin), Limit: lookMost}
+			query := webhooks.SentEventQuery{
+				Channel: s.Channel,
+				After:   time.Now().Add(-lookBack - clockMargin), Limit: lookMost,
+			}
 			newest, err := webhooks.Collect(d.client.ListSentEventsForEndpoint(ctx, ep, query))
 			if err != nil {
 				yield(webhooks.SentEvent{}, err)
@@ -140,5 +144,6 @@ func (d *Dashboard) eventRow(ev webhooks.SentEvent) string {
 		d.log.Error("row cannot be made", "error", err)
 		return ": a row is missing\n\n"
 	}
-	return "id: " + time.Now().UTC().Format(time.RFC3339Nano) + "\ndata: " + strings.ReplaceAll(strings.TrimSpace(row.String()), "\n", "\ndata: ") + "\n\n"
+	return "id: " + time.Now().UTC().Format(time.RFC3339Nano) + "\ndata: " +
+		strings.ReplaceAll(strings.TrimSpace(row.String()), "\n", "\ndata: ") + "\n\n"
 }

@@ -41,7 +41,10 @@ func (d *Dashboard) message(ctx context.Context, r *http.Request) (view, error) 
 		data.Attempts = append(data.Attempts, ev)
 	}
 	data.Trail = newTrail(m.Timestamp, data.Attempts)
-	return view{Template: "message", Title: "Message", Place: "deliveries", Type: m.EventType, Refresh: 3, Data: data}, nil
+	return view{
+		Template: "message", Title: "Message", Place: "deliveries", Type: m.EventType,
+		Refresh: 3, Data: data,
+	}, nil
 }
 
 // find leads to the message that has an id.

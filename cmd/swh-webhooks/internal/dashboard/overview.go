@@ -96,7 +96,8 @@ func (d *Dashboard) overview(ctx context.Context, r *http.Request) (view, error)
 func (d *Dashboard) listEndpoints(ctx context.Context, eventType string, data *overviewData) error {
 	before := (data.Page - 1) * perPage
 	address := func(page int) string {
-		return link("/", "type", eventType, "window", data.Window.Name, "channel", data.Channel, "page", strconv.Itoa(page))
+		return link("/", "type", eventType, "window", data.Window.Name, "channel", data.Channel,
+			"page", strconv.Itoa(page))
 	}
 	if data.Page > 1 {
 		data.Newer = address(data.Page - 1)

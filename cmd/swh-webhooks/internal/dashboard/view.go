@@ -86,7 +86,9 @@ func newConfirmation(v view, do, label, question, id, message, window string) co
 }
 
 // show writes the page that prepare returns, or why there is none.
-func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, prepare func(context.Context, *http.Request) (view, error)) {
+func (d *Dashboard) show(w http.ResponseWriter, r *http.Request,
+	prepare func(context.Context, *http.Request) (view, error),
+) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
 	v, err := prepare(ctx, r)
@@ -115,9 +117,11 @@ func (d *Dashboard) write(w http.ResponseWriter, r *http.Request, status int, v 
 func (d *Dashboard) failWith(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusBadGateway
 	switch {
-	case errors.Is(err, webhooks.ErrEventTypeNotFound), errors.Is(err, webhooks.ErrEndpointNotFound), errors.Is(err, webhooks.ErrMessageNotFound):
+	case errors.Is(err, webhooks.ErrEventTypeNotFound),
+		errors.Is(err, webhooks.ErrEndpointNotFound), errors.Is(err, webhooks.ErrMessageNotFound):
 		status = http.StatusNotFound
-	case errors.Is(err, webhooks.ErrInvalidQuery), errors.Is(err, webhooks.ErrInvalidEndpoint), errors.Is(err, webhooks.ErrEventTypeArchived),
+	case errors.Is(err, webhooks.ErrInvalidQuery), errors.Is(err, webhooks.ErrInvalidEndpoint),
+		errors.Is(err, webhooks.ErrEventTypeArchived),
 		errors.Is(err, webhooks.ErrPayloadExpired), errors.As(err, new(inputError)):
 		status = http.StatusBadRequest
 	case errors.Is(err, context.DeadlineExceeded):

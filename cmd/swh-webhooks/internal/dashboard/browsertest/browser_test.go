@@ -46,7 +46,8 @@ func chromium(t *testing.T) string {
 func newBrowser(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.Headless, chromedp.DisableGPU,
+		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.UserDataDir(t.TempDir()),
@@ -164,7 +165,8 @@ func filled(t *testing.T) *dashboardtest.Scene {
 
 func newVisit(origin string) webhooks.Event {
 	return webhooks.Event{Type: webhooks.TypeOriginVisit, Channel: origin, Payload: webhooks.OriginVisit{
-		OriginURL: origin, VisitType: "git", VisitStatus: webhooks.VisitFull, VisitDate: webhooks.NewVisitDate(time.Now()),
+		OriginURL: origin, VisitType: "git", VisitStatus: webhooks.VisitFull,
+		VisitDate: webhooks.NewVisitDate(time.Now()),
 	}}
 }
 
@@ -206,7 +208,9 @@ func TestFilter(t *testing.T) {
 	all := ask[int](b, rows)
 	b.do(chromedp.SetValue(`select[name="status"]`, "bad"), chromedp.Click(`main form.filter button`))
 	b.wait(`location.search.includes("status=bad") && document.readyState === "complete"`)
-	if failed, bad := ask[int](b, rows), ask[int](b, `document.querySelectorAll("#rows .pill.bad").length`); failed == 0 || failed >= all || failed != bad {
+	if failed, bad := ask[int](b, rows),
+		ask[int](b, `document.querySelectorAll("#rows .pill.bad").length`); failed == 0 ||
+		failed >= all || failed != bad {
 		t.Errorf("%d rows after the filter, %d of them failed; %d before", failed, bad, all)
 	}
 	b.fine()
@@ -217,7 +221,10 @@ func TestLiveUpdate(t *testing.T) {
 	s := filled(t)
 	b := open(t, s)
 	kernel := s.Endpoint(t, webhooks.TypeOriginVisit, "https://ci.kernel.example")
-	for _, path := range []string{"/deliveries?type=origin.visit", "/deliveries?type=origin.visit&endpoint=" + kernel.ID} {
+	for _, path := range []string{
+		"/deliveries?type=origin.visit",
+		"/deliveries?type=origin.visit&endpoint=" + kernel.ID,
+	} {
 		b.visit(path)
 		b.wait(`document.querySelector("#live.on")`)
 		sent := s.Send(newVisit("https://github.com/torvalds/linux"))
@@ -246,17 +253,20 @@ func TestResend(t *testing.T) {
 			s := filled(t)
 			b := open(t, s)
 			sent := s.Send(newVisit("https://github.com/torvalds/linux"))
-			if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !scripts}); err != nil {
+			if _, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled,
+				emulation.SetScriptExecutionDisabledParams{Value: !scripts}); err != nil {
 				t.Fatal(err)
 			}
 			b.visit("/message?type=origin.visit&id=" + sent.ID)
-			b.do(chromedp.Click(`.trail .confirm summary`), chromedp.WaitVisible(`.trail .confirm[open] button`), chromedp.Click(`.trail .confirm[open] button`),
+			b.do(chromedp.Click(`.trail .confirm summary`),
+				chromedp.WaitVisible(`.trail .confirm[open] button`), chromedp.Click(`.trail .confirm[open] button`),
 				chromedp.WaitVisible(`.done`))
 			if scripts { // else the page has to be loaded anew
 				b.wait(`document.querySelector(".attempts").textContent.includes("resent")`)
 			}
 			manual := 0
-			for began := time.Now(); manual == 0 && time.Since(began) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
+			for began := time.Now(); manual == 0 &&
+				time.Since(began) < 10*time.Second; time.Sleep(20 * time.Millisecond) {
 				for ev, err := range s.Client.ListSentEventsForMessage(t.Context(), webhooks.TypeOriginVisit, sent.ID) {
 					if err != nil {
 						t.Fatal(err)
@@ -304,13 +314,19 @@ func TestKeyboard(t *testing.T) {
 // Whatever strangers write is text.
 func TestHostileTexts(t *testing.T) {
 	t.Parallel()
-	const attack = `"><script>window.hit=1</script><img src=x onerror="window.hit=2"><svg onload="window.hit=3">` + "\u202e"
+	const attack = `"><script>window.hit=1</script><img src=x onerror="window.hit=2"><svg onload="window.hit=3">` +
+		"\u202e"
 	s := dashboardtest.New(t)
-	if err := s.Client.CreateEventType(t.Context(), webhooks.EventType{Name: "group.hostile", Description: attack, Schema: []byte(`{"type":"object"}`)}); err != nil {
+	if err := s.Client.CreateEventType(t.Context(),
+		webhooks.EventType{
+			Name: "group.hostile", Description: attack,
+			Schema: []byte(`{"type":"object"}`),
+		}); err != nil {
 		t.Fatal(err)
 	}
 	ep := webhooks.Endpoint{
-		URL: "https://hostile.example.org/" + url.PathEscape(attack) + "?" + attack[:90], EventType: "group.hostile", Channel: "javascript:window.hit=4//" + attack,
+		URL:       "https://hostile.example.org/" + url.PathEscape(attack) + "?" + attack[:90],
+		EventType: "group.hostile", Channel: "javascript:window.hit=4//" + attack,
 		Metadata: map[string]string{attack: attack},
 	}
 	if err := s.Client.CreateEndpoint(t.Context(), ep, ""); err != nil {
@@ -320,7 +336,8 @@ func TestHostileTexts(t *testing.T) {
 		http.Error(w, attack+strings.Repeat("A", 18_000), http.StatusTeapot)
 	})
 	payload := map[string]string{attack: attack, "long": strings.Repeat("A", 1_000_000)}
-	sent, err := s.Client.SendEvent(t.Context(), webhooks.Event{Type: "group.hostile", Channel: ep.Channel, Payload: payload})
+	sent, err := s.Client.SendEvent(t.Context(),
+		webhooks.Event{Type: "group.hostile", Channel: ep.Channel, Payload: payload})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,14 +347,16 @@ func TestHostileTexts(t *testing.T) {
 	b := open(t, s)
 	listed := s.Endpoint(t, "group.hostile", "https://hostile")
 	for _, path := range []string{
-		"/?type=group.hostile", "/endpoint?type=group.hostile&id=" + listed.ID, "/deliveries?type=group.hostile", "/message?type=group.hostile&id=" + sent.ID,
+		"/?type=group.hostile", "/endpoint?type=group.hostile&id=" + listed.ID,
+		"/deliveries?type=group.hostile", "/message?type=group.hostile&id=" + sent.ID,
 		"/deliveries?type=group.hostile&channel=" + url.QueryEscape(attack),
 	} {
 		b.visit(path)
 		if !ask[bool](b, `window.hit === undefined`) {
 			t.Errorf("%s: a script of a stranger has run", path)
 		}
-		if n := ask[int](b, `document.querySelectorAll("script:not([src]), img:not(.brand img), [onload], [onerror], a[href^='javascript']").length`); n != 0 {
+		if n := ask[int](b, `document.querySelectorAll("script:not([src]), img:not(.brand img), `+
+			`[onload], [onerror], a[href^='javascript']").length`); n != 0 {
 			t.Errorf("%s: %d elements of a stranger", path, n)
 		}
 		if ask[bool](b, `document.body.innerText.includes("\u202e")`) {
@@ -355,23 +374,43 @@ func TestOtherOrigin(t *testing.T) {
 	b := open(t, s, chromedp.Flag("host-resolver-rules", "MAP rebound.example 127.0.0.1"))
 	page := `<!doctype html><script>
 const target = "` + b.url + `", results = {};
-const form = (name) => { const f = document.createElement("form"); f.method = "post"; f.action = target + "/action"; f.target = name;
-  for (const [k, v] of Object.entries({do: "disable", type: "origin.visit", id: "` + kernel.ID + `", token: "guessed"})) { const i = document.createElement("input"); i.name = k; i.value = v; f.append(i); }
-  document.body.append(f); f.submit(); };
+const fields = {do: "disable", type: "origin.visit", id: "` + kernel.ID + `", token: "guessed"};
+const form = (name) => {
+  const f = document.createElement("form");
+  f.method = "post"; f.action = target + "/action"; f.target = name;
+  for (const [k, v] of Object.entries(fields)) {
+    const i = document.createElement("input");
+    i.name = k; i.value = v;
+    f.append(i);
+  }
+  document.body.append(f);
+  f.submit();
+};
 addEventListener("load", async () => {
-  try { results.read = await (await fetch(target + "/", {credentials: "include"})).text(); } catch { results.read = ""; }
-  results.opaque = (await fetch(target + "/", {credentials: "include", mode: "no-cors"}).catch(() => ({type: "refused"}))).type;
+  try {
+    results.read = await (await fetch(target + "/", {credentials: "include"})).text();
+  } catch { results.read = ""; }
+  const blind = fetch(target + "/", {credentials: "include", mode: "no-cors"});
+  results.opaque = (await blind.catch(() => ({type: "refused"}))).type;
   const source = new EventSource(target + "/live?type=origin.visit", {withCredentials: true});
-  results.stream = await new Promise((done) => { source.onmessage = () => done("message"); source.onopen = () => done("open"); source.onerror = () => done("refused"); });
+  results.stream = await new Promise((done) => {
+    source.onmessage = () => done("message");
+    source.onopen = () => done("open");
+    source.onerror = () => done("refused");
+  });
   source.close();
   const frame = document.createElement("iframe"); frame.src = target + "/"; document.body.append(frame);
   await new Promise((done) => { frame.onload = done; setTimeout(done, 2000); });
-  try { results.framed = frame.contentDocument ? frame.contentDocument.body.innerText : ""; } catch { results.framed = ""; }
+  try {
+    results.framed = frame.contentDocument ? frame.contentDocument.body.innerText : "";
+  } catch { results.framed = ""; }
   form("sink");
   setTimeout(() => { window.results = results; }, 500);
 });
 </script><body><iframe name="sink"></iframe></body>`
-	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, page)
+	}))
 	t.Cleanup(other.Close)
 	b.do(chromedp.Navigate(other.URL))
 	b.wait(`window.results`)
@@ -417,7 +456,9 @@ func TestShots(t *testing.T) {
 	for name, path := range pages {
 		for _, size := range []struct{ width, height int64 }{{1280, 800}, {390, 844}} {
 			for _, scheme := range []string{"light", "dark"} {
-				media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}
+				media := emulation.SetEmulatedMediaParams{
+					Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+				}
 				if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, media); err != nil {
 					t.Fatal(err)
 				}

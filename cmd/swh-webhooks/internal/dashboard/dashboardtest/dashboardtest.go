@@ -121,13 +121,33 @@ type Subscriber struct {
 func Subscribers() []Subscriber {
 	const visit, create = webhooks.TypeOriginVisit, webhooks.TypeOriginCreate
 	subscribers := []Subscriber{
-		{Endpoint: webhooks.Endpoint{URL: "https://hooks.inria.example/archive/visits", EventType: visit, Metadata: map[string]string{"team": "science", "contact": "visits@inria.example"}}, Failing: 250, Typical: 45 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://ci.kernel.example/software-heritage", EventType: visit, Channel: "https://github.com/torvalds/linux", Metadata: map[string]string{"team": "kernel"}}, Failing: 12, Typical: 120 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://forge.example.org/hooks/swh", EventType: visit, Channel: "https://codeberg.org/fediverse/fep.git"}, Failing: 4, Typical: 800 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://notify.zenodo.example/api/swh/v1/visit", EventType: visit}, Typical: 15 * time.Millisecond},
-		{Endpoint: webhooks.Endpoint{URL: "https://old.example.net/cgi-bin/notify.pl", EventType: visit, Disabled: true}, Failing: 1, Typical: time.Second},
+		{
+			Endpoint: webhooks.Endpoint{
+				URL:       "https://hooks.inria.example/archive/visits",
+				EventType: visit, Metadata: map[string]string{"team": "science", "contact": "visits@inria.example"},
+			},
+			Failing: 250, Typical: 45 * time.Millisecond,
+		},
+		{Endpoint: webhooks.Endpoint{
+			URL:       "https://ci.kernel.example/software-heritage",
+			EventType: visit, Channel: "https://github.com/torvalds/linux",
+			Metadata: map[string]string{"team": "kernel"},
+		}, Failing: 12, Typical: 120 * time.Millisecond},
+		{Endpoint: webhooks.Endpoint{
+			URL: "https://forge.example.org/hooks/swh", EventType: visit,
+			Channel: "https://codeberg.org/fediverse/fep.git",
+		}, Failing: 4, Typical: 800 * time.Millisecond},
+		{
+			Endpoint: webhooks.Endpoint{URL: "https://notify.zenodo.example/api/swh/v1/visit", EventType: visit},
+			Typical:  15 * time.Millisecond,
+		},
+		{Endpoint: webhooks.Endpoint{
+			URL:       "https://old.example.net/cgi-bin/notify.pl",
+			EventType: visit, Disabled: true,
+		}, Failing: 1, Typical: time.Second},
 	}
-	for i, name := range strings.Fields("almanac beacon catalog depot exhibit folio gazette herald index journal kiosk ledger mirror notary observer") {
+	for i, name := range strings.Fields("almanac beacon catalog depot exhibit folio gazette herald " +
+		"index journal kiosk ledger mirror notary observer") {
 		subscribers = append(subscribers, Subscriber{
 			Endpoint: webhooks.Endpoint{URL: "https://" + name + ".example.org/new-origins", EventType: create},
 			Failing:  i % 4 * 30, Typical: time.Duration(20+10*i) * time.Millisecond,
@@ -154,7 +174,10 @@ func (s *Scene) Fill(n int) {
 		s.setClock(at.Add(time.Duration(s.dice.IntN(1000)) * time.Millisecond))
 		if i%3 == 0 {
 			url, _ := origins[i%len(origins)]["url"].(string)
-			s.Send(webhooks.Event{Type: webhooks.TypeOriginCreate, Channel: url, Payload: webhooks.OriginCreate{OriginURL: url}})
+			s.Send(webhooks.Event{
+				Type: webhooks.TypeOriginCreate, Channel: url,
+				Payload: webhooks.OriginCreate{OriginURL: url},
+			})
 			continue
 		}
 		s.Send(s.visit(visits[i%len(visits)], i))
@@ -196,8 +219,8 @@ func (s *Scene) Receive(url string, answer func(w http.ResponseWriter)) {
 	s.Handle(url, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answer(w) }))
 }
 
-// FillWith gives the scene as many endpoints for visits, all on channels of their own but the first,
-// and as many messages of the last days, each delivered to the first.
+// FillWith gives the scene as many endpoints for visits, all on channels of their own but the
+// first, and as many messages of the last days, each delivered to the first.
 func (s *Scene) FillWith(endpoints, messages int) {
 	s.tb.Helper()
 	var g errgroup.Group
