@@ -69,8 +69,10 @@ func (c *Client) CreateEventType(ctx context.Context, et EventType) error {
 			"on both sides, no '-' in front and at most %d bytes",
 			ErrInvalidEventTypeName, foreign.Quote(et.Name), maxEventTypeName)
 	}
-	registrable := func() (bool, error) { return true, schema.Check(et.Schema) }
-	check := inBackground(registrable) //nolint:contextcheck // see inBackground
+	registrable := func() (bool, error) { //nolint:contextcheck // see inBackground
+		return true, schema.Check(et.Schema)
+	}
+	check := inBackground(registrable)
 	if _, err := check(ctx); err != nil {
 		return schemaError(err)
 	}

@@ -24,13 +24,8 @@ import (
 func TestLargeRecordsAreSentOrDeadLetters(t *testing.T) {
 	t.Parallel()
 	size := harness.Sized(12<<20, 100<<20) - 1<<10
-	broker, server := journaltest.NewBroker(
-		t,
-		1,
-		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "209715200"}),
-	), newSvix(
-		t,
-	)
+	broker, server := journaltest.NewBroker(t, 1,
+		kfake.BrokerConfigs(map[string]string{"message.max.bytes": "209715200"})), newSvix(t)
 	onlyFake(t, broker) // a real one is set up for smaller ones
 	metadata := msgp.AppendMapHeader(nil, 2)
 	metadata = msgp.AppendString(msgp.AppendString(metadata, "url"), originURL(0))

@@ -272,10 +272,8 @@ func TestFeedReadsCompactedTopics(t *testing.T) {
 	}
 	for range 3 {
 		for i := range 20 {
-			broker.Produce(
-				t,
-				&kgo.Record{Topic: topic, Key: []byte(originURL(i)), Value: journaltest.Origin(originURL(i))},
-			)
+			broker.Produce(t,
+				&kgo.Record{Topic: topic, Key: []byte(originURL(i)), Value: journaltest.Origin(originURL(i))})
 		}
 	}
 	broker.Fake.Compact()

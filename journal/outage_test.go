@@ -53,11 +53,8 @@ func testOutage(t *testing.T, fault svixmock.Fault) {
 	began := time.Now()
 	time.Sleep(length / 2)
 	second := runBeside(t, cfg, noPreflight{server.client(t)}, journal.WithBackoff(least, most))
-	eventually(
-		t,
-		"another member joins",
-		func() bool { return len(second.Stats().Partitions) > 0 && len(first.Stats().Partitions) > 0 },
-	)
+	eventually(t, "another member joins",
+		func() bool { return len(second.Stats().Partitions) > 0 && len(first.Stats().Partitions) > 0 })
 	joined := time.Since(began) - length/2
 	time.Sleep(max(length-time.Since(began), 0))
 	took := time.Since(began)
@@ -142,11 +139,8 @@ func TestRecordsThatAlwaysFailHoldUpTheirPartitionsOnly(t *testing.T) {
 
 	feed := runBeside(t, cfg, sender)
 	last := journaltest.Partition{Topic: broker.Topic("origin"), Partition: count - 1}
-	eventually(
-		t,
-		"the one without such a record is done",
-		func() bool { return broker.Offsets(t, broker.Group)[last] == int64(records) },
-	)
+	eventually(t, "the one without such a record is done",
+		func() bool { return broker.Offsets(t, broker.Group)[last] == int64(records) })
 	if got := broker.Committed(t, broker.Group); got != int64(records) {
 		t.Errorf("%d records are committed, want %d: those of that partition", got, records)
 	}

@@ -24,14 +24,8 @@ func TestPythonWritesAndAPythonGroupIsTakenOver(t *testing.T) {
 	const records, before = 300, 200 // of each of the two types; read by Python
 	broker, server := journaltest.NewBroker(t, 3), newSvix(t)
 	python(t, "write", broker.Addresses[0], broker.Prefix, strconv.Itoa(records))
-	if got := python(
-		t,
-		"read",
-		broker.Addresses[0],
-		broker.Prefix,
-		broker.Group,
-		strconv.Itoa(before),
-	); got != strconv.Itoa(
+	if got := python(t, "read", broker.Addresses[0], broker.Prefix, broker.Group,
+		strconv.Itoa(before)); got != strconv.Itoa(
 		before,
 	) {
 		t.Fatalf("Python read %s records, want %d", got, before)

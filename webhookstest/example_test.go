@@ -67,11 +67,8 @@ func TestReceiver(t *testing.T) {
 func TestRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		srv := webhookstest.NewServer(
-			t,
-			webhookstest.InMemory(),
-			webhookstest.WithRetrySchedule(time.Hour, 10*time.Hour),
-		)
+		srv := webhookstest.NewServer(t, webhookstest.InMemory(),
+			webhookstest.WithRetrySchedule(time.Hour, 10*time.Hour))
 		client := srv.Client()
 		endpoint := webhooks.Endpoint{EventType: "origin.create", URL: "https://receiver.example/hook"}
 		register(t, client, endpoint, "")

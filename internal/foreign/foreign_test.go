@@ -21,7 +21,7 @@ func TestSecretsAreTakenOut(t *testing.T) {
 		"token " + token + " is wrong":                              "token [redacted] is wrong",
 		fmt.Sprintf("malformed HTTP status code %q", token):         `malformed HTTP status code "[redacted]"`,
 		"GET /?t=eyJhbGciOiJIUzI1NiJ9.not%2Ba%2Freal%22token":       "GET /?t=[redacted]",
-		"url: http://swh:hunter2@hooks.example.org/new is down":     "url: http://[redacted]@hooks.example.org/new is down",
+		"url: http://swh:hunter2@hooks.example.org is down":         "url: http://[redacted]@hooks.example.org is down",
 		"https:swh:hunter2@hooks.example.org":                       "https:[redacted]@hooks.example.org",
 		`HTTP:\\swh:hunter2@hooks.example.org`:                      `HTTP:\\[redacted]@hooks.example.org`,
 		"https://swh:hunter@2@hooks.example.org/@home":              "https://[redacted]@hooks.example.org/@home",

@@ -29,13 +29,8 @@ func symmetricToken(t *testing.T, secret, id, timestamp string, body []byte) str
 // The vector of 13.3, without which the checks of deliveries would prove nothing.
 func TestSignatureVector(t *testing.T) {
 	t.Parallel()
-	got := symmetricToken(
-		t,
-		symmetric,
-		"msg_p5jXN8AQM9LWM0D4loKWxJek",
-		"1614265330",
-		[]byte(`{"test": 2432232314}`),
-	)
+	got := symmetricToken(t, symmetric, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330",
+		[]byte(`{"test": 2432232314}`))
 	if want := "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -63,13 +58,7 @@ func (d delivery) signedBy(t *testing.T, secrets ...string) string {
 	for _, secret := range secrets {
 		if d.header.Get(
 			"Webhook-Signature",
-		) == symmetricToken(
-			t,
-			secret,
-			d.header.Get("Webhook-Id"),
-			d.header.Get("Webhook-Timestamp"),
-			d.body,
-		) {
+		) == symmetricToken(t, secret, d.header.Get("Webhook-Id"), d.header.Get("Webhook-Timestamp"), d.body) {
 			return secret
 		}
 	}

@@ -345,14 +345,8 @@ func TestAfterActingIsIdempotentWithAKey(t *testing.T) {
 	a := newMemoryAPI(t, svixmock.Config{})
 	a.mock.FailNext(1, svixmock.Fault{Reset: true, AfterActing: true})
 	try := func() (answer, error) {
-		return a.try(
-			t.Context(),
-			http.MethodPost,
-			"/api/v1/app",
-			strings.NewReader(`{"name":"a"}`),
-			"Idempotency-Key",
-			"k",
-		)
+		return a.try(t.Context(), http.MethodPost, "/api/v1/app", strings.NewReader(`{"name":"a"}`),
+			"Idempotency-Key", "k")
 	}
 	if _, err := try(); !errors.Is(err, syscall.ECONNRESET) {
 		t.Fatalf("got error %v, want a reset", err)

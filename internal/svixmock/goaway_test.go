@@ -225,12 +225,8 @@ func TestGoAwayBehindAProxy(t *testing.T) {
 	t.Parallel()
 	a := newMemoryAPI(t, svixmock.Config{KeepRequests: 1})
 	a.mock.FailNext(1, svixmock.Fault{GoAway: svixmock.StoredNotQueued, Status: http.StatusServiceUnavailable})
-	req := httptest.NewRequestWithContext(
-		t.Context(),
-		http.MethodPost,
-		"/api/v1/app",
-		strings.NewReader(`{"name":"archive"}`),
-	)
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/v1/app",
+		strings.NewReader(`{"name":"archive"}`))
 	req.Header.Set("Authorization", "Bearer "+a.mock.Token())
 	w := httptest.NewRecorder()
 	a.mock.ServeHTTP(w, req)

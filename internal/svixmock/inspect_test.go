@@ -139,10 +139,8 @@ func TestSeedAttempts(t *testing.T) {
 func TestLogger(t *testing.T) {
 	t.Parallel()
 	var log lockedBuffer
-	a := newMemoryAPI(
-		t,
-		svixmock.Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), RetrySchedule: []time.Duration{}},
-	)
+	a := newMemoryAPI(t,
+		svixmock.Config{Logger: slog.New(slog.NewJSONHandler(&log, nil)), RetrySchedule: []time.Duration{}})
 	a.receiver("https://receiver.example", status(http.StatusTeapot))
 	app := a.app()
 	a.endpoint(app, "https://receiver.example/?key=hidden")
@@ -181,10 +179,7 @@ func (l *lockedBuffer) String() string {
 // endpoint.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	a := newMemoryAPI(
-		t,
-		svixmock.Config{KeepRequests: 10, KeepDeliveries: 10, RetrySchedule: []time.Duration{}},
-	)
+	a := newMemoryAPI(t, svixmock.Config{KeepRequests: 10, KeepDeliveries: 10, RetrySchedule: []time.Duration{}})
 	app := a.app()
 	one, two := a.receiver("https://one.example"), a.receiver("https://two.example")
 	first := a.endpoint(app, "https://one.example")
@@ -244,12 +239,8 @@ func FuzzPayload(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, payload string) {
-		got, err := p.send(
-			t.Context(),
-			http.MethodPost,
-			"/api/v1/app/a/msg",
-			`{"eventType":"a","payload":`+payload+`}`,
-		)
+		got, err := p.send(t.Context(), http.MethodPost, "/api/v1/app/a/msg",
+			`{"eventType":"a","payload":`+payload+`}`)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -64,8 +64,8 @@ func checkNoneIsDropped(t *testing.T, d *dice, others int, ttl, nobody time.Dura
 				time.Sleep(time.Millisecond) // a send from memory takes no time
 				i := n % len(listening)
 				since, called := listening[i].Load(), time.Now()
-				message, err := sender.SendEvent(t.Context(),
-					webhooks.Event{ //nolint:contextcheck // ctx only says when to stop
+				message, err := sender.SendEvent(t.Context(), //nolint:contextcheck // ctx only says when to stop
+					webhooks.Event{
 						Type: webhooks.TypeOriginVisit, Channel: channel(i),
 						Payload: webhooks.OriginVisit{VisitStatus: webhooks.VisitFull},
 					})
@@ -100,8 +100,8 @@ func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Clie
 	t.Helper()
 	ep := webhooks.Endpoint{URL: harness.NewHookURL, EventType: webhooks.TypeOriginVisit, Channel: channel}
 	for ctx.Err() == nil {
-		if err := client.CreateEndpoint(t.Context(), ep,
-			""); err != nil { //nolint:contextcheck // ctx only says when to stop
+		err := client.CreateEndpoint(t.Context(), ep, "") //nolint:contextcheck // ctx only says when to stop
+		if err != nil {
 			t.Error(err)
 			return
 		}
@@ -109,8 +109,8 @@ func comeAndGo(ctx context.Context, t *testing.T, d *dice, client *webhooks.Clie
 		listening.Store(&since)
 		pause(ctx, nobody+d.upTo(40*time.Millisecond))
 		listening.Store(nil)
-		if err := client.DeleteEndpoint(t.Context(),
-			ep); err != nil { //nolint:contextcheck // ctx only says when to stop
+		err = client.DeleteEndpoint(t.Context(), ep) //nolint:contextcheck // ctx only says when to stop
+		if err != nil {
 			t.Error(err)
 			return
 		}

@@ -83,8 +83,8 @@ type sender struct {
 
 func startSender(t *testing.T, address, token string, from, to int) *sender {
 	t.Helper()
-	s := &sender{Cmd: exec.CommandContext(t.Context(), os.Args[0], address, token,
-		strconv.Itoa(from), strconv.Itoa(to))} //nolint:gosec // this test binary
+	args := []string{address, token, strconv.Itoa(from), strconv.Itoa(to)}
+	s := &sender{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)} //nolint:gosec // this test binary
 	s.Env = append(os.Environ(), senderProcess+"=1")
 	s.Stderr = os.Stderr
 	var err error
